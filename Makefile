@@ -1,0 +1,47 @@
+# Every target sets up what it needs on a machine that has Python >= 3.11, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help demo local test lint format synth package bench requirements clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, this is " + sys.version.split()[0] + "; call make PYTHON=/path/to/python3.13")'
+	@echo "Installing the project's Python environment (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.venv-emulator/.ready: requirements/emulator.txt $(VENV)/.ready
+	@echo "Installing the AWS emulator (once)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-emulator
+	@$(BIN)/uv pip install --quiet --python .venv-emulator/bin/python --require-hashes -r requirements/emulator.txt
+	@touch $@
+
+lint: $(VENV)/.ready ## Formatter, linter, type checker, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.ready ## Apply the formatter and the linter's safe fixes
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
+	@$(BIN)/pytest
+
+requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements/lambda.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/emulator.in -o requirements/emulator.txt
+
+clean: ## Remove what the targets made
+	@rm -rf $(VENV) .venv-emulator .local cdk.out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

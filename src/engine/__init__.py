@@ -1,0 +1,1 @@
+"""SESMailEngine: an async-first, serverless email engine on Amazon SES."""
