@@ -1,7 +1,7 @@
 """What the pipelines need from the world: `engine.aws` has it, tests hand in plain fakes.
 
-Every method may raise `ServiceUnavailable`; anything more is said at the method. All are shaped for batches, so
-that an implementation may share a call between emails.
+Every method may raise `ServiceUnavailable`; anything more is said at the method. All are shaped for batches,
+so that an implementation may share a call between emails.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -67,7 +67,7 @@ class FeedbackLedger(Protocol):
 
     async def find_by_ses_message_id(self, ses_message_id: str) -> TrackingRow | None: ...
 
-    async def advance(  # noqa: PLR0913 - one atomic update
+    async def advance(
         self,
         email_id: str,
         to: Status,

@@ -39,5 +39,5 @@ SQS_LONGEST_DELAY: Final = (
 def wait_before(reason: DeferralReason, receives: int, at_least: float = 0) -> int:
     """Seconds until the next try, doubling with every receive (counted from 1)."""
     first, longest = _WAITS[reason]
-    grown = min(first * 2 ** min(receives - 1, 20), longest)
+    grown = min(first << min(max(receives, 1) - 1, 20), longest)
     return max(grown, int(at_least) + (at_least > int(at_least)))

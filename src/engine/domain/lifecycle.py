@@ -1,7 +1,7 @@
 """The lifecycle of an email: which status may follow which.
 
-Events come late, twice and out of order, so a status only ever climbs. Every order and every repetition of the
-same events ends in the same status.
+Events come late, twice and out of order, so a status only ever climbs. Every order and every repetition of
+the same events ends in the same status.
 """
 
 from enum import StrEnum

@@ -29,8 +29,8 @@ def refuse_over_quota(reading: QuotaReading, policy: QuotaPolicy) -> Refusal | N
         return None
     return Refusal(
         FailureCode.BOUNCE_RATE_EXCEEDED,
-        f"today's bounce rate is {rate:.2f} % ({reading.bounces} of {reading.sends}), over BOUNCE_RATE_THRESHOLD"
-        f" = {policy.threshold:g} %: find out why addresses bounce before sending on",
+        f"today's bounce rate is {rate:.2f} % ({reading.bounces} of {reading.sends}), over"
+        f" BOUNCE_RATE_THRESHOLD = {policy.threshold:g} %: find out why addresses bounce before sending on",
     )
 
 

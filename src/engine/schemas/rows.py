@@ -12,8 +12,8 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     Everything but the key has a default, because a row may come from an older version or another hand.
     `timestamp` is the time of the request; the other `…_at` are the times at which the row reached a status.
-    `moves` holds "<status>:<fingerprint>" for each report that moved the row, so that a redelivery of a report
-    (which must be told again) is known from a second report of the same kind (which must not).
+    `moves` holds "<status>:<fingerprint>" for each report that moved the row, so that a redelivery of a
+    report (which must be told again) is known from a second report of its kind (which must not).
     """
 
     email_id: str
