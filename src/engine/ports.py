@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.domain.deferral import Lane
-from engine.domain.failures import Refusal
+from engine.domain.failures import Refusal, ServiceUnavailable
 from engine.domain.lifecycle import Status
 from engine.domain.message import OutgoingMessage
 from engine.domain.quota import QuotaReading
@@ -41,8 +41,11 @@ class Advance(Struct, frozen=True):
 class SenderLedger(Protocol):
     """The tracking table, as the sender uses it."""
 
-    async def claim(self, rows: Sequence[TrackingRow]) -> list[TrackingRow | None]:
-        """Insert each row where its id is free: None for a claim won, else the row that is there."""
+    async def claim(self, rows: Sequence[TrackingRow]) -> list[TrackingRow | ServiceUnavailable | None]:
+        """Insert each row where its id is free: None for a claim won, else the row that is there.
+
+        Where the table did not answer for a row, the error stands in its place and the others stand.
+        """
         ...
 
     async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:

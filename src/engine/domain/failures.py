@@ -19,7 +19,6 @@ class FailureCode(StrEnum):
     SOFT_BOUNCE_RETRY_FAILED = "soft-bounce-retry-failed"
     CONTENT_BOUNCE = "content-bounce"
     RENDERING_FAILURE = "rendering-failure"
-    CONFIGURATION = "configuration"
 
 
 class Refusal(Struct, frozen=True):
@@ -58,7 +57,14 @@ class SendRefused(Refused):
 
 
 class SendThrottled(EngineError):  # noqa: N818 - see above
-    """SES said "not now": nothing was sent; the rate was too high or SES is briefly unwell."""
+    """SES said "not now": nothing was sent; the rate was too high or SES is briefly unwell.
+
+    `unexpected` marks an answer that the engine does not know: the mail waits, and a person should look.
+    """
+
+    def __init__(self, message: str, *, unexpected: bool = False) -> None:
+        super().__init__(message)
+        self.unexpected = unexpected
 
 
 class SendingPaused(EngineError):  # noqa: N818 - see above

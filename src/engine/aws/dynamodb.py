@@ -1,0 +1,65 @@
+"""Between frozen rows and DynamoDB's attribute values.
+
+boto3's own serializer goes through Decimal and a type dispatch for every value; rows hold only what is below.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+Item = dict[str, "AttributeValueTypeDef"]
+
+CONDITION_FAILED: Final = "ConditionalCheckFailedException"
+
+
+def attribute(value: object) -> "AttributeValueTypeDef":
+    """One value in DynamoDB's notation."""
+    match value:
+        case str():
+            return {"S": value}
+        case bool():  # before int: a bool is one
+            return {"BOOL": value}
+        case int() | float():
+            return {"N": repr(value)}
+        case bytes():
+            return {"B": value}
+        case frozenset():
+            return {"SS": sorted(value)}
+        case Mapping():
+            return {"M": {key: attribute(item) for key, item in value.items()}}
+        case _:
+            raise TypeError(f"no DynamoDB attribute for {type(value).__name__}")
+
+
+def plain(value: Mapping[str, Any]) -> object:
+    """The Python value of an attribute; a number without a fraction is an int."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(content) if content.lstrip("-").isdigit() else float(content)
+        case "M":
+            return {key: plain(item) for key, item in content.items() if "NULL" not in item}
+        case "L":
+            return [plain(item) for item in content]
+        case "SS":
+            return frozenset(content)
+        case _:
+            return content
+
+
+def to_item(row: msgspec.Struct) -> Item:
+    """A row as an item; None and empty sets, which DynamoDB refuses in keys and sets, are left out."""
+    fields = zip(row.__struct_fields__, row.__struct_encode_fields__, strict=True)
+    values = ((name, getattr(row, field)) for field, name in fields)
+    return {name: attribute(value) for name, value in values if value is not None and value != frozenset()}
+
+
+def from_item(item: Mapping[str, Any], kind: type[Row]) -> Row:
+    """An item as a row; unknown attributes and nulls are passed over."""
+    values = {name: plain(value) for name, value in item.items() if "NULL" not in value}
+    return msgspec.convert(values, kind, strict=False)

@@ -1,0 +1,104 @@
+"""One table from AWS's error codes to the engine's errors.
+
+A 4xx of SES is a clean "no": nothing was sent. What it means depends on the code and, since SES uses one code
+for several things, on the message.
+Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
+
+from engine.domain.failures import (
+    EngineError,
+    FailureCode,
+    OutcomeUnknown,
+    Refusal,
+    SendingPaused,
+    SendRefused,
+    SendThrottled,
+    ServiceUnavailable,
+)
+
+if TYPE_CHECKING:
+    from botocore.exceptions import _ClientErrorResponseTypeDef
+
+
+class _Rule(NamedTuple):
+    code: str  # a regular expression over the whole code
+    message: str  # a regular expression searched in the message
+    kind: type[SendRefused] | type[SendThrottled] | type[SendingPaused]
+    configuration: bool = False
+
+
+# The first rule that fits decides.
+_SES_RULES: Final = (
+    _Rule(r".*", r"(?i)daily.*quota", SendingPaused),
+    _Rule(r"SendingPausedException|AccountSuspendedException", "", SendingPaused),
+    _Rule(r"LimitExceededException", "", SendingPaused),
+    _Rule(r"TooManyRequestsException|Throttling(Exception)?", "", SendThrottled),
+    _Rule(r"MessageRejected(Exception)?", r"(?i)sending (is |has been )?(paused|suspended)", SendingPaused),
+    _Rule(r"MessageRejected(Exception)?", r"(?i)not verified", SendRefused, configuration=True),
+    _Rule(r"MessageRejected(Exception)?", "", SendRefused),
+    _Rule(
+        r"MailFromDomainNotVerifiedException|NotFoundException|BadRequestException",
+        "",
+        SendRefused,
+        configuration=True,
+    ),
+)
+
+
+def ses_error(error: Exception) -> EngineError:
+    """What a failed SendEmail means. Raises nothing; an error it can't judge counts as unknown outcome."""
+    match error:
+        case ClientError():
+            return _ses_answer(error.response)
+        case ConnectTimeoutError() | EndpointConnectionError():
+            return SendThrottled(f"SES could not be reached: {type(error).__name__}")
+        case _:
+            return OutcomeUnknown(f"SES gave no answer: {type(error).__name__}")
+
+
+def _ses_answer(response: "_ClientErrorResponseTypeDef") -> EngineError:
+    code = response.get("Error", {}).get("Code", "")
+    message = response.get("Error", {}).get("Message", "")
+    if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= 500:
+        return OutcomeUnknown(f"SES answered {code}")
+    for rule in _SES_RULES:
+        if re.fullmatch(rule.code, code) and re.search(rule.message, message):
+            return _build(rule, code, message)
+    # Loud, not permanent: the mail waits while somebody reads the alarm.
+    return SendThrottled(f"SES answered with a code that the engine does not know: {code}", unexpected=True)
+
+
+def _build(rule: _Rule, code: str, message: str) -> EngineError:
+    if rule.kind is SendThrottled or rule.kind is SendingPaused:
+        return rule.kind(f"SES answered {code}")
+    refusal = Refusal(FailureCode.REJECTED, f"SES refused the email with {code}: {message}")
+    return SendRefused(refusal, configuration=rule.configuration)
+
+
+@contextmanager
+def service_errors(service: str) -> Iterator[None]:
+    """Turn what the SDK raises about `service` into ServiceUnavailable, which says operation and code."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        raise ServiceUnavailable(f"{service} {error.operation_name} answered {code}") from error
+    except (HTTPClientError, BotoCoreError) as error:
+        raise ServiceUnavailable(f"{service} could not be reached: {type(error).__name__}") from error
+
+
+def is_code(error: ClientError, code: str) -> bool:
+    return error.response.get("Error", {}).get("Code") == code

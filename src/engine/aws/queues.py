@@ -1,0 +1,43 @@
+"""Queues in which held mail waits."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.aws.errors import service_errors
+from engine.domain.deferral import SQS_LONGEST_DELAY
+from engine.schemas.retry import RetryMessage
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+_encoder = msgspec.json.Encoder()
+
+
+class EmailRetryQueue:
+    """Implements `RetryQueue` and `HeldMail`."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    async def defer(self, body: str, seconds: int) -> None:
+        with service_errors("SQS (EmailRetryQueue)"):
+            await self._client.send_message(
+                QueueUrl=self._url, MessageBody=body, DelaySeconds=min(seconds, SQS_LONGEST_DELAY)
+            )
+
+    async def schedule_retry(self, message: RetryMessage, seconds: int) -> None:
+        await self.defer(_encoder.encode(message).decode(), seconds)
+
+    async def hold(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
+        """Hide a received message for longer. Receives are counted on, so waits must grow."""
+        with service_errors("SQS"):
+            await self._client.change_message_visibility(
+                QueueUrl=self._url_of(queue_arn), ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
+
+    def _url_of(self, queue_arn: str) -> str:
+        """All queues of the stack lie beside the retry queue; a record names only its queue's ARN."""
+        name = queue_arn.rpartition(":")[2]
+        return f"{self._url.rpartition('/')[0]}/{name}"
