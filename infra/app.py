@@ -1,0 +1,29 @@
+"""Run by the CDK CLI: `python -m infra.app`."""
+
+import sys
+from dataclasses import fields
+from typing import Any
+
+from aws_cdk import App
+
+from infra.settings import InvalidSettings, StackSettings, context_key
+from infra.stack import EmailEngineStack
+
+
+def context_of(app: App) -> dict[str, Any]:
+    keys = (context_key(field.name) for field in fields(StackSettings))
+    return {key: app.node.try_get_context(key) for key in keys}
+
+
+def main() -> None:
+    app = App()
+    try:
+        settings = StackSettings.from_context(context_of(app))
+    except InvalidSettings as error:
+        sys.exit(str(error))
+    EmailEngineStack(app, "SESMailEngine", settings=settings)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The Lambda zips, made without Docker: the engine, and exactly what it imports, for the machine that runs it.
+
+A zip is a pure function of what goes in: entries in order, one fixed time stamp, no machine paths. Dependencies are
+installed once for each version of requirements/lambda.txt and kept in build/; a change of the engine only adds the
+engine's own files to a copy.
+"""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uv
+
+from infra.settings import Target
+
+ROOT = Path(__file__).resolve().parent.parent
+_REQUIREMENTS = ROOT / "requirements" / "lambda.txt"
+_ENGINE = ROOT / "src" / "engine"
+_STARTER_TEMPLATES = ROOT / "starter_templates"
+_BUILD = ROOT / "build" / "lambda"
+
+# Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34), which takes every manylinux2014 wheel.
+_LAMBDA_WHEELS = (
+    "--python-platform",
+    "aarch64-manylinux2014",
+    "--python-version",
+    "3.13",
+    "--only-binary",
+    ":all:",
+)
+
+# botocore describes 400 services in 25 MB. These are the ones the engine calls; the JSON files beside the service
+# folders hold endpoints and retry rules and are needed by all of them.
+_SERVICES = frozenset({"dynamodb", "events", "s3", "sesv2", "sqs"})
+
+# Of the engine, what no function imports.
+_NOT_IN_LAMBDA = ("local", "cli", "client.py")
+
+# The template seeder is deployed alone: it needs these, the SDK of the runtime, and nothing else.
+_SEEDER_MODULES = (
+    "__init__.py",
+    "aws/__init__.py",
+    "aws/starter_templates.py",
+    "handlers/__init__.py",
+    "handlers/template_seeder.py",
+)
+
+_TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+_SCHEME = "1"  # raise it when this file makes another zip out of the same input
+
+
+def engine_zip(target: Target = "lambda", *, build: Path = _BUILD) -> Path:
+    """The zip of EmailSender and FeedbackProcessor."""
+    dependencies = _dependencies_zip(target, build)
+    files = sorted(_engine_files())
+    path = build / f"engine-{target}-{_digest(_SCHEME, dependencies.name, *_contents(files))}.zip"
+    if not path.exists():
+        with _replacing(path) as partial:
+            shutil.copyfile(dependencies, partial)
+            _add(partial, files)
+        _drop_older(path, f"engine-{target}-*.zip")
+    return path
+
+
+def seeder_zip(*, build: Path = _BUILD) -> Path:
+    """The zip of TemplateSeeder: its handler and the starter templates."""
+    files = [(f"engine/{name}", _ENGINE / name) for name in _SEEDER_MODULES]
+    files += [
+        (f"starter_templates/{path.relative_to(_STARTER_TEMPLATES).as_posix()}", path)
+        for path in _STARTER_TEMPLATES.rglob("*")
+        if path.is_file()
+    ]
+    files.sort()
+    path = build / f"seeder-{_digest(_SCHEME, *_contents(files))}.zip"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as partial:
+            _add(partial, files)
+        _drop_older(path, "seeder-*.zip")
+    return path
+
+
+def starter_templates_digest() -> str:
+    """Changes when a starter template does; a stack update with another one runs the seeder again."""
+    files = [
+        (path.relative_to(_STARTER_TEMPLATES).as_posix(), path) for path in _STARTER_TEMPLATES.rglob("*")
+    ]
+    return _digest(*_contents(sorted((name, path) for name, path in files if path.is_file())))
+
+
+def _dependencies_zip(target: Target, build: Path) -> Path:
+    """Everything of requirements/lambda.txt, pruned; made once for each version of that file."""
+    wheels = _LAMBDA_WHEELS if target == "lambda" else ("--python", sys.executable)
+    runs_on = "" if target == "lambda" else f"{sys.implementation.cache_tag}-{platform.machine()}"
+    key = _digest(_SCHEME, _REQUIREMENTS.read_bytes(), " ".join(sorted(_SERVICES)), runs_on)
+    path = build / f"dependencies-{target}-{key}.zip"
+    if path.exists():
+        return path
+    build.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as scratch:
+        installed = Path(scratch)
+        _install(installed, wheels)
+        _prune(installed)
+        if target == "local":
+            # A worker of the emulator unpacks the zip into a folder of its own, so what is compiled there serves
+            # nobody else. On Lambda the snapshot is taken after the imports, and the build's Python is another one.
+            _compile(installed)
+        files = sorted(
+            (file.relative_to(installed).as_posix(), file) for file in installed.rglob("*") if file.is_file()
+        )
+        with _replacing(path) as partial:
+            _add(partial, files)
+    _drop_older(path, f"dependencies-{target}-*.zip")
+    return path
+
+
+def _install(into: Path, wheels: tuple[str, ...]) -> None:
+    command = [
+        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--link-mode", "copy",
+        "--target", str(into), *wheels, "-r", str(_REQUIREMENTS),
+    ]  # fmt: skip
+    outcome = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- uv from this venv, fixed arguments
+    if outcome.returncode:
+        raise RuntimeError(f"Installing the Lambda functions' dependencies failed:\n{outcome.stderr.strip()}")
+
+
+def _prune(installed: Path) -> None:
+    """Take out what no function reads, and what differs from one machine to the next."""
+    shutil.rmtree(installed / "bin", ignore_errors=True)  # scripts that carry this machine's paths
+    for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
+        for file in installed.glob(f"*.dist-info/{name}"):
+            file.unlink()
+    for file in installed.glob(".lock"):
+        file.unlink()
+    for package in ("botocore", "boto3"):
+        for service in (installed / package / "data").iterdir():
+            if service.is_dir() and service.name not in _SERVICES:
+                shutil.rmtree(service)
+    for examples in installed.glob("botocore/data/*/*/examples-1.json*"):
+        examples.unlink()
+    for leftover in installed.rglob("*"):
+        # Sources of compiled modules and type stubs, for readers and type checkers.
+        if leftover.is_file() and leftover.suffix in {".c", ".h", ".pyi", ".pyx", ".pxd", ".hash"}:
+            leftover.unlink()
+
+
+def _compile(installed: Path) -> None:
+    subprocess.run(  # noqa: S603 -- this interpreter, fixed arguments
+        [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+         "-s", str(installed), str(installed)],
+        check=True,
+    )  # fmt: skip
+
+
+def _engine_files() -> Iterator[tuple[str, Path]]:
+    for path in _ENGINE.rglob("*"):
+        inside = path.relative_to(_ENGINE)
+        if path.suffix == ".py" and inside.parts[0] not in _NOT_IN_LAMBDA:
+            yield f"engine/{inside.as_posix()}", path
+
+
+def _contents(files: list[tuple[str, Path]]) -> Iterator[str | bytes]:
+    for name, path in files:
+        yield name
+        yield path.read_bytes()
+
+
+def _digest(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]
+
+
+def _add(archive: Path, files: list[tuple[str, Path]]) -> None:
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED, compresslevel=6) as zipped:
+        for name, path in files:
+            entry = zipfile.ZipInfo(name, _TIME_STAMP)
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3  # Unix, also when built on Windows
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            zipped.writestr(entry, path.read_bytes())
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Write beside `path` and move there at the end, so that no half-written zip is ever taken for a whole one."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        partial = Path(scratch) / path.name
+        yield partial
+        partial.replace(path)
+
+
+def _drop_older(newest: Path, pattern: str) -> None:
+    for other in newest.parent.glob(pattern):
+        if other != newest:
+            other.unlink(missing_ok=True)

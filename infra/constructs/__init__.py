@@ -1,0 +1,1 @@
+"""One construct a capability; `infra.stack` puts them together."""

@@ -1,0 +1,38 @@
+"""The way back: SES publishes here, the feedback processor listens."""
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+
+class FeedbackTopic(Construct):
+    """Only SES may publish, only for this account, only on behalf of `configuration_set_arn`."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, prefix: str, configuration_set_arn: str
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = sns.Topic(self, "Topic", topic_name=f"{prefix}-SESFeedback", enforce_ssl=True)
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="SESMayPublishFeedback",
+                principals=[iam.ServicePrincipal("ses.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={
+                    "StringEquals": {
+                        "AWS:SourceAccount": Aws.ACCOUNT_ID,
+                        "AWS:SourceArn": configuration_set_arn,
+                    }
+                },
+            )
+        )
+
+    def deliver_to(self, processor: lambda_.IFunction, *, undelivered: sqs.IQueue) -> None:
+        self.topic.add_subscription(
+            subscriptions.LambdaSubscription(processor, dead_letter_queue=undelivered)
+        )

@@ -1,0 +1,115 @@
+"""The stack: read `__init__` as the way of an email."""
+
+from aws_cdk import Aws, CfnOutput, Stack, StackSynthesizer
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.bundling import engine_zip, seeder_zip, starter_templates_digest
+from infra.constructs.bus import EmailBus
+from infra.constructs.configuration_set import ConfigurationSet
+from infra.constructs.email_sender import EmailSender
+from infra.constructs.feedback_processor import FeedbackProcessor
+from infra.constructs.feedback_topic import FeedbackTopic
+from infra.constructs.queues import EmailQueues
+from infra.constructs.tables import EmailTables
+from infra.constructs.template_seeder import TemplateSeeder
+from infra.constructs.templates_bucket import TemplatesBucket
+from infra.settings import StackSettings
+
+
+class EmailEngineStack(Stack):
+    """Every name starts with the stack's, as CloudFormation knows it, so that one template serves any name."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: StackSettings,
+        synthesizer: StackSynthesizer | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=settings.stack_name,
+            description="SESMailEngine: email on SES, driven by events",
+            synthesizer=synthesizer,
+        )
+        prefix = Aws.STACK_NAME
+        engine = lambda_.Code.from_asset(str(engine_zip(settings.target)))
+        seeder = lambda_.Code.from_asset(str(seeder_zip()))
+
+        queues = EmailQueues(self, "Queues", prefix=prefix, settings=settings)
+        tables = EmailTables(self, "Tables", prefix=prefix)
+        templates = TemplatesBucket(self, "Templates", prefix=prefix)
+        bus = EmailBus(self, "Bus", prefix=prefix)
+        configuration_set = ConfigurationSet(self, "ConfigurationSet", prefix=prefix)
+        feedback = FeedbackTopic(self, "Feedback", prefix=prefix, configuration_set_arn=configuration_set.arn)
+
+        TemplateSeeder(
+            self,
+            "TemplateSeeder",
+            prefix=prefix,
+            settings=settings,
+            code=seeder,
+            templates=templates,
+            templates_digest=starter_templates_digest(),
+        )
+        sender = EmailSender(
+            self,
+            "EmailSender",
+            prefix=prefix,
+            settings=settings,
+            code=engine,
+            bus=bus,
+            queues=queues,
+            tables=tables,
+            templates=templates,
+            configuration_set=configuration_set,
+        )
+        processor = FeedbackProcessor(
+            self,
+            "FeedbackProcessor",
+            prefix=prefix,
+            settings=settings,
+            code=engine,
+            bus=bus,
+            queues=queues,
+            tables=tables,
+            feedback=feedback,
+        )
+
+        bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)
+        bus.route_bulk(queues.bulk, undelivered=queues.event_bridge_dead)
+        sender.read_from(
+            "Bulk",
+            queues.bulk,
+            batch_size=settings.bulk_batch_size,
+            concurrency=settings.bulk_concurrency,
+            window=1,  # Lambda asks for one when a batch holds more than ten
+        )
+        sender.read_from("Retry", queues.retry, batch_size=10, concurrency=settings.retry_concurrency)
+        sender.keep_failures_in(queues.event_bridge_dead)
+
+        configuration_set.report_to(feedback.topic)
+        feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
+        processor.keep_failures_in(queues.feedback_dead)
+
+        for name, value in {
+            "EventBusName": bus.bus.event_bus_name,
+            "TemplateBucket": templates.bucket.bucket_name,
+            "TrackingTable": tables.tracking.table_name,
+            "SuppressionTable": tables.suppression.table_name,
+            "StateTable": tables.state.table_name,
+            "EmailRetryQueueUrl": queues.retry.queue_url,
+            "BulkEmailQueueUrl": queues.bulk.queue_url,
+            "EventBridgeDLQUrl": queues.event_bridge_dead.queue_url,
+            "EmailRetryDLQUrl": queues.retry_dead.queue_url,
+            "BulkEmailDLQUrl": queues.bulk_dead.queue_url,
+            "FeedbackProcessorDLQUrl": queues.feedback_dead.queue_url,
+            "FeedbackTopicArn": feedback.topic.topic_arn,
+            "ConfigurationSetName": configuration_set.name,
+            "EmailSenderFunction": sender.function.function_name,
+            "FeedbackProcessorFunction": processor.function.function_name,
+        }.items():
+            CfnOutput(self, name, value=value)

@@ -1,0 +1,64 @@
+"""TemplateSeeder: CloudFormation calls it on create, update and delete of the stack, the installer calls it directly.
+
+It is deployed alone, with the SDK of the Lambda runtime, and so imports nothing else of the engine.
+"""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from engine.aws import starter_templates
+
+# Lambda unpacks the zip here; beside `engine` lie the templates.
+_SOURCE = Path(__file__).resolve().parents[2] / "starter_templates"
+_PHYSICAL_ID = "starter-templates"
+
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.INFO)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Seed, and answer whoever asked: CloudFormation over its URL, everybody else by the return value."""
+    if "ResponseURL" not in event:
+        return _seed()
+    try:
+        # The bucket and what is in it stay when the stack goes.
+        report = {} if event["RequestType"] == "Delete" else _seed()
+    except Exception as error:
+        # CloudFormation waits for an answer, whatever happened; without one the stack hangs until its time-out.
+        _log.exception("Seeding the starter templates failed")
+        _answer(
+            event,
+            {"Status": "FAILED", "Reason": f"{type(error).__name__}: {error}; see {context.log_stream_name}"},
+        )
+        return {}
+    _answer(
+        event, {"Status": "SUCCESS", "Data": {outcome: ",".join(names) for outcome, names in report.items()}}
+    )
+    return report
+
+
+def _seed() -> dict[str, list[str]]:
+    report = starter_templates.seed_bucket(os.environ["TEMPLATE_BUCKET"], _SOURCE)
+    _log.info("Starter templates: %s", json.dumps(report))
+    return report
+
+
+def _answer(event: dict[str, Any], outcome: dict[str, Any]) -> None:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
+    body = json.dumps(
+        {
+            "PhysicalResourceId": event.get("PhysicalResourceId", _PHYSICAL_ID),
+            "StackId": event["StackId"],
+            "RequestId": event["RequestId"],
+            "LogicalResourceId": event["LogicalResourceId"],
+            **outcome,
+        }
+    ).encode()
+    # The signature of the URL covers an empty content type.
+    request = Request(event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""})  # noqa: S310 -- the address comes from CloudFormation
+    with urlopen(request, timeout=30):  # noqa: S310 -- as above
+        pass
