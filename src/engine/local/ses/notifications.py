@@ -1,0 +1,40 @@
+"""The other wire form: feedback notifications of an identity, and what SES sends when a topic is set up.
+
+They carry `notificationType` instead of `eventType`, no message tags, and exist for bounces, complaints and
+deliveries only. Source: https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html.
+"""
+
+from engine.local.ses.events import Event
+from engine.local.ses.mail import SOURCE_IP
+
+TOPIC_VALIDATED = "Successfully validated SNS topic for Amazon SES event publishing."
+"""Plain text that SES sends to a topic once, when an event destination is made."""
+
+
+def as_notification(event: Event, *, with_headers: bool = False) -> Event:
+    """The same news as an identity's feedback notification; headers only where they were asked for.
+
+    Raises ValueError for event types that exist with configuration sets only.
+    """
+    kind = event["eventType"]
+    if kind not in {"Bounce", "Complaint", "Delivery"}:
+        raise ValueError(
+            f"SES sends no feedback notification for {kind!r}; only Bounce, Complaint and Delivery"
+        )
+    left_out = {"tags"} if with_headers else {"tags", "headersTruncated", "headers", "commonHeaders"}
+    mail = {name: value for name, value in event["mail"].items() if name not in left_out}
+    mail |= {"sourceIp": SOURCE_IP, "callerIdentity": "ses_user"}
+    body_name = kind.lower()
+    body = {**event[body_name]}
+    if kind != "Complaint":
+        body["remoteMtaIp"] = "127.0.2.0"
+    return {"notificationType": kind, body_name: body, "mail": mail}
+
+
+def topic_subscribed(topic_arn: str, identity: str, kind: str = "Bounce") -> Event:
+    """What SES sends once when a topic is set for an identity's notifications."""
+    message = (
+        f"You have successfully subscribed your Amazon SNS topic '{topic_arn}' to receive '{kind}' "
+        f"notifications from Amazon SES for identity '{identity}'."
+    )
+    return {"notificationType": "AmazonSnsSubscriptionSucceeded", "message": message}

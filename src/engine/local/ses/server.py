@@ -1,0 +1,209 @@
+"""The simulator over HTTP: SES v2's endpoints, and `/_simulator/...` for those who steer it from outside.
+
+| request | does |
+| --- | --- |
+| POST /v2/email/outbound-emails, /v2/email/outbound-bulk-emails, GET /v2/email/account | as SES v2 |
+| GET, PATCH, DELETE /_simulator/faults | the fault plan: read it, change fields of it, clear it |
+| PATCH /_simulator/account | change settings such as `max_send_rate` |
+| GET /_simulator/messages, /_simulator/events | what was accepted, what was published |
+| POST /_simulator/messages/{id}/report/{fate} | make SES report a fate for a message |
+| POST /_simulator/release | publish what the plan holds back; `?count=`, `?newest_first=1` |
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from engine.local.ses.account import Account
+from engine.local.ses.errors import SesError, bad_request
+from engine.local.ses.simulator import Simulator
+from engine.local.ses.wire import (
+    SendBulkEmailRequest,
+    SendBulkEmailResponse,
+    SendEmailRequest,
+    SendEmailResponse,
+)
+
+SIMULATOR = web.AppKey("simulator", Simulator)
+STOPPING = web.AppKey("stopping", asyncio.Event)
+
+Mount = Callable[[web.Application], None]
+"""Adds pages to the simulator's server."""
+
+# A 40 MB message grows by a third in base64, and once more when a Raw message carries base64 itself.
+_MAX_REQUEST_BYTES = 80 * 1024 * 1024
+_T = TypeVar("_T")
+_SEND_EMAIL = msgspec.json.Decoder(SendEmailRequest)
+_SEND_BULK_EMAIL = msgspec.json.Decoder(SendBulkEmailRequest)
+
+
+def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Application:
+    """The web application: SES, its controls, and whatever is mounted beside them."""
+    app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+    app[SIMULATOR] = simulator
+    app[STOPPING] = asyncio.Event()
+    app.add_routes(
+        [
+            web.post("/v2/email/outbound-emails", _send_email),
+            web.post("/v2/email/outbound-bulk-emails", _send_bulk_email),
+            web.get("/v2/email/account", _get_account),
+            web.get("/_simulator/faults", _show_faults),
+            web.patch("/_simulator/faults", _change_faults),
+            web.delete("/_simulator/faults", _clear_faults),
+            web.patch("/_simulator/account", _change_account),
+            web.get("/_simulator/messages", _messages),
+            web.get("/_simulator/events", _events),
+            web.post("/_simulator/messages/{message_id}/report/{fate}", _report),
+            web.post("/_simulator/release", _release),
+        ]
+    )
+    for mount in mounts:
+        mount(app)
+    app.on_shutdown.append(_stop)
+    return app
+
+
+@asynccontextmanager
+async def serve(
+    simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0, mounts: Sequence[Mount] = ()
+) -> AsyncIterator[str]:
+    """Serve the simulator until the block ends; yields its URL. Port 0 takes a free one."""
+    runner = web.AppRunner(application(simulator, mounts), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+        await simulator.aclose()
+
+
+async def _stop(app: web.Application) -> None:
+    app[STOPPING].set()
+
+
+async def _send_email(request: web.Request) -> web.StreamResponse:
+    async def send(body: bytes) -> msgspec.Struct:
+        email = _decoded(_SEND_EMAIL, body)
+        return SendEmailResponse(message_id=await request.app[SIMULATOR].send_email(email))
+
+    return await _sending(request, send)
+
+
+async def _send_bulk_email(request: web.Request) -> web.StreamResponse:
+    async def send(body: bytes) -> msgspec.Struct:
+        emails = _decoded(_SEND_BULK_EMAIL, body)
+        results = await request.app[SIMULATOR].send_bulk_email(emails)
+        return SendBulkEmailResponse(bulk_email_entry_results=results)
+
+    return await _sending(request, send)
+
+
+async def _sending(
+    request: web.Request, send: Callable[[bytes], Awaitable[msgspec.Struct]]
+) -> web.StreamResponse:
+    """One sending request, with the faults of the transport around it."""
+    faults = request.app[SIMULATOR].faults
+    body = await request.read()
+    if faults.plan.answer_seconds:
+        await asyncio.sleep(faults.plan.answer_seconds)
+    if faults.resets_before():
+        return _reset(request)
+    try:
+        answer = await send(body)
+    except SesError as error:
+        return _refusal(error)
+    if faults.resets_after():
+        return _reset(request)
+    if faults.hangs_after():
+        await request.app[STOPPING].wait()
+        return _reset(request)
+    return _json(answer)
+
+
+async def _get_account(request: web.Request) -> web.Response:
+    return _json(request.app[SIMULATOR].account_status())
+
+
+async def _show_faults(request: web.Request) -> web.Response:
+    return _json(request.app[SIMULATOR].faults.plan)
+
+
+async def _change_faults(request: web.Request) -> web.Response:
+    faults = request.app[SIMULATOR].faults
+    try:
+        faults.set(**msgspec.json.decode(await request.read(), type=dict[str, Any]))
+    except msgspec.MsgspecError as error:
+        return _refusal(bad_request(str(error)))
+    return _json(faults.plan)
+
+
+async def _clear_faults(request: web.Request) -> web.Response:
+    request.app[SIMULATOR].faults.clear()
+    return web.Response(status=204)
+
+
+async def _change_account(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    try:
+        changes = msgspec.json.decode(await request.read(), type=dict[str, Any])
+        merged = {**msgspec.structs.asdict(simulator.usage.account), **changes}
+        simulator.usage.account = msgspec.convert(merged, Account)
+    except msgspec.MsgspecError as error:
+        return _refusal(bad_request(str(error)))
+    return _json(simulator.usage.account)
+
+
+async def _messages(request: web.Request) -> web.Response:
+    return _json(request.app[SIMULATOR].messages)
+
+
+async def _events(request: web.Request) -> web.Response:
+    return _json([event.document() for event in request.app[SIMULATOR].events])
+
+
+async def _report(request: web.Request) -> web.Response:
+    try:
+        await request.app[SIMULATOR].report(request.match_info["message_id"], request.match_info["fate"])
+    except KeyError as error:
+        raise web.HTTPNotFound(text=f"No such message or fate: {error.args[0]}") from None
+    return web.Response(status=204)
+
+
+async def _release(request: web.Request) -> web.Response:
+    count = request.query.get("count", "")
+    released = await request.app[SIMULATOR].release(
+        int(count) if count.isdecimal() else None, newest_first=bool(request.query.get("newest_first"))
+    )
+    return _json({"released": released})
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise bad_request(str(error)) from None
+
+
+def _refusal(error: SesError) -> web.Response:
+    response = _json({"message": error.message}, status=error.status)
+    response.headers["x-amzn-ErrorType"] = error.code
+    return response
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def _reset(request: web.Request) -> web.Response:
+    """Break the connection; what is returned finds nobody to read it."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)

@@ -1,0 +1,116 @@
+"""The simulator in a thread of its own, for tests whose code under test runs an event loop itself."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from engine.local.ses.account import Account
+from engine.local.ses.faults import Faults
+from engine.local.ses.message import Message
+from engine.local.ses.outgoing import Publish, Schedule, SesEvent, at_once
+from engine.local.ses.server import Mount, serve
+from engine.local.ses.simulator import Clock, Simulator, utc_now
+
+_T = TypeVar("_T")
+
+
+class ThreadedSimulator:
+    """`with ThreadedSimulator() as ses:` gives a running SES at `ses.url`.
+
+    With the default schedule every event of a message is in `ses.events`, and was published, before its
+    SendEmail call is answered. `publish` runs on the simulator's own loop.
+    """
+
+    def __init__(
+        self,
+        account: Account | None = None,
+        *,
+        publish: Publish | None = None,
+        schedule: Schedule = at_once,
+        now: Clock = utc_now,
+        keep: int | None = None,
+        port: int = 0,
+        mounts: Sequence[Mount] = (),
+    ) -> None:
+        self.simulator = Simulator(account, publish=publish, schedule=schedule, now=now, keep=keep)
+        self.url = ""
+        self._port = port
+        self._mounts = mounts
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ses-simulator", daemon=True)
+        self._stack = AsyncExitStack()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self.url = self.call(self._start())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.call(self._stack.aclose())
+        finally:
+            self._stop()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Accepted messages, oldest first."""
+        return self.simulator.messages
+
+    @property
+    def events(self) -> tuple[SesEvent, ...]:
+        """Published events, in the order of publishing."""
+        return self.simulator.events
+
+    @property
+    def held(self) -> tuple[SesEvent, ...]:
+        """Events that wait for `release`."""
+        return self.simulator.held
+
+    @property
+    def faults(self) -> Faults:
+        """The fault plan: `ses.faults.set(throttle_next=3)`."""
+        return self.simulator.faults
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment variable that brings an AWS SDK here."""
+        return {"AWS_ENDPOINT_URL_SESV2": self.url}
+
+    def report(self, message_id: str, fate: str) -> None:
+        """Make SES report a fate for a message."""
+        self.call(self.simulator.report(message_id, fate))
+
+    def release(self, count: int | None = None, *, newest_first: bool = False) -> int:
+        """Publish events that were held back; the number that went out."""
+        return self.call(self.simulator.release(count, newest_first=newest_first))
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings of the account."""
+        self.simulator.configure(**changes)
+
+    def forget(self) -> None:
+        """Drop all messages and events, and behave again."""
+        self.simulator.forget()
+
+    def call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the simulator's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _start(self) -> str:
+        return await self._stack.enter_async_context(
+            serve(self.simulator, port=self._port, mounts=self._mounts)
+        )
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
