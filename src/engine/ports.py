@@ -25,6 +25,16 @@ Clock = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
 
 
+class Move(Struct, frozen=True, kw_only=True):
+    """What the sender did with an email: sent it (with SES's message id) or refused it."""
+
+    email_id: str
+    to: Status
+    at: datetime
+    ses_message_id: str | None = None
+    refusal: Refusal | None = None
+
+
 class Advance(Struct, frozen=True):
     """What became of a report: the row as it is now, and whether the report is news to it.
 
@@ -56,9 +66,12 @@ class SenderLedger(Protocol):
         """Give a claim back: nothing was sent, whoever comes next may claim at once."""
         ...
 
-    async def mark_sent(self, email_id: str, ses_message_id: str, at: datetime) -> None: ...
+    async def record(self, moves: Sequence[Move]) -> None:
+        """Move claimed rows to `sent` or `failed`, each if it gives way; ends their claims.
 
-    async def mark_failed(self, email_id: str, refusal: Refusal, at: datetime) -> None: ...
+        Raises ServiceUnavailable when any of them may be unwritten.
+        """
+        ...
 
     async def read(self, email_id: str) -> TrackingRow | None: ...
 

@@ -12,7 +12,7 @@ from engine.aws.errors import is_code, service_errors
 from engine.domain.failures import FailureCode, Refusal, ServiceUnavailable
 from engine.domain.lifecycle import RANK, Status
 from engine.domain.times import iso
-from engine.ports import Advance
+from engine.ports import Advance, Move
 from engine.schemas.rows import TrackingRow
 
 if TYPE_CHECKING:
@@ -95,17 +95,13 @@ class TrackingLedger:
             email_id, "REMOVE leaseUntil", "statusRank = :rank AND leaseUntil = :lease", values
         )
 
-    async def mark_sent(self, email_id: str, ses_message_id: str, at: datetime) -> None:
-        await self._move(email_id, Status.SENT, _reached(Status.SENT, at), ses_message_id)
+    async def record(self, moves: Sequence[Move]) -> None:
+        await asyncio.gather(*map(self._record, moves))
 
-    async def mark_failed(self, email_id: str, refusal: Refusal, at: datetime) -> None:
-        await self._move(email_id, Status.FAILED, _reached(Status.FAILED, at) | _reasons(refusal))
-
-    async def _move(
-        self, email_id: str, to: Status, changes: Mapping[str, object], ses_message_id: str | None = None
-    ) -> bool:
-        expression, names, values = _move_expression(to, changes, ses_message_id)
-        return await self._update(email_id, expression, _GIVES_WAY, values, names)
+    async def _record(self, move: Move) -> None:
+        changes = _reached(move.to, move.at) | _reasons(move.refusal)
+        expression, names, values = _move_expression(move.to, changes, move.ses_message_id)
+        await self._update(move.email_id, expression, _GIVES_WAY, values, names)
 
     async def _update(
         self,
@@ -165,7 +161,7 @@ class TrackingLedger:
         ses_message_id: str | None = None,
         refusal: Refusal | None = None,
     ) -> Advance:
-        changes = _reached(to, at) | (_reasons(refusal) if refusal else {})
+        changes = _reached(to, at) | _reasons(refusal)
         move = f"{to}:{fingerprint}"
         expression, names, values = _move_expression(to, changes, ses_message_id)
         with service_errors(_SERVICE):
@@ -242,7 +238,9 @@ def _reached(to: Status, at: datetime) -> dict[str, object]:
     return {"status": to.value, "statusRank": RANK[to], _REACHED_AT[to]: iso(at)}
 
 
-def _reasons(refusal: Refusal) -> dict[str, object]:
+def _reasons(refusal: Refusal | None) -> dict[str, object]:
+    if refusal is None:
+        return {}
     return {"failureCode": refusal.code.value, "failureReason": refusal.message}
 
 
