@@ -22,3 +22,8 @@ class Rendered(Struct, frozen=True, kw_only=True):
     text: str | None
     sender_email: str | None
     sender_name: str | None
+
+
+def compile_template(name: str, html: str | None, text: str | None, metadata: bytes) -> Template:
+    """Compile the three objects of a template. Raises Refused (`template-error`)."""
+    raise NotImplementedError
