@@ -48,6 +48,14 @@ class Advance(Struct, frozen=True):
     told_before: bool = False
 
 
+class Journal(Protocol):
+    """Where facts go that are neither effect nor answer: the log and the metrics."""
+
+    def event(self, name: str, **fields: str | float) -> None:
+        """Record a fact. Fields never hold an address, template data or any other personal data."""
+        ...
+
+
 class SenderLedger(Protocol):
     """The tracking table, as the sender uses it."""
 
@@ -100,11 +108,18 @@ class FeedbackLedger(Protocol):
         ...
 
     async def note(self, email_id: str, attributes: Mapping[str, str]) -> None:
-        """Keep facts beside the status (first click, delay type); each is written once and never again."""
+        """Keep facts beside the status (first click, delay type), by attribute name as in the table.
+
+        Each is written once and never again.
+        """
+        ...
+
+    async def mark(self, email_id: str, what: str) -> bool:
+        """Add to the row's `moves`, in one conditional write; answers whether it was not there yet."""
         ...
 
     async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
-        """How many emails to the address bounced softly since then; counting stops at `enough`."""
+        """How many emails to the address `domain.bounce.bounced_softly` since then; stops at `enough`."""
         ...
 
 

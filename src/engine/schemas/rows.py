@@ -47,6 +47,15 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     failed_at: str | None = None
     bounced_at: str | None = None
     complained_at: str | None = None
+    # What else SES reported; the first report of a kind stays.
+    bounce_type: str | None = None
+    bounce_sub_type: str | None = None
+    diagnostic_code: str | None = None
+    delay_type: str | None = None
+    delay_expires_at: str | None = None
+    auto_reply_at: str | None = None
+    not_spam_at: str | None = None
+    subscription_changed_at: str | None = None
 
 
 class SuppressionRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
