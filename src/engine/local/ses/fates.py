@@ -109,9 +109,10 @@ RECOVERING = "recovers"
 def fate_name(address: str) -> str:
     """The fate's name for an address: its local part without the `+label`, or `success` at other domains."""
     local, _, domain = bare_address(address).lower().rpartition("@")
+    if domain not in SIMULATOR_DOMAINS:
+        return "success"
     name = local.partition("+")[0]
-    known = name in FATES or name == RECOVERING
-    return name if known and domain in SIMULATOR_DOMAINS else "success"
+    return name if name in FATES or name == RECOVERING else "success"
 
 
 def is_recovering(address: str) -> bool:
