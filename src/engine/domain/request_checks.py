@@ -231,7 +231,7 @@ def _url(field: str, url: str) -> None:
 
 
 def _mailto(field: str, mailto: str | None) -> str | None:
-    """An address, perhaps with `mailto:` before and a query (`?subject=…`) behind; kept without the scheme."""
+    """An address, perhaps behind `mailto:` and before `?subject=…`; kept without the scheme."""
     if not mailto:
         return None
     address, mark, query = without_scheme(mailto).partition("?")

@@ -82,7 +82,7 @@ def _chosen(override: SenderOverride | None, rendered: Rendered, policy: SenderP
 
 
 def _code_of(origin: str) -> FailureCode:
-    """Whose fault a malformed sender is: the request's or the template's; the default was checked at start."""
+    """Whose fault a malformed sender is; the default one was checked at the start."""
     return FailureCode.VALIDATION if origin.startswith("senderOverride") else FailureCode.TEMPLATE_ERROR
 
 

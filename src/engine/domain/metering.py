@@ -1,0 +1,163 @@
+"""What a render may cost: a budget, what weighs how much, and what must be foreseen because it multiplies."""
+
+import re
+from string import Formatter
+from typing import Any, Final
+
+from jinja2 import Undefined
+
+# The unit is a character written. All of a budget takes about a second on a small Lambda function.
+BUDGET: Final = 30_000_000
+MAX_VALUE: Final = 2_000_000
+OPERATION: Final = 50
+ELEMENT: Final = 8
+_MAX_GROWTH: Final = 10_000_000
+_MAX_WIDTH: Final = 9_999
+_MAX_BITS: Final = 1_024
+_MAX_PRECISION: Final = 100
+
+# What these make is at most their input times their largest argument.
+_GROWING: Final = frozenset(
+    {
+        "batch",
+        "center",
+        "indent",
+        "join",
+        "ljust",
+        "replace",
+        "rjust",
+        "slice",
+        "tojson",
+        "urlize",
+        "wordwrap",
+    }
+    | {"zfill"}
+)
+_PRINTF_WIDTH: Final = re.compile(r"%(\([^()]*\))?[#0\- +]*(\*|\d{5,}|\d*\.(\*|\d{5,}))|%\([^()]*\(")
+
+
+class Unfit(Exception):  # noqa: N818 - becomes a template error, in the words it carries
+    """A template tried something that could take all time or memory, or wrote out what is not data."""
+
+
+class Meter:
+    """What is left of a render's budget."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._left = budget
+
+    def spend(self, amount: int) -> None:
+        self._left -= amount
+        if self._left < 0:
+            raise Unfit(
+                "the template does more work than an email may take: too many loops, or too large ones"
+            )
+
+
+def weigh(value: Any) -> int:
+    """About how many characters a value takes to write out. Raises Unfit where it is too large or no data."""
+    if isinstance(value, str):
+        return _fitting(len(value))
+    total = 0
+    pending = [value]
+    # Counting ends at the limit, because a list that holds another twice, and so on, never would.
+    while pending:
+        one = pending.pop()
+        total += _own_weight(one)
+        _fitting(total)
+        if isinstance(one, dict):
+            pending.extend(one)
+            pending.extend(one.values())
+        elif isinstance(one, list | tuple):
+            pending.extend(one)
+    return total
+
+
+def _own_weight(one: Any) -> int:
+    if isinstance(one, str):
+        return len(one)
+    if isinstance(one, bool | float) or one is None or isinstance(one, Undefined):
+        return ELEMENT
+    if isinstance(one, int):
+        return _fitting_int(one)
+    if isinstance(one, dict):
+        return ELEMENT * (2 * len(one) + 1)
+    if isinstance(one, list | tuple | range):
+        return ELEMENT * (len(one) + 1)
+    raise Unfit(f"a {type(one).__name__} can't be written out or kept in a list")
+
+
+def _fitting(size: int) -> int:
+    if size > MAX_VALUE:
+        raise Unfit(f"a value grows over {MAX_VALUE:,} characters")
+    return size
+
+
+def _fitting_int(number: int) -> int:
+    if number.bit_length() > _MAX_BITS:
+        raise Unfit("a number grows over 300 digits")
+    return ELEMENT + number.bit_length() // 3
+
+
+def _foresee_growth(value: Any, arguments: list[Any]) -> None:
+    """Refuse to multiply a value when the product could be huge."""
+    factor = max((_factor(argument) for argument in arguments), default=1)
+    if max(weigh(value), 1) * factor > _MAX_GROWTH:
+        raise Unfit(f"a value would grow over {MAX_VALUE:,} characters")
+
+
+def _factor(argument: Any) -> int:
+    return abs(argument) if isinstance(argument, int) else weigh(argument)
+
+
+def _foresee_fields(template: str, fields: int, arguments: list[Any]) -> None:
+    largest = _MAX_WIDTH + sum(weigh(argument) for argument in arguments)
+    if len(template) + fields * largest > _MAX_GROWTH:
+        raise Unfit(f"a formatted text would grow over {MAX_VALUE:,} characters")
+
+
+def _foresee_printf(template: str, arguments: list[Any]) -> None:
+    if _PRINTF_WIDTH.search(template):
+        raise Unfit(f"a format's width must be a number up to {_MAX_WIDTH:,}")
+    _foresee_fields(template, template.count("%"), arguments)
+
+
+def _foresee_braces(template: str, arguments: list[Any]) -> None:
+    for _, _, spec, _ in Formatter().parse(template):
+        if spec and ("{" in spec or re.search(r"\d{5,}", spec)):
+            raise Unfit(f"a format's width must be a number up to {_MAX_WIDTH:,}")
+    _foresee_fields(template, template.count("{"), arguments)
+
+
+def foresee_filter(name: str, value: Any, arguments: list[Any]) -> None:
+    if name == "format":
+        _foresee_printf(str(value), arguments)
+    elif name in _GROWING:
+        _foresee_growth(value, arguments)
+    elif name == "round" and any(_factor(one) > _MAX_PRECISION for one in arguments if isinstance(one, int)):
+        raise Unfit(f"round takes a precision up to {_MAX_PRECISION}")
+    elif name == "sum" and any(isinstance(one, list | tuple) for one in arguments):
+        # sum(start=[]) copies what it has so far for every element.
+        raise Unfit("sum adds numbers only")
+
+
+def foresee_operator(operator: str, left: Any, right: Any) -> None:
+    numbers = isinstance(left, int) and isinstance(right, int)
+    if operator == "%" and isinstance(left, str):
+        _foresee_printf(left, [right])
+    elif operator == "**" and numbers and left.bit_length() * abs(right) > _MAX_BITS:
+        raise Unfit("a number grows over 300 digits")
+    elif operator == "*" and not numbers:
+        _foresee_growth(left, [right])
+
+
+def foresee_method(method: Any, arguments: list[Any]) -> None:
+    """A method of a string; `format` comes wrapped by Jinja's sandbox."""
+    bound = getattr(method, "__wrapped__", method)
+    text = getattr(bound, "__self__", None)
+    if not isinstance(text, str):
+        return
+    if bound.__name__ in {"format", "format_map"}:
+        _foresee_braces(text, arguments)
+    elif bound.__name__ in _GROWING:
+        _foresee_growth(text, arguments)
