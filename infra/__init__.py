@@ -1,7 +1,7 @@
 """The CDK app: one stack, one construct a capability.
 
-aws-cdk-lib runs its JavaScript in Node. The one from PyPI is used, so that no machine needs a Node of its own;
-this stands here because jsii starts Node as soon as `aws_cdk` is imported.
+aws-cdk-lib runs its JavaScript in Node. The one from PyPI is used, so that no machine needs a Node of its
+own; this stands here because jsii starts Node as soon as `aws_cdk` is imported.
 """
 
 import os

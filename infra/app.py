@@ -4,9 +4,9 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from aws_cdk import App
+from aws_cdk import App, CliCredentialsStackSynthesizer
 
-from infra.settings import InvalidSettings, StackSettings, context_key
+from infra.settings import SettingsError, StackSettings, context_key
 from infra.stack import EmailEngineStack
 
 
@@ -19,9 +19,11 @@ def main() -> None:
     app = App()
     try:
         settings = StackSettings.from_context(context_of(app))
-    except InvalidSettings as error:
+    except SettingsError as error:
         sys.exit(str(error))
-    EmailEngineStack(app, "SESMailEngine", settings=settings)
+    # The emulator needs no bootstrap: CDK acts there with the caller's own credentials.
+    synthesizer = CliCredentialsStackSynthesizer() if settings.target == "local" else None
+    EmailEngineStack(app, "SESMailEngine", settings=settings, synthesizer=synthesizer)
     app.synth()
 
 

@@ -1,8 +1,8 @@
-"""The Lambda zips, made without Docker: the engine, and exactly what it imports, for the machine that runs it.
+"""The Lambda zips, made without Docker: the engine and what it imports, for the machine that runs it.
 
-A zip is a pure function of what goes in: entries in order, one fixed time stamp, no machine paths. Dependencies are
-installed once for each version of requirements/lambda.txt and kept in build/; a change of the engine only adds the
-engine's own files to a copy.
+A zip is a pure function of what goes in: entries in order, one fixed time stamp, no machine paths.
+Dependencies are installed once for each version of requirements/lambda.txt and kept in build/; a change of
+the engine only adds the engine's own files to a copy.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ _LAMBDA_WHEELS = (
     ":all:",
 )
 
-# botocore describes 400 services in 25 MB. These are the ones the engine calls; the JSON files beside the service
-# folders hold endpoints and retry rules and are needed by all of them.
+# botocore describes 400 services in 25 MB. These are the ones the engine calls; the JSON files beside the
+# service folders hold endpoints and retry rules and are needed by all of them.
 _SERVICES = frozenset({"dynamodb", "events", "s3", "sesv2", "sqs"})
 
 # Of the engine, what no function imports.
@@ -109,8 +109,9 @@ def _dependencies_zip(target: Target, build: Path) -> Path:
         _install(installed, wheels)
         _prune(installed)
         if target == "local":
-            # A worker of the emulator unpacks the zip into a folder of its own, so what is compiled there serves
-            # nobody else. On Lambda the snapshot is taken after the imports, and the build's Python is another one.
+            # A worker of the emulator unpacks the zip into a folder of its own, so what is compiled there
+            # serves nobody else. On Lambda the snapshot is taken after the imports, and the build's Python is
+            # another one.
             _compile(installed)
         files = sorted(
             (file.relative_to(installed).as_posix(), file) for file in installed.rglob("*") if file.is_file()
@@ -192,7 +193,7 @@ def _add(archive: Path, files: list[tuple[str, Path]]) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Write beside `path` and move there at the end, so that no half-written zip is ever taken for a whole one."""
+    """Write beside `path` and move there at the end, so that no half-written zip is taken for a whole one."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         partial = Path(scratch) / path.name
         yield partial

@@ -14,7 +14,7 @@ Target = Literal["lambda", "local"]
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 
 
-class InvalidSettings(ValueError):
+class SettingsError(ValueError):
     """One or more context values can't be used; the message names each, and what was expected instead."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -26,7 +26,7 @@ class InvalidSettings(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
-    """Every field is a CDK context key in camelCase: `cdk deploy -c defaultSenderEmail=no-reply@example.com`."""
+    """Every field is a CDK context key in camelCase: `cdk deploy -c defaultSenderEmail=you@example.com`."""
 
     stack_name: str = "sesmailengine"
     default_sender_email: str
@@ -57,7 +57,7 @@ class StackSettings:
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any]) -> Self:
-        """Read the camelCase keys of `context`; raise `InvalidSettings` listing everything that is wrong."""
+        """Read the camelCase keys of `context`; raise `SettingsError` listing everything that is wrong."""
         problems: list[str] = []
         values: dict[str, Any] = {}
         for field in fields(cls):
@@ -78,7 +78,7 @@ class StackSettings:
             problems = list(settings._problems())
             if not problems:
                 return settings
-        raise InvalidSettings(problems)
+        raise SettingsError(problems)
 
     def _problems(self) -> list[str]:
         problems = []
@@ -91,7 +91,7 @@ class StackSettings:
             "stackName",
             self.stack_name,
             _STACK_NAME.fullmatch(self.stack_name) is not None,
-            "2 to 40 lower-case letters, digits and hyphens, a letter first (the bucket's name starts with it)",
+            "2 to 40 lower-case letters, digits and hyphens, a letter first (a bucket's name starts with it)",
         )
         try:
             validate_email(self.default_sender_email, check_deliverability=False)
@@ -116,8 +116,9 @@ class StackSettings:
             value = getattr(self, name)
             expect(context_key(name), value, 3 <= value <= 900, "3 to 900 seconds")
         expect("feedbackConcurrency", self.feedback_concurrency, self.feedback_concurrency >= 1, "1 or more")
-        # Lambda's own range for an SQS trigger; and a trigger that may use more than what is reserved is throttled,
-        # which costs its messages receives: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+        # Lambda's own range for an SQS trigger; and a trigger that may use more than what is reserved is
+        # throttled, which costs its messages receives:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
         for name in ("bulk_concurrency", "retry_concurrency"):
             value = getattr(self, name)
             expect(context_key(name), value, 2 <= value <= 1000, "2 to 1000")

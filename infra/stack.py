@@ -18,7 +18,7 @@ from infra.settings import StackSettings
 
 
 class EmailEngineStack(Stack):
-    """Every name starts with the stack's, as CloudFormation knows it, so that one template serves any name."""
+    """Every name starts with the stack's, as CloudFormation knows it: one template serves any name."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -19,18 +19,28 @@ class EmailBus(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str) -> None:
         super().__init__(scope, construct_id)
         self._prefix = prefix
-        self.bus = events.EventBus(self, "Bus", event_bus_name=f"{prefix}-EmailBus")
-        self.bus.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="AccountMayPublish",
-                principals=[iam.AccountRootPrincipal()],
-                actions=["events:PutEvents"],
-                resources=[self.bus.event_bus_arn],
-            )
+        name = f"{prefix}-EmailBus"
+        self.bus = events.EventBus(self, "Bus", event_bus_name=name)
+        policy = iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    sid="AccountMayPublish",
+                    principals=[iam.AccountRootPrincipal()],
+                    actions=["events:PutEvents"],
+                    # Spelled out: a resource can't refer to itself.
+                    resources=[
+                        Stack.of(self).format_arn(service="events", resource="event-bus", resource_name=name)
+                    ],
+                )
+            ]
         )
+        # The property instead of an AWS::Events::EventBusPolicy, which the emulator does not know.
+        resource = self.bus.node.default_child
+        assert isinstance(resource, events.CfnEventBus)  # noqa: S101 -- what the L2 construct always makes
+        resource.policy = policy
 
     def route_transactional(self, sender: lambda_.IFunction, *, undelivered: sqs.IQueue) -> None:
-        """Everything that isn't bulk, so that a malformed `priority` reaches the code that can name the field."""
+        """Everything that isn't bulk: a malformed `priority` must reach the code that can name the field."""
         events.Rule(
             self,
             "EmailEventRule",

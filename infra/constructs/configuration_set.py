@@ -23,8 +23,8 @@ _EVENT_TYPES = (
 class ConfigurationSet(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str) -> None:
         super().__init__(scope, construct_id)
-        # The name and ARN are spelled out, not taken from the resource: the topic's policy needs the ARN, and SES
-        # checks that policy when the event destination is made.
+        # The name and ARN are spelled out, not taken from the resource: the topic's policy needs the ARN, and
+        # SES checks that policy when the event destination is made.
         self.name = f"{prefix}-ConfigSet"
         self.arn = Stack.of(self).format_arn(
             service="ses", resource="configuration-set", resource_name=self.name

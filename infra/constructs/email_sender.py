@@ -111,8 +111,9 @@ class EmailSender(EngineFunction):
                     resources=[templates.bucket.bucket_arn],
                     conditions={"StringLike": {"s3:prefix": ["templates/*", "attachments/*"]}},
                 ),
-                # SES v2 authorizes its calls by the v1 names as well: SendEmail with raw content needs SendRawEmail,
-                # SendBulkEmail needs SendBulkTemplatedEmail. In the sandbox the recipient's identity counts too.
+                # SES v2 authorizes its calls by the v1 names as well: SendEmail with raw content needs
+                # SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail. In the sandbox the recipient's
+                # identity counts too.
                 iam.PolicyStatement(
                     sid="SendThroughOurConfigurationSet",
                     actions=[

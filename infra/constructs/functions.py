@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
@@ -16,7 +16,8 @@ _ALIAS = "live"
 class EngineFunction(Construct):
     """Callers use `alias`: it points at a published version, whose start-up SnapStart has done beforehand.
 
-    The role may write this function's log and do what `may` says; nothing is granted behind the reader's back.
+    The role may write this function's log and do what `may` says; nothing is granted behind the reader's
+    back.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class EngineFunction(Construct):
             "Logs",
             log_group_name=f"/aws/lambda/{name}",
             retention=logs.RetentionDays.ONE_MONTH,
-            # Logs are not the customer's data, and a kept group would block the next installation under this name.
+            # Logs are not the customer's data, and a kept group would block the next installation under this
+            # name.
             removal_policy=RemovalPolicy.DESTROY,
         )
         role = iam.Role(
@@ -76,10 +78,14 @@ class EngineFunction(Construct):
             reserved_concurrent_executions=concurrency,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS,
         )
+        Annotations.of(self.function).acknowledge_warning(
+            "@aws-cdk/aws-lambda:snapStartRequirePublish",
+            "every caller goes through the alias, to a published version",
+        )
         self.alias = lambda_.Alias(self, "Live", alias_name=_ALIAS, version=self.function.current_version)
 
     def keep_failures_in(self, queue: sqs.IQueue) -> None:
-        """EventBridge and SNS retry only the hand-over; what the function itself fails at ends here, after two retries."""
+        """EventBridge and SNS retry only the hand-over: what the function fails at, twice more, ends here."""
         on_failure = lambda_.EventInvokeConfig(
             self,
             "OnFailure",
@@ -93,7 +99,7 @@ class EngineFunction(Construct):
     def read_from(
         self, mapping_id: str, queue: sqs.IQueue, *, batch_size: int, concurrency: int, window: int = 0
     ) -> None:
-        """Answered item by item: what the function names as failed stays in the queue, the rest is deleted."""
+        """Answered item by item: what the function names as failed stays in the queue, the rest goes."""
         lambda_.EventSourceMapping(
             self,
             mapping_id,

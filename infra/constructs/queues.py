@@ -8,18 +8,19 @@ from infra.settings import StackSettings
 
 _LONGEST_RETENTION = Duration.days(14)
 
-# Deferral works by a growing visibility time-out, and each return of a message counts as a receive. With the ten or
-# so that AWS's examples use, a paused account would move its mail to the DLQ within hours.
+# Deferral works by a growing visibility time-out, and each return of a message counts as a receive. With the
+# ten or so that AWS's examples use, a paused account would move its mail to the DLQ within hours.
 _RECEIVES_BEFORE_DLQ = 50
 
 
 class EmailQueues(Construct):
-    """`bulk` and `retry` feed the sender; each `*_dead` queue keeps what its source gave up on for 14 days."""
+    """`bulk` and `retry` feed the sender; each `*_dead` queue keeps what its source gave up on, 14 days."""
 
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str, settings: StackSettings) -> None:
         super().__init__(scope, construct_id)
-        # AWS's rule for a queue that triggers a function: six times the function's time-out, so that Lambda's own
-        # retries of a throttled batch fit in. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        # AWS's rule for a queue that triggers a function: six times the function's time-out, so that Lambda's
+        # own retries of a throttled batch fit in.
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         visibility = Duration.seconds(6 * settings.sender_timeout)
 
         self.event_bridge_dead = self._dead("EventBridgeDLQ", prefix)

@@ -1,4 +1,4 @@
-"""The three tables. Index projections hold keys and what a listing shows, so that a status change rewrites no index."""
+"""The three tables. Indexes hold keys and what a listing shows, so that a status change rewrites none."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
@@ -10,7 +10,7 @@ def _text(name: str) -> dynamodb.Attribute:
 
 
 class EmailTables(Construct):
-    """`tracking` is the ledger, `suppression` the addresses never to write to, `state` what expires by itself."""
+    """`tracking` is the ledger, `suppression` the addresses never to write to, `state` what expires."""
 
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str) -> None:
         super().__init__(scope, construct_id)

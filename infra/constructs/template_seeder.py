@@ -1,4 +1,4 @@
-"""TemplateSeeder: puts the starter templates into the customer's bucket when the stack is created or updated."""
+"""TemplateSeeder: the starter templates into the customer's bucket, when the stack is created or updated."""
 
 from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_iam as iam

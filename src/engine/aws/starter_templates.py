@@ -1,8 +1,8 @@
 """Starter templates into the customer's bucket, without ever touching one that the customer made their own.
 
-Each object that is put here carries the MD5 of its content as metadata. S3 gives the same MD5 as the ETag of an
-object that was put in one piece and is encrypted with SSE-S3, so metadata and ETag agree exactly as long as nobody
-has put anything else there: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+Each object that is put here carries the MD5 of its content as metadata. S3 gives the same MD5 as the ETag of
+an object that was put in one piece and is encrypted with SSE-S3, so metadata and ETag agree exactly as long
+as nobody has put anything else there: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import mimetypes
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from botocore.exceptions import ClientError
 from botocore.session import get_session
@@ -47,8 +47,10 @@ class _Existing:
 
 
 def seed_bucket(bucket: str, source: Path) -> dict[str, list[str]]:
-    """`seed` with an S3 client from the environment; botocore, because the runtime has it and the zip need not."""
-    return asdict(seed(get_session().create_client("s3"), bucket, source))
+    """`seed` with an S3 client from the environment: botocore's, which the Lambda runtime brings along."""
+    # botocore makes the client's methods at run time, so their types are said here.
+    store = cast("ObjectStore", get_session().create_client("s3"))
+    return asdict(seed(store, bucket, source))
 
 
 def seed(store: ObjectStore, bucket: str, source: Path) -> SeedingReport:

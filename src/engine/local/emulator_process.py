@@ -1,0 +1,156 @@
+"""The emulator's own process: MiniStack, plus the queue that AWS has in front of an asynchronous invocation.
+
+Started by `engine.local.emulator` with the Python of `.venv-emulator`: nothing of the engine can be imported.
+
+MiniStack 1.5.33 runs a function for EventBridge and SNS once, in a thread of its own: when the function fails
+or is throttled the event is gone, and a burst starts one process for each event. Lambda queues the event,
+invokes as concurrency allows, retries a failed one twice, and hands it to the on-failure destination. Two
+functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay, on AWS a minute.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+# MiniStack is installed in the emulator's environment only, which no type checker of ours sees.
+_lambda: Any = import_module("ministack.services.lambda_svc")
+_eventbridge: Any = import_module("ministack.services.eventbridge")
+_sns: Any = import_module("ministack.services.sns")
+_app: Any = import_module("ministack.app")
+
+_log = logging.getLogger("async-invocations")
+
+_THROTTLE_DELAY = 0.2
+_RETRY_DELAY = float(os.environ["LAMBDA_ASYNC_RETRY_BASE_SECONDS"])
+_ENVIRONMENTS = int(os.environ["ASYNC_ENVIRONMENTS"])
+
+
+@dataclass(frozen=True)
+class _Invocation:
+    function: str
+    record: dict[str, Any]
+    event: dict[str, Any]
+    retries: int
+    on_failure: str | None
+    attempt: int = 0
+
+    def run(self) -> None:
+        result = _lambda._execute_function_with_config_scope(self.record, self.event)  # noqa: SLF001 -- see above
+        if result.get("throttle"):
+            _queue.later(self, _THROTTLE_DELAY)
+        elif not result.get("error"):
+            _log.info("%s done", self.function)
+        elif self.attempt < self.retries:
+            self._report(result, "will be retried")
+            _queue.later(replace(self, attempt=self.attempt + 1), _RETRY_DELAY * 2**self.attempt)
+        elif self.on_failure:
+            self._report(result, f"goes to {self.on_failure}")
+            _lambda._run_with_function_config_scope(  # noqa: SLF001
+                self.record,
+                _lambda._route_async_failure,  # noqa: SLF001
+                self.on_failure,
+                self.function,
+                self.event,
+                result,
+            )
+        else:
+            self._report(result, "is lost, for want of an on-failure destination")
+
+    def _report(self, result: dict[str, Any], fate: str) -> None:
+        _log.warning(
+            "%s failed (attempt %d), the event %s: %s\n%s",
+            self.function,
+            self.attempt + 1,
+            fate,
+            result.get("body"),
+            result.get("log", ""),
+        )
+
+
+class _Queue:
+    """One pool of threads for each function: what does not fit waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+
+    def put(self, invocation: _Invocation) -> None:
+        with self._lock:
+            pool = self._pools.get(invocation.function)
+            if pool is None:
+                pool = ThreadPoolExecutor(_ENVIRONMENTS, thread_name_prefix=invocation.function)
+                self._pools[invocation.function] = pool
+        pool.submit(self._run, invocation)
+
+    def later(self, invocation: _Invocation, seconds: float) -> None:
+        timer = threading.Timer(seconds, self.put, [invocation])
+        timer.daemon = True
+        timer.start()
+
+    @staticmethod
+    def _run(invocation: _Invocation) -> None:
+        try:
+            invocation.run()
+        except Exception:  # noqa: BLE001 -- a pool would swallow it
+            _log.exception("Invoking %s failed", invocation.function)
+
+
+_queue = _Queue()
+
+
+def _accept(arn: str, event: dict[str, Any]) -> None:
+    func, config, name = _lambda._get_func_record_for_ref(arn)  # noqa: SLF001
+    if not func or not config:
+        _log.warning("There is no function %s", arn)
+        return
+    base, _, _ = _lambda._get_base_func_record_for_ref(arn)  # noqa: SLF001
+    _, qualifier = _lambda._lambda_function_name_and_qualifier_from_arn(arn)  # noqa: SLF001
+    settings = _lambda._event_invoke_config(base, qualifier) or {}  # noqa: SLF001
+    destination = settings.get("DestinationConfig") or {}
+    _queue.put(
+        _Invocation(
+            function=name,
+            record=_lambda._execution_record_for_config(func, config),  # noqa: SLF001
+            event=event,
+            retries=int(settings.get("MaximumRetryAttempts", 2)),
+            on_failure=(destination.get("OnFailure") or {}).get("Destination"),
+        )
+    )
+
+
+def _from_event_bridge(arn: str, payload: str) -> None:
+    _accept(arn, json.loads(payload))
+
+
+def _from_sns(endpoint: str, envelope: str, _topic_arn: str, subscription_arn: str, *_: Any) -> None:
+    record = {
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription_arn,
+        "EventSource": "aws:sns",
+        "Sns": json.loads(envelope),
+    }
+    _accept(endpoint, {"Records": [record]})
+
+
+def _stop_with_parent() -> None:
+    """Standard input is a pipe that the parent holds open: its end is the parent's end, however that came."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    _eventbridge._dispatch_to_lambda = _from_event_bridge  # noqa: SLF001
+    _sns._deliver_to_lambda = _from_sns  # noqa: SLF001
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    _app.main()
+
+
+if __name__ == "__main__":
+    main()
