@@ -51,6 +51,16 @@ class Rendered(Struct, frozen=True, kw_only=True):
     sender_name: str | None
 
 
+class Template(Struct, frozen=True):
+    """A template, as the pipelines know it."""
+
+    name: str
+
+    def render(self, data: dict[str, Any]) -> Rendered:
+        """The email's content. Raises Refused (`template-error`) naming the variable, or file and line."""
+        raise NotImplementedError
+
+
 class _Part(Struct, frozen=True):
     """One compiled source; `place` is the file, or the field of metadata.json, that it came from."""
 
@@ -94,10 +104,9 @@ class _Failure(Exception):  # noqa: N818 - never leaves this file
     """Place and complaint; the template's name comes before it."""
 
 
-class Template(Struct, frozen=True, kw_only=True):
-    """A compiled template, and how it is rendered."""
+class CompiledTemplate(Template, frozen=True, kw_only=True):
+    """A template that renders: all parts share one budget; a variable that is null counts as not given."""
 
-    name: str
     required: tuple[str, ...]
     subject: _Part
     html: _Part | None
@@ -105,11 +114,7 @@ class Template(Struct, frozen=True, kw_only=True):
     sender_email: _Part | None
     sender_name: _Part | None
 
-    def render(self, data: Mapping[str, Any]) -> Rendered:
-        """The email's content. Raises Refused (`template-error`) naming the variable, or file and line.
-
-        All parts share one budget of time and memory. A variable that is null counts as not given.
-        """
+    def render(self, data: dict[str, Any]) -> Rendered:
         try:
             self._require(data)
             return self._rendered(data, Meter())
@@ -155,7 +160,7 @@ def _compiled(name: str, html: str | None, text: str | None, about: Metadata) ->
         raise _Failure(f"{METADATA_FILE} subject is empty")
     subject = _part(_PLAIN, name, f"{METADATA_FILE} subject", about.subject)
     assert subject is not None  # noqa: S101 - it has a source
-    return Template(
+    return CompiledTemplate(
         name=name,
         required=tuple(about.required_variables),
         subject=subject,
