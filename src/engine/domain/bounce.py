@@ -114,7 +114,7 @@ def _progress(report: Report) -> Verdict:
 
 def _delayed(report: Report) -> Reason:
     until = f", tries until {report.expires}" if report.expires else ""
-    return Reason(code="delivery-delayed", message=f"SES could not deliver yet{until}: {_in_words(report)}")
+    return Reason(code="delivery-delayed", message=f"SES could not deliver yet{until}: {in_words(report)}")
 
 
 def _complaint(report: Report) -> Verdict:
@@ -147,9 +147,7 @@ def _bounce(report: Report, facts: Facts) -> Verdict:
             to=Status.BOUNCED, reason=_reason("hard-bounce", report), suppress=HARD_BOUNCE, counts=True
         )
     elif report.type == TRANSIENT and report.subtype in _CONTENT:
-        verdict = _failed(
-            FailureCode.CONTENT_BOUNCE, f"the receiver refused the content: {_in_words(report)}"
-        )
+        verdict = _failed(FailureCode.CONTENT_BOUNCE, f"the receiver refused the content: {in_words(report)}")
     elif report.type == TRANSIENT:
         verdict = _transient(report, facts)
     else:  # Undetermined, and types that SES may yet invent: nobody knows enough to blame or to try again
@@ -174,7 +172,7 @@ def _transient(report: Report, facts: Facts) -> Verdict:
     if report.subtype == GENERAL and facts.delivered and (answer or facts.attempt == 0):
         return Verdict(suppress=suppress, notes=notes)
     if facts.attempt > 0 and not answer:
-        message = f"the retry bounced too: {_in_words(report)}"
+        message = f"the retry bounced too: {in_words(report)}"
         return _failed(FailureCode.SOFT_BOUNCE_RETRY_FAILED, message, suppress)
     # An address that was just suppressed gets no retry; its email stays `soft_bounced`, which is what it did.
     worth_it = facts.attempt == 0 and report.subtype in _WORTH_ANOTHER_TRY and suppress is None
@@ -225,10 +223,10 @@ def _with_details(report: Report, verdict: Verdict) -> Verdict:
 
 
 def _reason(code: str, report: Report) -> Reason:
-    return Reason(code=code, message=_in_words(report))
+    return Reason(code=code, message=in_words(report))
 
 
-def _in_words(report: Report) -> str:
+def in_words(report: Report) -> str:
     """Such as `Transient MailboxFull 4.2.2: smtp; 452 4.2.2 mailbox full`."""
     what = " ".join(filter(None, (report.type, report.subtype, report.status))) or "no details"
     return f"{what}: {report.text}" if report.text else what

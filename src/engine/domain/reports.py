@@ -18,6 +18,7 @@ from engine.schemas.ses_events import Recipient, SesEvent, UnreadableEvent
 
 EMAIL_ID_TAG: Final = "emailId"
 _LONGEST_TEXT: Final = 500
+_FIRST_YEAR: Final = 2011
 
 
 class Kind(StrEnum):
@@ -191,12 +192,16 @@ def bare_address(mailbox: str) -> str:
 
 
 def read_time(text: str | None) -> datetime | None:
-    """An aware UTC time, with `Z` or with `+0000` (AWS documents both); None where the text is no time."""
+    """An aware UTC time, with `Z` or with `+0000` (AWS documents both); None where the text is no time.
+
+    Nor is a year before SES: time windows are counted back from it.
+    """
     try:
         moment = datetime.fromisoformat(text or "")
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):  # the first and last day of the calendar have no time in every zone
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):  # the calendar's first and last day don't exist in every zone
         return None
+    return moment if moment.year >= _FIRST_YEAR else None
 
 
 def _line(text: str | None) -> str:
