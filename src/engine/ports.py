@@ -190,6 +190,14 @@ class RetryQueue(Protocol):
     async def schedule_retry(self, message: RetryMessage, seconds: int) -> None: ...
 
 
+class HeldMail(Protocol):
+    """Messages that stay in the queue they came from."""
+
+    async def hold(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
+        """Hide a received message for so long. Receives are counted on, so waits must grow."""
+        ...
+
+
 class StatusEvents(Protocol):
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
         """Raises ServiceUnavailable unless every single event was taken."""

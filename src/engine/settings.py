@@ -5,6 +5,9 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from engine.domain.addresses import BadAddress
+from engine.domain.sender import SenderPolicy
+
 T = TypeVar("T")
 
 
@@ -30,9 +33,7 @@ class SenderSettings(Struct, frozen=True, kw_only=True):
     retry_queue_url: str
     event_bus_name: str
     ses_configuration_set: str
-    default_sender_email: str
-    default_sender_name: str
-    allowed_senders: tuple[str, ...]
+    sender: SenderPolicy
     bounce_rate_threshold: float  # percent
     bounce_rate_min_sends: int  # emails
     data_retention_days: int
@@ -94,14 +95,21 @@ class _Reader:
             self.problems.append(f"{name} must be one of {', '.join(choices)}, not {value!r}")
         return value
 
-    def address(self, name: str) -> str:
-        value = self.required(name)
-        local, at, domain = value.rpartition("@")
-        if value and not (local and at and domain):
-            self.problems.append(
-                f"{name} must be an email address such as no-reply@example.com, not {value!r}"
-            )
-        return value
+    def sender(self) -> SenderPolicy:
+        """The default sender and who else may send."""
+        email = self.required("DEFAULT_SENDER_EMAIL")
+        name = self.optional("DEFAULT_SENDER_NAME")
+        listed = tuple(self.optional("ALLOWED_SENDERS").split(","))
+        try:
+            SenderPolicy.of(email or "unset@example.com", name)
+        except BadAddress as error:
+            self.problems.append(f"DEFAULT_SENDER_EMAIL must be an email address: {error}")
+            email = ""
+        try:
+            return SenderPolicy.of(email or "unset@example.com", name, listed)
+        except BadAddress as error:
+            self.problems.append(f"ALLOWED_SENDERS must be addresses and domains, split by commas: {error}")
+            return SenderPolicy(email, name)
 
     def url(self, name: str) -> str:
         value = self.required(name)
@@ -120,10 +128,6 @@ _LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 def sender_settings(environ: Mapping[str, str]) -> SenderSettings:
     """Raises SettingsError, which lists every missing or malformed variable."""
     read = _Reader(environ)
-    default_sender = read.address("DEFAULT_SENDER_EMAIL")
-    allowed = tuple(
-        entry.strip().lower() for entry in read.optional("ALLOWED_SENDERS").split(",") if entry.strip()
-    )
     settings = SenderSettings(
         tracking_table=read.required("TRACKING_TABLE"),
         suppression_table=read.required("SUPPRESSION_TABLE"),
@@ -132,9 +136,7 @@ def sender_settings(environ: Mapping[str, str]) -> SenderSettings:
         retry_queue_url=read.url("RETRY_QUEUE_URL"),
         event_bus_name=read.required("EVENT_BUS_NAME"),
         ses_configuration_set=read.required("SES_CONFIGURATION_SET"),
-        default_sender_email=default_sender,
-        default_sender_name=read.optional("DEFAULT_SENDER_NAME"),
-        allowed_senders=allowed or (default_sender.rpartition("@")[2].lower(),),
+        sender=read.sender(),
         bounce_rate_threshold=read.number(
             "BOUNCE_RATE_THRESHOLD", 5.0, float, lambda v: 0 <= v <= 100, "a percentage from 0 to 100"
         ),

@@ -192,6 +192,14 @@ class TrackingLedger:
         sets = ", ".join(f"#n{i} = if_not_exists(#n{i}, :n{i})" for i in range(len(names)))
         await self._update(email_id, f"SET {sets}", "attribute_exists(emailId)", values, names)
 
+    async def mark(self, email_id: str, what: str) -> bool:
+        return await self._update(
+            email_id,
+            "ADD moves :mark",
+            "attribute_exists(emailId) AND NOT contains(moves, :what)",
+            {":mark": attribute(frozenset({what})), ":what": attribute(what)},
+        )
+
     async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
         found = 0
         async for email_ids in self._emails_to(to_email, since):

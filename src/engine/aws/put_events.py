@@ -1,0 +1,80 @@
+"""PutEvents: full batches, and another try for the entries that EventBridge left.
+
+EventBridge answers 200 even when it took only some of the entries.
+Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from engine.aws.errors import service_errors
+
+if TYPE_CHECKING:
+    from types_aiobotocore_events import EventBridgeClient
+    from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
+
+# EventBridge takes 10 entries and 256 KB a call, more in some regions; this fits in all.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+ENTRIES: Final = 10
+BYTES: Final = 250_000
+_ROUNDS: Final = 3
+
+
+class LeftEntry(Struct, frozen=True):
+    """An entry that EventBridge did not take: its place among those given, and EventBridge's words."""
+
+    index: int
+    code: str
+    message: str
+
+
+async def put_events(
+    client: "EventBridgeClient", entries: "Sequence[PutEventsRequestEntryTypeDef]"
+) -> list[LeftEntry]:
+    """Those that were not taken after all tries, in order. Raises ServiceUnavailable."""
+    batches = batched_by_size([entry_size(entry) for entry in entries])
+    left = await asyncio.gather(
+        *(_put(client, {index: entries[index] for index in batch}) for batch in batches)
+    )
+    return sorted((entry for batch in left for entry in batch), key=lambda entry: entry.index)
+
+
+async def _put(
+    client: "EventBridgeClient", entries: "dict[int, PutEventsRequestEntryTypeDef]"
+) -> list[LeftEntry]:
+    left: list[LeftEntry] = []
+    for _ in range(_ROUNDS):
+        with service_errors("EventBridge"):
+            answer = await client.put_events(Entries=list(entries.values()))
+        if not answer["FailedEntryCount"]:
+            return []
+        left = [
+            LeftEntry(index, result["ErrorCode"], result.get("ErrorMessage", ""))
+            for index, result in zip(entries, answer["Entries"], strict=True)
+            if result.get("ErrorCode")
+        ]
+        entries = {entry.index: entries[entry.index] for entry in left}
+    return left
+
+
+def batched_by_size(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Indexes, in batches that one call may carry. An entry too large for any call goes alone."""
+    batch: list[int] = []
+    for index, size in enumerate(sizes):
+        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > BYTES):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def entry_size(entry: "PutEventsRequestEntryTypeDef") -> int:
+    """Bytes that EventBridge counts.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html#eb-putevent-size
+    """
+    return sum(len(str(entry.get(part, "")).encode()) for part in ("Source", "DetailType", "Detail"))

@@ -1,0 +1,120 @@
+"""The composition root: from the environment's variables to the two functions, ready to work."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from engine.aws.bounce_quota import DailyCounters
+from engine.aws.ledger import TrackingLedger
+from engine.aws.mailer import SesMailer
+from engine.aws.payloads import RequestPayloads
+from engine.aws.queues import EmailRetryQueue
+from engine.aws.rate_gate import ProcessPacer, SendRate
+from engine.aws.status_events import StatusBus
+from engine.aws.suppression import SuppressionList
+from engine.aws.template_store import S3TemplateStore
+from engine.domain.quota import QuotaPolicy
+from engine.feedback import FeedbackPipeline, FeedbackPolicy
+from engine.lanes import Lanes
+from engine.observability import PowertoolsJournal
+from engine.runtime import CONFIG, SES_CONFIG, Clients
+from engine.sending.outcomes import Collaborators, SendingPolicy
+from engine.sending.pipeline import SendingPipeline
+from engine.settings import SenderSettings, feedback_settings, sender_settings
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class EmailSender:
+    """The sender function at work."""
+
+    lanes: Lanes
+    journal: PowertoolsJournal
+    clients: Clients
+
+    async def close(self) -> None:
+        await self.clients.close()
+
+
+@dataclass(frozen=True)
+class FeedbackProcessor:
+    """The feedback function at work."""
+
+    pipeline: FeedbackPipeline
+    journal: PowertoolsJournal
+    clients: Clients
+
+    async def close(self) -> None:
+        await self.clients.close()
+
+
+async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
+    """Raises SettingsError, which lists all that is wrong with the variables."""
+    settings = sender_settings(variables)
+    journal = PowertoolsJournal("EmailSender", settings.environment, settings.log_level)
+    clients = Clients()
+    dynamodb = await clients.open("dynamodb", CONFIG)
+    queue = EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url)
+    ses = await clients.open("sesv2", SES_CONFIG)
+    rate = SendRate(ses, settings.ses_max_send_rate, time.monotonic)
+    collaborators = Collaborators(
+        ledger=TrackingLedger(dynamodb, settings.tracking_table),
+        suppression=SuppressionList(dynamodb, settings.suppression_table),
+        quota=DailyCounters(dynamodb, settings.state_table),
+        templates=S3TemplateStore(
+            await clients.open("s3", CONFIG),
+            settings.template_bucket,
+            cache_seconds=settings.template_cache_seconds,
+            clock=time.monotonic,
+        ),
+        payloads=RequestPayloads(dynamodb, settings.state_table, now),
+        gate=ProcessPacer(rate, time.monotonic),
+        mailer=SesMailer(ses, settings.ses_configuration_set),
+        status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
+        journal=journal,
+        clock=now,
+        sleep=asyncio.sleep,
+        policy=_policy(settings),
+    )
+    lanes = Lanes(
+        pipeline=SendingPipeline(collaborators),
+        retry_queue=queue,
+        held_mail=queue,
+        journal=journal,
+        clock=now,
+    )
+    return EmailSender(lanes, journal, clients)
+
+
+def _policy(settings: SenderSettings) -> SendingPolicy:
+    return SendingPolicy(
+        sender=settings.sender,
+        quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
+        retention_days=settings.data_retention_days,
+        reconcile_seconds=settings.reconcile_seconds,
+    )
+
+
+async def open_feedback_processor(variables: Mapping[str, str]) -> FeedbackProcessor:
+    """Raises SettingsError, which lists all that is wrong with the variables."""
+    settings = feedback_settings(variables)
+    journal = PowertoolsJournal("FeedbackProcessor", settings.environment, settings.log_level)
+    clients = Clients()
+    dynamodb = await clients.open("dynamodb", CONFIG)
+    pipeline = FeedbackPipeline(
+        ledger=TrackingLedger(dynamodb, settings.tracking_table),
+        suppression=SuppressionList(dynamodb, settings.suppression_table),
+        quota=DailyCounters(dynamodb, settings.state_table),
+        payloads=RequestPayloads(dynamodb, settings.state_table, now),
+        retry_queue=EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url),
+        status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
+        journal=journal,
+        clock=now,
+        policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
+    )
+    return FeedbackProcessor(pipeline, journal, clients)

@@ -1,0 +1,75 @@
+"""Status events: what is told about an email, from its request or from its row."""
+
+from datetime import datetime
+from typing import Literal, cast
+
+from engine.domain.failures import Refusal
+from engine.domain.intake import Intake
+from engine.domain.lifecycle import Status
+from engine.domain.times import iso
+from engine.schemas.rows import TrackingRow
+from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
+
+
+def announce(
+    intake: Intake,
+    status: Literal["sent", "failed", "dry_run"],
+    *,
+    at: datetime,
+    previous: Status | None,
+    reason: Reason | None = None,
+    ses_message_id: str | None = None,
+) -> EmailStatusChanged:
+    """What the sender did with an email."""
+    return EmailStatusChanged(
+        email_id=intake.email_id,
+        original_email_id=intake.original_email_id,
+        to=intake.to,
+        template_name=intake.template_name,
+        status=status,
+        previous_status=previous,
+        reason=reason,
+        ses_message_id=ses_message_id,
+        original_source=intake.source,
+        retry_attempt=intake.retry_attempt,
+        timestamp=iso(at),
+        metadata=intake.metadata,
+        tags=intake.tags,
+    )
+
+
+def announce_row(
+    row: TrackingRow,
+    *,
+    at: str,
+    status: Status | None = None,
+    previous: Status | None = None,
+    reason: Reason | None = None,
+) -> EmailStatusChanged:
+    """What a row says: its status as it is, or one that it has reached."""
+    told = status or Status(row.status)
+    return EmailStatusChanged(
+        email_id=row.email_id,
+        original_email_id=row.original_email_id or row.email_id,
+        to=row.to_email,
+        template_name=row.template_name,
+        status=cast("PublishedStatus", told.value),
+        previous_status=previous,
+        reason=reason or reason_of(row),
+        ses_message_id=row.ses_message_id,
+        original_source=row.original_source,
+        retry_attempt=row.retry_attempt,
+        timestamp=at,
+        metadata=row.metadata,
+        tags=row.tags,
+    )
+
+
+def reason_of(row: TrackingRow) -> Reason | None:
+    if row.failure_code is None:
+        return None
+    return Reason(code=row.failure_code, message=row.failure_reason or "")
+
+
+def as_reason(refusal: Refusal | None) -> Reason | None:
+    return Reason(code=refusal.code.value, message=refusal.message) if refusal else None

@@ -1,0 +1,81 @@
+"""The claim: exactly one invocation may send an email, and what it means when the row is already there."""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from engine.domain.deferral import DeferralReason
+from engine.domain.intake import Intake
+from engine.domain.lifecycle import RANK, Status
+from engine.domain.times import iso
+from engine.schemas.rows import TrackingRow
+
+
+class Duplicate(Struct, frozen=True):
+    """The email is settled, or past the sender's hands: answer from the row, send nothing."""
+
+    row: TrackingRow
+
+
+class Conflict(Struct, frozen=True):
+    """The id belongs to another request with the same idempotency key."""
+
+
+class Busy(Struct, frozen=True):
+    """Not now: someone holds the claim, or SES's Send event may still settle the outcome."""
+
+    reason: DeferralReason
+    seconds: float
+
+
+class Claimable(Struct, frozen=True):
+    """Nobody holds the claim (any more): it may be taken over, if the lease is still the one seen."""
+
+    seen_lease: float | None
+
+
+def claim_row(intake: Intake, *, now: datetime, lease_until: float, retention_days: int) -> TrackingRow:
+    """The row to insert: a claim, or the finished row of a request that was refused as it came."""
+    requested = iso(intake.requested_at)
+    refused = intake.refusal
+    status = Status.FAILED if refused else Status.SENDING
+    return TrackingRow(
+        email_id=intake.email_id,
+        to_email=intake.to,
+        status=status,
+        status_rank=RANK[status],
+        timestamp=requested,
+        date_partition=requested[:10],
+        retry_attempt=intake.retry_attempt,
+        original_email_id=intake.original_email_id,
+        original_source=intake.source,
+        template_name=intake.template_name,
+        ttl=int((now + timedelta(days=retention_days)).timestamp()),
+        lease_until=None if refused else lease_until,
+        request_hash=intake.request_hash,
+        metadata=intake.metadata,
+        tags=intake.tags,
+        recipients=len(intake.request.recipients) if intake.request else 1,
+        failure_code=refused.code if refused else None,
+        failure_reason=refused.message if refused else None,
+        failed_at=iso(now) if refused else None,
+    )
+
+
+def judge_claim(
+    row: TrackingRow, request_hash: str, *, now: datetime, reconcile_seconds: float
+) -> Duplicate | Conflict | Busy | Claimable:
+    """What to do about a row that is already there. `now` decides; nothing is read or written."""
+    if row.request_hash is not None and row.request_hash != request_hash:
+        return Conflict()
+    if row.status != Status.SENDING:
+        return Duplicate(row)
+    if row.lease_until is None:
+        return Claimable(None)
+    moment = now.timestamp()
+    if moment < row.lease_until:
+        return Busy(DeferralReason.CLAIMED_ELSEWHERE, row.lease_until - moment)
+    settled_by = row.lease_until + reconcile_seconds
+    if moment < settled_by:
+        return Busy(DeferralReason.OUTCOME_UNKNOWN, settled_by - moment)
+    return Claimable(row.lease_until)

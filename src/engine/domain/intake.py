@@ -1,0 +1,182 @@
+"""From what arrived to what is asked: identity, request, and a refusal where the request is no good.
+
+Nothing here raises for a bad request: a request that can be named is refused, tracked and told. Only a record
+that can't be read at all raises, so that it ends whole in a dead-letter queue.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from engine.domain.failures import EngineError, FailureCode, Refusal
+from engine.domain.identity import email_id, request_hash, retry_id
+from engine.domain.request_checks import check
+from engine.domain.times import parse_iso
+from engine.schemas.envelopes import EventBridgeEvent
+from engine.schemas.request import EmailRequest
+from engine.schemas.retry import RetryMessage
+
+_LONGEST_TEXT: Final = 320  # what a refused row keeps of an unchecked address or name
+_FIELDS: Final = tuple(field.encode_name for field in msgspec.structs.fields(EmailRequest))
+_PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at (?P<key>key in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+
+_event_decoder = msgspec.json.Decoder(EventBridgeEvent)
+_retry_decoder = msgspec.json.Decoder(RetryMessage)
+
+
+class UnreadableRecordError(EngineError):
+    """What arrived is neither an event of a bus nor a retry message. The message holds no content of it."""
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """One email that is asked for. `request` and `refusal`: exactly one of them is set."""
+
+    email_id: str
+    original_email_id: str
+    source: str
+    to: str
+    template_name: str
+    requested_at: datetime
+    request_hash: str
+    retry_attempt: int = 0
+    request: EmailRequest | None = None
+    refusal: Refusal | None = None
+    metadata: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    dry_run: bool = False
+
+
+def read_event(event: object) -> EventBridgeEvent:
+    """The event that a rule handed over. Raises UnreadableRecordError."""
+    try:
+        return msgspec.convert(event, EventBridgeEvent)
+    except msgspec.ValidationError as error:
+        raise UnreadableRecordError(f"this is no EventBridge event: {error}") from None
+
+
+def read_body(body: str) -> EventBridgeEvent | RetryMessage:
+    """The event or retry message in a queue record. Raises UnreadableRecordError."""
+    try:
+        keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        return _retry_decoder.decode(body) if "originalEmailData" in keys else _event_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        problem = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
+        raise UnreadableRecordError(
+            f"the body is neither an EventBridge event nor a retry message: {problem}"
+        ) from None
+
+
+def from_event(event: EventBridgeEvent, now: datetime) -> Intake:
+    """The email that an Email Request asks for; `now` stands in where the event has no readable time."""
+    requested_at = parse_iso(event.time) or now
+    request = _decode(event.detail)
+    if isinstance(request, Refusal):
+        return _refused_event(event, requested_at, request)
+    own_id = email_id(event.source, request.idempotency_key or event.id)
+    return _checked(request, own_id, own_id, event.source, requested_at, 0)
+
+
+def from_retry(message: RetryMessage, now: datetime) -> Intake:
+    """The next attempt at an email that bounced softly."""
+    data = message.original_email_data
+    fields = {name: getattr(data, name) for name in EmailRequest.__struct_fields__}
+    attempt = message.retry_attempt
+    own_id = retry_id(data.original_email_id, attempt)
+    return _checked(
+        EmailRequest(**fields), own_id, data.original_email_id, data.original_source, now, attempt
+    )
+
+
+def _checked(  # noqa: PLR0917 - the parts of one identity, from two callers
+    request: EmailRequest, own_id: str, original_id: str, source: str, at: datetime, attempt: int
+) -> Intake:
+    checked = check(request)
+    good, refusal = (request, checked) if isinstance(checked, Refusal) else (checked, None)
+    return Intake(
+        email_id=own_id,
+        original_email_id=original_id,
+        source=source,
+        to=_bounded(good.to),
+        template_name=request.template_name,
+        requested_at=at,
+        request_hash=request_hash(request),
+        retry_attempt=attempt,
+        request=None if refusal else good,
+        refusal=refusal,
+        metadata=request.metadata,
+        tags=request.tags,
+        dry_run=request.dry_run,
+    )
+
+
+def _decode(detail: object) -> EmailRequest | Refusal:
+    try:
+        request = msgspec.convert(detail, EmailRequest)
+        request_hash(request)  # fails where the text is no valid Unicode
+    except msgspec.ValidationError as error:
+        return Refusal(FailureCode.VALIDATION, _explain(str(error)))
+    except UnicodeEncodeError:
+        return Refusal(FailureCode.VALIDATION, "detail: holds text that is not valid Unicode")
+    except RecursionError:
+        return Refusal(FailureCode.VALIDATION, "templateData: is nested too deeply")
+    return request
+
+
+def _explain(error: str) -> str:
+    """Msgspec's message, with the field in front: `senderOverride.email: Expected str, got int`."""
+    match = _PATH.match(error)
+    path, problem = (match["path"] or "", match["problem"]) if match else ("", error)
+    if path == "templateName" and "regex" in problem:
+        problem = "must be 1 to 64 of A-Z a-z 0-9 . _ - without '..', the name of a template and never a path"
+    if "unknown field" in problem and not path:
+        problem += f"; the fields of an Email Request are {', '.join(_FIELDS)}"
+    problem = problem.removeprefix("Object contains ").removeprefix("Object ").replace("`", "'")
+    return f"{path or 'detail'}: {problem}"
+
+
+def _refused_event(event: EventBridgeEvent, at: datetime, refusal: Refusal) -> Intake:
+    detail = event.detail if isinstance(event.detail, Mapping) else {}
+    key = detail.get("idempotencyKey")
+    usable = isinstance(key, str) and 1 <= len(key) <= 256
+    own_id = email_id(event.source, str(key).encode(errors="replace").decode() if usable else event.id)
+    return Intake(
+        email_id=own_id,
+        original_email_id=own_id,
+        source=event.source,
+        to=_text(detail.get("to")),
+        template_name=_text(detail.get("templateName")),
+        requested_at=at,
+        request_hash=_hash_of_anything(event.detail),
+        refusal=refusal,
+        metadata=_texts(detail.get("metadata")),
+        tags=_texts(detail.get("tags")),
+        dry_run=detail.get("dryRun") is True,
+    )
+
+
+def _hash_of_anything(detail: object) -> str:
+    try:
+        text = json.dumps(detail, sort_keys=True, default=str)
+    except (RecursionError, TypeError, ValueError):
+        text = "unhashable"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(value: object) -> str:
+    return _bounded(value.encode(errors="replace").decode()) if isinstance(value, str) else ""
+
+
+def _bounded(text: str) -> str:
+    return text[:_LONGEST_TEXT]
+
+
+def _texts(value: Any) -> dict[str, str]:
+    """A string-to-string object as far as it is one: it goes out again with the refusal."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {_text(key): _text(item) for key, item in list(value.items())[:50] if isinstance(item, str)}

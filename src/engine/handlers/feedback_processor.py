@@ -1,0 +1,27 @@
+"""FeedbackProcessor: what SES reports about the emails, by way of SNS."""
+
+from typing import Any
+
+import msgspec
+
+from engine.composition import FeedbackProcessor, open_feedback_processor
+from engine.runtime import Environment, LambdaContext
+from engine.schemas.envelopes import SnsEvent
+
+_environment = Environment(open_feedback_processor)
+
+
+def handler(event: dict[str, Any], context: LambdaContext | None = None) -> None:  # noqa: ARG001 - Lambda's signature
+    """Bring every reported email up to date.
+
+    Raises for what could not be done, so that the delivery comes again and in the end lies in the DLQ, whole.
+    """
+    messages = [record.sns.message for record in msgspec.convert(event, SnsEvent).records]
+
+    async def work(processor: FeedbackProcessor) -> None:
+        try:
+            await processor.pipeline.process(messages)
+        finally:
+            processor.journal.flush()
+
+    _environment.invoke(work)

@@ -1,0 +1,118 @@
+"""The two ways in, and where held mail waits.
+
+The direct lane is one event that a rule handed over; it has no queue behind it, so what must wait goes to
+EmailRetryQueue. The queue lanes (bulk, deferred, soft-bounce retry) leave a message where it is and hide it
+longer with every receive. Neither leans on Lambda's own retries, of which there are only two.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from engine.domain.deferral import DeferralReason, wait_before
+from engine.domain.failures import EngineError, ServiceUnavailable
+from engine.domain.intake import Intake, UnreadableRecordError, from_event, from_retry, read_body, read_event
+from engine.ports import Clock, HeldMail, Journal, RetryQueue
+from engine.schemas.envelopes import BatchAnswer, BatchItemFailure, EventBridgeEvent, SqsEvent, SqsRecord
+from engine.schemas.status import EmailStatusChanged
+from engine.sending.outcomes import Failed, Held, Outcome, Settled
+from engine.sending.pipeline import SendingPipeline
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+LONGEST_VISIBILITY: Final = 43_200
+
+SecondsLeft = Callable[[], float]
+
+
+class InvocationFailedError(EngineError):
+    """The invocation fails on purpose, so that its event comes again and in the end lies in the DLQ."""
+
+
+class Deferred(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The answer of the direct lane for mail that waits in EmailRetryQueue."""
+
+    email_id: str
+    reason: DeferralReason
+    seconds: int
+    status: str = "deferred"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lanes:
+    pipeline: SendingPipeline
+    retry_queue: RetryQueue
+    held_mail: HeldMail
+    journal: Journal
+    clock: Clock
+
+    async def direct(
+        self, event: dict[str, Any], seconds_left: SecondsLeft
+    ) -> EmailStatusChanged | Deferred | None:
+        """One event, and what became of its email. Raises UnreadableRecordError and InvocationFailedError."""
+        intake = from_event(read_event(event), self.clock())
+        (outcome,) = await self.pipeline.process([intake], seconds_left)
+        match outcome:
+            case Settled():
+                return outcome.event
+            case Held():
+                return await self._defer(event, intake, outcome)
+            case Failed():
+                raise InvocationFailedError(f"email {intake.email_id}: {outcome.problem}")
+
+    async def _defer(self, event: dict[str, Any], intake: Intake, held: Held) -> Deferred:
+        seconds = wait_before(held.reason, 1, held.seconds)
+        try:
+            await self.retry_queue.defer(json.dumps(event), seconds)
+        except ServiceUnavailable as error:
+            raise InvocationFailedError(f"email {intake.email_id} could not be deferred: {error}") from None
+        return Deferred(email_id=intake.email_id, reason=held.reason, seconds=seconds)
+
+    async def queue(self, event: dict[str, Any], seconds_left: SecondsLeft) -> BatchAnswer:
+        """Any number of records; the answer names those that must stay in their queue."""
+        records = msgspec.convert(event, SqsEvent).records
+        read = [self._read(record) for record in records]
+        outcomes = iter(await self.pipeline.process([intake for intake in read if intake], seconds_left))
+        results = [next(outcomes) if intake else None for intake in read]
+        kept = [
+            (record, outcome)
+            for record, outcome in zip(records, results, strict=True)
+            if not isinstance(outcome, Settled)
+        ]
+        await asyncio.gather(*(self._hide(record, outcome) for record, outcome in kept))
+        return BatchAnswer(
+            batch_item_failures=[BatchItemFailure(item_identifier=record.message_id) for record, _ in kept]
+        )
+
+    def _read(self, record: SqsRecord) -> Intake | None:
+        try:
+            asked = read_body(record.body)
+        except UnreadableRecordError as error:
+            self.journal.event("record-unreadable", message_id=record.message_id, problem=str(error))
+            return None
+        if isinstance(asked, EventBridgeEvent):
+            return from_event(asked, self.clock())
+        return from_retry(asked, self.clock())
+
+    async def _hide(self, record: SqsRecord, outcome: Outcome | None) -> None:
+        """Failing this, the message comes back after the queue's own visibility timeout."""
+        try:
+            await self.held_mail.hold(
+                record.event_source_arn, record.receipt_handle, _visibility(record, outcome)
+            )
+        except ServiceUnavailable as error:
+            self.journal.event("hold-failed", message_id=record.message_id, problem=str(error))
+
+
+def _visibility(record: SqsRecord, outcome: Outcome | None) -> int:
+    receives = int(record.attributes.approximate_receive_count)
+    match outcome:
+        case Held(reason, seconds):
+            return min(wait_before(reason, receives, seconds), LONGEST_VISIBILITY)
+        case None:
+            return 0  # waiting won't make it readable: off to the dead-letter queue
+        case _:
+            return wait_before(DeferralReason.SERVICE_UNAVAILABLE, receives)

@@ -1,0 +1,68 @@
+"""The log and the metrics: facts with ids and codes, never an address or template data.
+
+Each `journal.event(...)` of the pipelines is a log line; those in `METRICS` are counted in CloudWatch as well
+(Embedded Metric Format, written to the log, so that no call is made for them).
+"""
+
+from typing import Final
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+SERVICE: Final = "sesmailengine"
+
+METRICS: Final = {
+    "email-settled": "EmailsSettled",
+    "email-held": "EmailsHeld",
+    "duplicate": "DuplicatesAnswered",
+    "retry-needless": "RetriesNeedless",
+    "outcome-unknown": "OutcomesUnknown",
+    "ses-throttled": "SesThrottles",
+    "ses-paused": "SesPaused",
+    "ses-answer-unexpected": "SesAnswersUnexpected",
+    "ses-configuration-wrong": "SesConfigurationErrors",
+    "service-unavailable": "ServicesUnavailable",
+    "record-unreadable": "RecordsUnreadable",
+    "publish-failed": "PublishFailures",
+}
+# Worth a person's eye even at LOG_LEVEL=WARNING.
+WARNINGS: Final = frozenset(
+    {
+        "outcome-unknown",
+        "ses-throttled",
+        "service-unavailable",
+        "publish-failed",
+        "record-lost",
+        "count-lost",
+        "hold-failed",
+        "payload-missing",
+    }
+)
+ERRORS: Final = frozenset(
+    {"bug", "ses-paused", "ses-answer-unexpected", "ses-configuration-wrong", "record-unreadable"}
+)
+
+
+class PowertoolsJournal:
+    """Implements `Journal` with Powertools' structured logger and metrics."""
+
+    def __init__(self, function: str, environment: str, log_level: str) -> None:
+        self.logger = Logger(service=SERVICE, level=log_level)
+        self.logger.append_keys(function=function, environment=environment)
+        self.metrics = Metrics(namespace=SERVICE, service=function)
+        self.metrics.set_default_dimensions(environment=environment)
+
+    def event(self, name: str, **fields: str | float) -> None:
+        if name in ERRORS:
+            self.logger.error(name, extra=fields)
+        elif name in WARNINGS:
+            self.logger.warning(name, extra=fields)
+        else:
+            self.logger.info(name, extra=fields)
+        if name in METRICS:
+            self.metrics.add_metric(METRICS[name], MetricUnit.Count, 1)
+
+    def flush(self) -> None:
+        """Write the metrics of an invocation; nothing where there are none."""
+        if self.metrics.metric_set:
+            self.metrics.flush_metrics()

@@ -1,0 +1,134 @@
+"""What lives as long as a Lambda environment: one event loop and one set of clients, opened lazily.
+
+Lambda calls a plain function, and aiobotocore's clients belong to the loop they were made on; `asyncio.run`
+for each invocation would close it under them. So a loop runs on a thread of its own, and each invocation
+hands it one coroutine.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import aioboto3
+from aiobotocore.config import AioConfig
+
+T = TypeVar("T")
+Work = TypeVar("Work", bound="Closable")
+
+# A context without a clock (a test, a console) gets what the stack gives the sender.
+_DEFAULT_SECONDS: Final = 30.0
+
+
+class LambdaContext(Protocol):
+    """What the engine reads of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def seconds_left(context: LambdaContext | None) -> Callable[[], float]:
+    """A countdown for one invocation."""
+    if context is None or not hasattr(context, "get_remaining_time_in_millis"):
+        ends = time.monotonic() + _DEFAULT_SECONDS
+        return lambda: ends - time.monotonic()
+    return lambda: context.get_remaining_time_in_millis() / 1000
+
+
+class LoopThread:
+    """An event loop that runs while the process lives."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="engine-loop", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Clients:
+    """AWS clients on one loop; whoever holds it closes it."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._session: Any = aioboto3.Session()  # its overloads want the service's name as a literal
+
+    async def open(self, service: str, config: AioConfig) -> Any:
+        return await self._stack.enter_async_context(self._session.client(service, config=config))
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+class Closable(Protocol):
+    """What an environment works with: it opened its clients and closes them."""
+
+    async def close(self) -> None: ...
+
+
+class Environment(Generic[Work]):
+    """A Lambda environment. Opens its work at the first invocation, and anew when its variables have changed.
+
+    In Lambda they never change; a console or a test changes them between calls and expects to be heard. A
+    problem with the variables is found before anything else is done, at the first invocation.
+    """
+
+    def __init__(self, open_work: Callable[[Mapping[str, str]], Coroutine[Any, Any, Work]]) -> None:
+        self._open_work = open_work
+        self._lock = threading.Lock()
+        self._loop: LoopThread | None = None
+        self._work: Work | None = None
+        self._variables: dict[str, str] = {}
+
+    def invoke(self, use: Callable[[Work], Coroutine[Any, Any, T]]) -> T:
+        """Run one invocation to its end on the environment's loop."""
+        with self._lock:
+            loop, work = self._ready()
+        return loop.run(use(work))
+
+    def close(self) -> None:
+        with self._lock:
+            self._shut()
+
+    def _ready(self) -> tuple[LoopThread, Work]:
+        variables = {name: value for name, value in os.environ.items() if name not in _PER_INVOCATION}
+        if self._loop and self._work and variables == self._variables:
+            return self._loop, self._work
+        self._shut()
+        loop = LoopThread()
+        try:
+            work = loop.run(self._open_work(variables))
+        except BaseException:
+            loop.close()
+            raise
+        self._loop, self._work, self._variables = loop, work, variables
+        return loop, work
+
+    def _shut(self) -> None:
+        if self._loop and self._work:
+            self._loop.run(self._work.close())
+            self._loop.close()
+        self._loop = self._work = None
+
+
+# Lambda sets these anew with every invocation.
+_PER_INVOCATION: Final = frozenset({"_X_AMZN_TRACE_ID"})
+
+# Parameter validation costs a tenth of a call; shapes are made in one place each and tested.
+CONFIG: Final = AioConfig(
+    connect_timeout=2,
+    read_timeout=5,
+    max_pool_connections=100,
+    retries={"total_max_attempts": 3, "mode": "standard"},
+    parameter_validation=False,
+)
+# SendEmail has no idempotency token: a second try by the SDK is a second email.
+SES_CONFIG: Final = CONFIG.merge(AioConfig(read_timeout=10, retries={"total_max_attempts": 1}))

@@ -1,0 +1,1 @@
+"""The sending pipeline: claim ‖ suppression ‖ quota ‖ template → decide → render → gate → send → record."""

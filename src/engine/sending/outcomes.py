@@ -1,0 +1,140 @@
+"""How an email leaves the pipeline, and what the pipeline is made of."""
+
+import traceback
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec import Struct
+
+from engine.domain.deferral import DeferralReason
+from engine.domain.failures import Refusal, Refused, ServiceUnavailable
+from engine.domain.lifecycle import Status
+from engine.domain.quota import QuotaPolicy, QuotaReading
+from engine.domain.rendering import Template
+from engine.domain.sender import SenderPolicy
+from engine.ports import (
+    BounceQuota,
+    Clock,
+    Journal,
+    Mailer,
+    Move,
+    Payloads,
+    RateGate,
+    SenderLedger,
+    Sleep,
+    StatusEvents,
+    SuppressionReader,
+    TemplateStore,
+)
+from engine.schemas.rows import SuppressionRow
+from engine.schemas.status import EmailStatusChanged
+
+T = TypeVar("T")
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """The email has its answer. `event` is None where there is nothing to tell (a retry nobody needs).
+
+    `move`: what is still to be recorded. `counted`: whether the send counts against the bounce quota.
+    """
+
+    event: EmailStatusChanged | None
+    move: Move | None = None
+    counted: bool = False
+
+    @property
+    def was_sent(self) -> bool:
+        return self.move is not None and self.move.to is Status.SENT
+
+
+class Held(Struct, frozen=True):
+    """Nothing was sent, or nobody knows yet: the same delivery must come again, after `seconds` at least."""
+
+    reason: DeferralReason
+    seconds: float = 0
+
+
+class Failed(Struct, frozen=True):
+    """Something broke that only a redelivery can mend; `problem` holds no personal data."""
+
+    problem: str
+
+
+Outcome = Settled | Held | Failed
+
+
+class Facts(Struct, frozen=True):
+    """What a batch asked once for all its emails; an error stands where a service did not answer."""
+
+    suppressed: Mapping[str, SuppressionRow] | ServiceUnavailable
+    quota: QuotaReading | ServiceUnavailable
+    templates: Mapping[str, Template | Refusal | ServiceUnavailable]
+
+
+class SendingPolicy(Struct, frozen=True, kw_only=True):
+    """What the settings say about sending."""
+
+    sender: SenderPolicy
+    quota: QuotaPolicy
+    retention_days: int
+    reconcile_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collaborators:
+    """Everything the pipeline works with. Whoever opened them closes them."""
+
+    ledger: SenderLedger
+    suppression: SuppressionReader
+    quota: BounceQuota
+    templates: TemplateStore
+    payloads: Payloads
+    gate: RateGate
+    mailer: Mailer
+    status_events: StatusEvents
+    journal: Journal
+    clock: Clock
+    sleep: Sleep
+    policy: SendingPolicy
+
+    def today(self) -> str:
+        return self.clock().date().isoformat()
+
+    def hold(self, reason: DeferralReason, seconds: float = 0) -> Held:
+        self.journal.event("email-held", reason=reason.value)
+        return Held(reason, seconds)
+
+    def unavailable(self, error: ServiceUnavailable) -> Held:
+        self.journal.event("service-unavailable", problem=str(error))
+        return self.hold(DeferralReason.SERVICE_UNAVAILABLE)
+
+
+def where(error: BaseException) -> str:
+    """Kind and place of an error without its message, which might quote an address or template data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+def known(fact: T | ServiceUnavailable) -> T:
+    """The fact. Raises the ServiceUnavailable that stands in its place."""
+    if isinstance(fact, ServiceUnavailable):
+        raise fact
+    return fact
+
+
+async def attempt(step: Awaitable[T]) -> T | ServiceUnavailable:
+    """The result, or the reason why there is none: one step's trouble must not cancel its neighbours."""
+    try:
+        return await step
+    except ServiceUnavailable as error:
+        return error
+
+
+async def attempt_or_refuse(step: Awaitable[T]) -> T | Refusal | ServiceUnavailable:
+    """As `attempt`, for a step that may also refuse."""
+    try:
+        return await attempt(step)
+    except Refused as refused:
+        return refused.refusal
