@@ -1,0 +1,47 @@
+"""The edges that tests share: AWS's APIs by moto, SES by the simulator, both over HTTP and real clients."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from cloud import Cloud, variables
+from engine.local.ses.threaded import ThreadedSimulator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_real_account() -> None:
+    """Nothing in a test may find credentials, a profile or a region of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def ses() -> Iterator[ThreadedSimulator]:
+    with ThreadedSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def cloud(aws_endpoint: str, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A stack of this test's own, and the environment variables that lead the functions to it."""
+    cloud = Cloud(aws_endpoint)
+    for name, value in variables(cloud, ses.url).items():
+        monkeypatch.setenv(name, value)
+    return cloud
