@@ -4,6 +4,7 @@ Each effect awaits `on_await("<port>.<method>:before")` and `...:after"`. A hook
 a process that dies at that very point: what was done stays done, what comes after never happens.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -37,15 +38,19 @@ class Killed(BaseException):
 
 @dataclass
 class KillSwitch:
-    """A hook that ends the process at the n-th await point (counted from 0), and lists the points it saw."""
+    """A hook that ends the process at the n-th await point (counted from 0), and lists the points it saw.
+
+    Dead is dead: whatever else the process had under way reaches no further point either.
+    """
 
     at: int | None = None
     seen: list[str] = field(default_factory=list)
 
     async def __call__(self, point: str) -> None:
         self.seen.append(point)
-        if len(self.seen) - 1 == self.at:
+        if self.at is not None and len(self.seen) > self.at:
             raise Killed(point)
+        await asyncio.sleep(0)  # as at a real await, others that are under way have their turn
 
 
 @dataclass
@@ -277,6 +282,11 @@ class FakeStatusEvents(Port):
 class FakeRetryQueue(Port):
     deferred: list[tuple[str, int]] = field(default_factory=list)
     retries: list[tuple[RetryMessage, int]] = field(default_factory=list)
+    held: list[tuple[str, str, int]] = field(default_factory=list)
+
+    async def hold(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
+        async with self.effect("retry_queue.hold"):
+            self.held.append((queue_arn, receipt_handle, seconds))
 
     async def defer(self, body: str, seconds: int) -> None:
         async with self.effect("retry_queue.defer"):
