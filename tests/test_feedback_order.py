@@ -1,0 +1,153 @@
+"""Reports come in any order, more than once, and the process may die at any await: the end is the same."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from tests.fakes import Killed, KillSwitch, World
+from tests.ses_examples import EMAIL_ID, Event, bounce, event, text
+from tests.test_feedback import DSN, SENT, earlier_bounces, pipeline, the_row, world_with
+
+from engine.domain.lifecycle import RANK, Status
+from engine.schemas.rows import TrackingRow
+
+COPY = {"mail_destination": ["recipient@example.com", "c@x.org"]}
+SENDING = replace(SENT, status="sending", status_rank=0, ses_message_id=None, sent_at=None)
+RETRIED = replace(SENT, retry_attempt=1)
+
+NEWS: dict[str, Event] = {
+    "send": event("Send"),
+    "reject": event("Reject"),
+    "rendering failure": event("Rendering Failure"),
+    "hard bounce": event("Bounce"),
+    "complaint": event("Complaint"),
+    "not spam": event("Complaint", complaintFeedbackType="not-spam", feedbackId="other"),
+    "delivery": event("Delivery"),
+    "open": event("Open"),
+    "click": event("Click"),
+    "delay": event("DeliveryDelay"),
+    "subscription": event("Subscription"),
+    "mailbox full": bounce("Transient", "MailboxFull", feedbackId="full", **DSN),
+    "out of office": bounce("Transient", "General", feedbackId="ooo"),
+    "general": bounce("Transient", "General", feedbackId="general", **DSN),
+    "late 5.x.x": bounce("Transient", "General", feedbackId="late", status="5.4.7", action="failed"),
+    "content": bounce("Transient", "ContentRejected", feedbackId="content", status="5.7.1"),
+    "undetermined": bounce("Undetermined", "Undetermined", feedbackId="?"),
+    "copy bounced": bounce("Permanent", "NoEmail", to="c@x.org", feedbackId="copy", **COPY),
+    "copy complained": event(
+        "Complaint", complainedRecipients=[{"emailAddress": "c@x.org"}], feedbackId="cc", **COPY
+    ),
+}
+STARTS = {"sending": SENDING, "sent": SENT, "retry": RETRIED}
+
+
+def lived_through(start: TrackingRow, names: Sequence[str], earlier: int = 0) -> World:
+    world = world_with(start, *earlier_bounces(earlier))
+    asyncio.run(pipeline(world).process([text(NEWS[name]) for name in names]))
+    return world
+
+
+def end(world: World) -> tuple[str, int, frozenset[str], int]:
+    row = the_row(world)
+    return row.status, row.status_rank, frozenset(world.suppression.rows), sum(world.quota.bounces.values())
+
+
+@pytest.mark.parametrize("earlier", [0, 13, 14, 20])
+@given(
+    start=st.sampled_from(sorted(STARTS)),
+    names=st.lists(st.sampled_from(sorted(NEWS)), min_size=1, max_size=7),
+    random=st.randoms(use_true_random=False),
+)
+@settings(max_examples=200, deadline=None)
+def test_every_order_and_repetition_ends_the_same(
+    earlier: int, start: str, names: list[str], random: Random
+) -> None:
+    shuffled = names + random.choices(names, k=3)
+    random.shuffle(shuffled)
+    once = lived_through(STARTS[start], list(dict.fromkeys(names)), earlier)
+    assert end(lived_through(STARTS[start], shuffled, earlier)) == end(once)
+
+
+@given(start=st.sampled_from(sorted(STARTS)), names=st.lists(st.sampled_from(sorted(NEWS)), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_rank_never_goes_down_and_every_status_reached_is_told(start: str, names: list[str]) -> None:
+    world = world_with(STARTS[start])
+    reached = [the_row(world).status]
+    for name in names:
+        asyncio.run(pipeline(world).process([text(NEWS[name])]))
+        reached.append(the_row(world).status)
+    ranks = [RANK[Status(status)] for status in reached]
+    assert ranks == sorted(ranks)
+    assert set(reached[1:]) - {reached[0]} <= set(world.status_events.statuses(EMAIL_ID))
+
+
+@given(start=st.sampled_from(sorted(STARTS)), names=st.lists(st.sampled_from(sorted(NEWS)), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_at_most_one_retry_for_each_report_and_none_of_a_retry(start: str, names: list[str]) -> None:
+    world = lived_through(STARTS[start], names)
+    attempts = {message.retry_attempt for message, _ in world.retry_queue.retries}
+    assert attempts <= (set() if start == "retry" else {1})
+
+
+def killed_at(
+    point: int | None, start: TrackingRow, before: Sequence[str], name: str
+) -> tuple[World, KillSwitch]:
+    """The world after a process died at its n-th await while it handled `name`, or didn't."""
+    world = lived_through(start, before)
+    world.status_events.published.clear()
+    switch = KillSwitch(point)
+    world.switch(switch)
+    with suppress(Killed):
+        asyncio.run(pipeline(world).process([text(NEWS[name])]))
+    world.switch(None)
+    return world, switch
+
+
+@pytest.mark.parametrize("name", sorted(NEWS))
+@pytest.mark.parametrize("start", sorted(STARTS))
+def test_a_process_killed_at_any_await_loses_nothing_once_the_report_comes_again(
+    start: str, name: str
+) -> None:
+    unharmed, points = killed_at(None, STARTS[start], [], name)
+    assert points.seen
+    for point in range(len(points.seen)):
+        world, _ = killed_at(point, STARTS[start], [], name)
+        asyncio.run(pipeline(world).process([text(NEWS[name])]))
+        assert end(world)[:3] == end(unharmed)[:3]
+        assert the_row(world) == the_row(unharmed)
+        assert set(world.status_events.statuses()) == set(unharmed.status_events.statuses())
+        assert bool(world.retry_queue.retries) == bool(unharmed.retry_queue.retries)
+        assert end(world)[3] <= end(unharmed)[3]  # a bounce is counted at most once, and may be lost
+
+
+@pytest.mark.parametrize("point", range(12))
+def test_what_a_killed_process_did_not_tell_is_told_even_after_later_news(point: int) -> None:
+    world, _ = killed_at(point, SENT, [], "out of office")
+    asyncio.run(pipeline(world).process([text(NEWS["delivery"])]))
+    moved_before = "softBouncedAt" if the_row(world).soft_bounced_at else None
+    asyncio.run(pipeline(world).process([text(NEWS["out of office"])]))
+    assert the_row(world).status == "delivered"
+    assert ("soft_bounced" in world.status_events.statuses()) == (moved_before is not None)
+
+
+def test_the_kill_switch_reaches_every_effect_of_a_bounce() -> None:
+    _, hard = killed_at(None, SENT, [], "hard bounce")
+    _, soft = killed_at(None, SENT, [], "mailbox full")
+    effects = {seen.partition(":")[0] for seen in hard.seen + soft.seen}
+    assert effects == {
+        "ledger.read",
+        "ledger.soft_bounces_since",
+        "ledger.advance",
+        "ledger.mark",
+        "ledger.note",
+        "suppression.add",
+        "quota.count_bounce",
+        "payloads.read",
+        "retry_queue.schedule_retry",
+        "status_events.publish",
+    }
