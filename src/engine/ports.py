@@ -6,7 +6,7 @@ so that an implementation may share a call between emails.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -15,11 +15,13 @@ from engine.domain.failures import Refusal, ServiceUnavailable
 from engine.domain.lifecycle import Status
 from engine.domain.message import OutgoingMessage
 from engine.domain.quota import QuotaReading
-from engine.domain.rendering import Template
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.status import EmailStatusChanged
+
+if TYPE_CHECKING:  # rendering brings Jinja, which the feedback processor would pay for at every cold start
+    from engine.domain.rendering import Template
 
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
@@ -144,7 +146,7 @@ class BounceQuota(Protocol):
 
 
 class TemplateStore(Protocol):
-    async def load(self, name: str) -> Template:
+    async def load(self, name: str) -> "Template":
         """The compiled template. Raises Refused (`template-not-found`, `template-error`)."""
         ...
 
