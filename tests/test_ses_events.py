@@ -403,7 +403,9 @@ async def test_any_fate_can_be_reported_for_a_message_later() -> None:
     ses = Simulator()
     message_id = await ses.send_email(request("a@x.io"))
     await ses.report(message_id, "mailboxfull")
-    assert kinds(ses.events) == ["Send", "Delivery", "Bounce"]
+    await ses.report(message_id, "complaint")
+    await ses.report(message_id, "success")
+    assert kinds(ses.events) == ["Send", "Delivery", "Bounce", "Complaint", "Delivery"]
     with pytest.raises(KeyError):
         await ses.report(message_id, "teleport")
     with pytest.raises(KeyError):

@@ -122,6 +122,7 @@ async def test_an_unknown_configuration_set_is_not_found(client: Any, ses: Simul
         ({"Destination": {"ToAddresses": ["a@x.io"] * 51}}, "Recipient count exceeds 50."),
         ({"Destination": {"CcAddresses": ["@x.io"]}}, "Local address contains control or whitespace"),
         ({"Destination": {"ToAddresses": ["zoë@x.io"]}}, "Local address contains non-ASCII characters."),
+        ({"Destination": {"ToAddresses": ["a@zoë.io"]}}, "Domain contains illegal character."),
         ({"Content": {}}, "Content must have exactly one of Simple, Raw and Template."),
         ({"simple": {"Body": {}}}, "Body must have Html or Text."),
         ({"simple": {"Subject": {"Data": "é", "Charset": "klingon"}}}, "Unknown charset klingon."),

@@ -73,11 +73,14 @@ def check_recipients(recipients: Sequence[str]) -> None:
 
 def check_address(mailbox: str) -> None:
     """The few things SES itself finds wrong with an address."""
-    if not mailbox.isascii() and not bare_address(mailbox).isascii():
-        raise bad_request("Local address contains non-ASCII characters.")
     local, at, domain = bare_address(mailbox).rpartition("@")
     if not at or not domain:
         raise bad_request("Missing final '@domain'")
+    if not local.isascii():
+        raise bad_request("Local address contains non-ASCII characters.")
+    if not domain.isascii():
+        # A domain beyond ASCII has to come in its punycode form.
+        raise bad_request("Domain contains illegal character.")
     if not local or any(character <= " " for character in local + domain):
         raise bad_request("Local address contains control or whitespace")
 

@@ -62,9 +62,9 @@ def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Appli
             web.post("/_simulator/release", _release),
         ]
     )
+    app.on_shutdown.append(_stop)
     for mount in mounts:
         mount(app)
-    app.on_shutdown.append(_stop)
     return app
 
 

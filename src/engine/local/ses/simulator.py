@@ -13,7 +13,16 @@ from engine.local.ses.account import Account, Usage
 from engine.local.ses.composing import Composed, compose, inline_content, template_data, templated
 from engine.local.ses.errors import SesError, bad_request
 from engine.local.ses.events import rendering_failure
-from engine.local.ses.fates import FATES, SENT, Fate, Step, group_by_fate, is_mailbox_simulator, is_recovering
+from engine.local.ses.fates import (
+    DELIVERED,
+    FATES,
+    SENT,
+    Fate,
+    Step,
+    group_by_fate,
+    is_mailbox_simulator,
+    is_recovering,
+)
 from engine.local.ses.faults import Faults, bulk_status
 from engine.local.ses.message import Message
 from engine.local.ses.outgoing import Outgoing, Publish, Schedule, SesEvent, at_once
@@ -158,9 +167,14 @@ class Simulator:
         )
 
     async def report(self, message_id: str, fate: str) -> None:
-        """Make SES report a fate (a key of `FATES`) of a message. Raises KeyError if either is unknown."""
+        """Make SES report a fate (a key of `FATES`) of a message. Raises KeyError if either is unknown.
+
+        What precedes the news in the fate, the delivery, is not told again.
+        """
         message = self.message(message_id)
-        await self._outgoing.report(self._steps(message, FATES[fate], message.recipients))
+        steps = FATES[fate]
+        news = tuple(step for step in steps if step is not DELIVERED) or steps
+        await self._outgoing.report(self._steps(message, news, message.recipients))
 
     async def release(self, count: int | None = None, *, newest_first: bool = False) -> int:
         """Publish events that the schedule or a fault held back; the number that went out."""

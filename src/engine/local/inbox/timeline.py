@@ -1,0 +1,167 @@
+"""What happened to one email, told in one line a piece: SES's events and the engine's statuses together."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from engine.domain.lifecycle import Status, gives_way
+from engine.local.ses import Message, SesEvent
+from engine.local.ses.events import Event
+from engine.schemas.status import EmailStatusChanged
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline. `who` is "SES" or "Engine"; `tone` colours it; `raw` is the JSON behind it."""
+
+    at: datetime
+    who: str
+    title: str
+    tone: str
+    about: str = ""
+    raw: str = ""
+
+
+TONES = {
+    "sending": "quiet",
+    "sent": "sent",
+    "soft_bounced": "warn",
+    "delivered": "good",
+    "opened": "best",
+    "failed": "bad",
+    "bounced": "bad",
+    "complained": "bad",
+    "dry_run": "quiet",
+}
+"""How good a status is, for its colour."""
+
+LABELS = {"soft_bounced": "soft bounced", "dry_run": "dry run"}
+"""How people write the statuses that programs write with an underscore."""
+
+
+def label_of(status: str) -> str:
+    """A status as people write it."""
+    return LABELS.get(status, status)
+
+
+def timeline(
+    message: Message | None, events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]
+) -> list[Entry]:
+    """Everything known about an email, oldest first."""
+    entries = [] if message is None else [_accepted(message)]
+    entries += [_from_event(event) for event in events]
+    entries += [_from_status(change) for change in statuses]
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def status_by(events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]) -> str:
+    """The status reached: the engine's word if it gave one, else what SES's events amount to."""
+    told = [change.status for change in statuses]
+    if "dry_run" in told:
+        return "dry_run"
+    current = Status.SENDING
+    for status in [Status(word) for word in told] or [_status_after(event) for event in events]:
+        if gives_way(current, status):
+            current = status
+    return current.value
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 time; the start of time for text that is none, so that a page never fails on it."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _accepted(message: Message) -> Entry:
+    return Entry(
+        at=message.accepted_at,
+        who="SES",
+        title="Accepted",
+        tone="quiet",
+        about=f"{message.operation} answered with a message id",
+    )
+
+
+def _from_status(change: EmailStatusChanged) -> Entry:
+    attempt = f"Attempt {change.retry_attempt + 1}" if change.retry_attempt else ""
+    reason = f"{change.reason.code}: {change.reason.message}" if change.reason else ""
+    return Entry(
+        at=moment(change.timestamp),
+        who="Engine",
+        title=label_of(change.status).capitalize(),
+        tone=TONES[change.status],
+        about=" · ".join(part for part in (attempt, reason) if part),
+        raw=_pretty(msgspec.to_builtins(change)),
+    )
+
+
+def _from_event(event: SesEvent) -> Entry:
+    document = event.document()
+    tone, describe = _EVENTS[event.event_type]
+    return Entry(
+        at=event.at,
+        who="SES",
+        title=event.event_type,
+        tone="warn" if _is_soft(document) else tone,
+        about=describe(document),
+        raw=_pretty(document),
+    )
+
+
+def _status_after(event: SesEvent) -> Status:
+    if event.event_type == "Bounce":
+        return Status.SOFT_BOUNCED if _is_soft(event.document()) else Status.BOUNCED
+    return _STATUS_AFTER.get(event.event_type, Status.SENDING)
+
+
+def _is_soft(document: Event) -> bool:
+    return bool(document["eventType"] == "Bounce" and document["bounce"]["bounceType"] != "Permanent")
+
+
+def _pretty(data: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+
+
+def _bounce(document: Event) -> str:
+    bounce = document["bounce"]
+    diagnostics = [one["diagnosticCode"] for one in bounce["bouncedRecipients"] if "diagnosticCode" in one]
+    kind = f"{bounce['bounceType']} / {bounce['bounceSubType']}"
+    return " · ".join([kind, *dict.fromkeys(diagnostics)])
+
+
+def _delay(document: Event) -> str:
+    delay = document["deliveryDelay"]
+    return f"{delay['delayType']} · SES tries until {delay['expirationTime']}"
+
+
+def _nothing(_document: Event) -> str:
+    return ""
+
+
+_EVENTS: dict[str, tuple[str, Callable[[Event], str]]] = {
+    "Send": ("sent", _nothing),
+    "Delivery": ("good", lambda document: str(document["delivery"]["smtpResponse"])),
+    "Open": ("best", _nothing),
+    "Click": ("best", lambda document: str(document["click"]["link"])),
+    "Bounce": ("bad", _bounce),
+    "Complaint": ("bad", lambda document: f"Feedback type {document['complaint']['complaintFeedbackType']}"),
+    "Reject": ("bad", lambda document: str(document["reject"]["reason"])),
+    "Rendering Failure": ("bad", lambda document: str(document["failure"]["errorMessage"])),
+    "DeliveryDelay": ("warn", _delay),
+    "Subscription": ("quiet", lambda document: f"Contact list {document['subscription']['contactList']}"),
+}
+
+_STATUS_AFTER = {
+    "Send": Status.SENT,
+    "Delivery": Status.DELIVERED,
+    "Open": Status.OPENED,
+    "Click": Status.OPENED,
+    "Complaint": Status.COMPLAINED,
+    "Reject": Status.FAILED,
+    "Rendering Failure": Status.FAILED,
+    "DeliveryDelay": Status.SENT,
+}
