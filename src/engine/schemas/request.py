@@ -7,15 +7,25 @@ from msgspec import Meta, Struct
 Priority = Literal["transactional", "bulk"]
 
 # Names a folder in the template bucket, so it can never be a path. Python's "$" would also match before a
-# final newline; the look-behind closes that without leaving the dialect that JSON Schema shares.
-TEMPLATE_NAME_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9._-]{1,64}(?<!\n)$"
+# final newline; the look-ahead closes that without leaving the dialect that JSON Schema shares.
+TEMPLATE_NAME_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9._-]{1,64}(?!\n)$"
 
 
 class SenderOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """A sender that replaces the template's and the default one; its address must be an allowed sender."""
 
-    email: Annotated[str, Meta(min_length=1, max_length=320)]
-    name: Annotated[str, Meta(max_length=256)] | None = None
+    email: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=320,
+            description="Address in the From header; it or its domain must be in ALLOWED_SENDERS.",
+        ),
+    ]
+    name: Annotated[
+        Annotated[str, Meta(max_length=256)] | None,
+        Meta(description="Name beside the address in the From header; null takes DEFAULT_SENDER_NAME."),
+    ] = None
 
 
 class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -24,38 +34,101 @@ class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     With a `contentId` it is shown inline, where the HTML says `cid:<contentId>`.
     """
 
-    file_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    content_type: Annotated[str, Meta(min_length=1, max_length=78)]
-    content: str | None = None
-    s3_key: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
-    content_id: Annotated[str, Meta(min_length=1, max_length=78)] | None = None
+    file_name: Annotated[
+        str, Meta(min_length=1, max_length=255, description="Name under which the recipient sees the file.")
+    ]
+    content_type: Annotated[
+        str, Meta(min_length=1, max_length=78, description="Media type, such as `application/pdf`.")
+    ]
+    content: Annotated[str | None, Meta(description="The file in base64; either this or `s3Key`.")] = None
+    s3_key: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1024)] | None,
+        Meta(description="Key of the file in the template bucket; either this or `content`."),
+    ] = None
+    content_id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=78)] | None,
+        Meta(description="Makes the file inline: the HTML shows it where it says `cid:<contentId>`."),
+    ] = None
 
 
 class Unsubscribe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Where a recipient unsubscribes; an https `url` makes it one-click (RFC 8058)."""
 
-    url: Annotated[str, Meta(max_length=900)] | None = None
-    mailto: Annotated[str, Meta(max_length=320)] | None = None
+    url: Annotated[
+        Annotated[str, Meta(max_length=900)] | None,
+        Meta(description="Page that unsubscribes; with https it also takes the one-click POST of RFC 8058."),
+    ] = None
+    mailto: Annotated[
+        Annotated[str, Meta(max_length=320)] | None,
+        Meta(description="Address that unsubscribes whoever writes to it."),
+    ] = None
 
 
 class EmailRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The `detail` of an event with detail-type "Email Request"."""
 
-    to: str
-    template_name: Annotated[str, Meta(pattern=TEMPLATE_NAME_PATTERN)]
-    template_data: dict[str, Any] = {}
-    sender_override: SenderOverride | None = None
-    idempotency_key: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    priority: Priority = "transactional"
-    cc: list[str] = []
-    bcc: list[str] = []
-    reply_to: list[str] = []
-    headers: dict[str, str] = {}
-    attachments: list[Attachment] = []
-    unsubscribe: Unsubscribe | None = None
-    tags: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-    dry_run: bool = False
+    to: Annotated[str, Meta(description="The one recipient: a bare address, without a name.")]
+    template_name: Annotated[
+        str,
+        Meta(
+            pattern=TEMPLATE_NAME_PATTERN,
+            description="Template to render: a folder of the template bucket, 1 to 64 of A-Z a-z 0-9 . _ -"
+            " without two dots in a row.",
+        ),
+    ]
+    template_data: Annotated[
+        dict[str, Any],
+        Meta(description="Variables of the template. Their text is data: it is never read as a template."),
+    ] = {}
+    sender_override: Annotated[
+        SenderOverride | None,
+        Meta(description="Sender of this email; null takes the template's sender, or else the default one."),
+    ] = None
+    idempotency_key: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=256)] | None,
+        Meta(
+            description="Requests of one source with the same key are one email, however often they come;"
+            " null takes the id of the event."
+        ),
+    ] = None
+    priority: Annotated[
+        Priority,
+        Meta(description="Lane: `transactional` is sent at once, `bulk` from a queue and never in its way."),
+    ] = "transactional"
+    cc: Annotated[
+        list[str],
+        Meta(
+            description="Recipients of a visible copy; 50 at most with `to` and `bcc`."
+            " Suppressed ones are left out."
+        ),
+    ] = []
+    bcc: Annotated[
+        list[str], Meta(description="Recipients of a hidden copy. Suppressed ones are left out.")
+    ] = []
+    reply_to: Annotated[list[str], Meta(description="Addresses that an answer goes to.")] = []
+    headers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Further headers: 15 at most, names to 126 and values to 995 characters of printable"
+            " ASCII. Those that SES or the engine write (From, To, Subject, ...) are refused."
+        ),
+    ] = {}
+    attachments: Annotated[list[Attachment], Meta(description="Files that go with the email.")] = []
+    unsubscribe: Annotated[
+        Unsubscribe | None, Meta(description="Gives the email its List-Unsubscribe headers.")
+    ] = None
+    tags: Annotated[
+        dict[str, str],
+        Meta(description="Message tags of SES, told again with every status: A-Z a-z 0-9 _ -, to 256 each."),
+    ] = {}
+    metadata: Annotated[
+        dict[str, str],
+        Meta(description="Told again with every status of the email, and never sent."),
+    ] = {}
+    dry_run: Annotated[
+        bool,
+        Meta(description="Everything but the send: the status is `dry_run`, and its reason what would be."),
+    ] = False
 
     @property
     def recipients(self) -> tuple[str, ...]:

@@ -10,20 +10,24 @@ from engine.schemas.request import EmailRequest
 class RetryEmailData(EmailRequest, frozen=True, kw_only=True, forbid_unknown_fields=False, rename="camel"):
     """The request as it was first accepted, with the identity of the email that bounced."""
 
-    original_email_id: Annotated[str, Meta(min_length=1)]
-    original_source: str = ""
+    original_email_id: Annotated[
+        str, Meta(min_length=1, description="Id of the email that bounced; the retry's id follows from it.")
+    ]
+    original_source: Annotated[str, Meta(description="Source of the Email Request event.")] = ""
 
 
 class BounceRecord(Struct, frozen=True, kw_only=True, rename="camel"):
     """One soft bounce: when SES reported it, and its subtype and diagnostic."""
 
-    timestamp: str
-    reason: str
+    timestamp: Annotated[str, Meta(description="When SES reported it, ISO 8601.")]
+    reason: Annotated[str, Meta(description="Its subtype and the diagnostic of the receiving server.")]
 
 
 class RetryMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     """One more try for an email that bounced softly; `retryAttempt` counts from 1."""
 
-    original_email_data: RetryEmailData
-    retry_attempt: Annotated[int, Meta(ge=1)]
-    bounce_history: list[BounceRecord] = []
+    original_email_data: Annotated[RetryEmailData, Meta(description="The request, and whose retry this is.")]
+    retry_attempt: Annotated[int, Meta(ge=1, description="Which retry this is, counted from 1.")]
+    bounce_history: Annotated[
+        list[BounceRecord], Meta(description="The soft bounces so far, oldest first.")
+    ] = []
