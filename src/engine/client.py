@@ -37,7 +37,10 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class NotAccepted(msgspec.Struct, frozen=True):
-    """A request that EventBridge did not take: its place among those given, and EventBridge's words."""
+    """A request that EventBridge did not confirm: its place among those given, and why.
+
+    With the code `ServiceUnavailable` the call itself failed, and it may have been taken all the same.
+    """
 
     index: int
     code: str
@@ -45,7 +48,7 @@ class NotAccepted(msgspec.Struct, frozen=True):
 
 
 class NotAcceptedError(EngineError):
-    """Some requests did not reach the bus, after every try; all others did.
+    """Some requests are not known to have reached the bus, after every try; all others did.
 
     Asking again for `failed` is safe: the idempotency keys in `requests` keep an email from going out twice.
     """
@@ -88,14 +91,14 @@ class EmailClient:
         await self._stack.aclose()
 
     async def send(self, request: EmailRequest) -> str:
-        """Ask for one email; answers its email id. Raises NotAcceptedError and ServiceUnavailable."""
+        """Ask for one email; answers its email id. Raises NotAcceptedError."""
         (own_id,) = await self.send_all([request])
         return own_id
 
     async def send_all(self, requests: Sequence[EmailRequest]) -> list[str]:
         """Ask for many, ten a call; answers their email ids in order.
 
-        Raises NotAcceptedError, which names those that EventBridge left, and ServiceUnavailable.
+        Raises NotAcceptedError, which names those that EventBridge left.
         """
         if self._client is None:
             raise RuntimeError("EmailClient is used outside its 'async with' block")

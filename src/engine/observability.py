@@ -24,6 +24,8 @@ METRICS: Final = {
     "service-unavailable": "ServicesUnavailable",
     "record-unreadable": "RecordsUnreadable",
     "publish-failed": "PublishFailures",
+    "feedback-failed": "FeedbackFailures",
+    "retry-impossible": "RetriesImpossible",
 }
 # Worth a person's eye even at LOG_LEVEL=WARNING.
 WARNINGS: Final = frozenset(
@@ -35,11 +37,20 @@ WARNINGS: Final = frozenset(
         "record-lost",
         "count-lost",
         "hold-failed",
-        "payload-missing",
+        "retry-impossible",
+        "address-unusable",
+        "ses-event-unknown",
     }
 )
 ERRORS: Final = frozenset(
-    {"bug", "ses-paused", "ses-answer-unexpected", "ses-configuration-wrong", "record-unreadable"}
+    {
+        "bug",
+        "ses-paused",
+        "ses-answer-unexpected",
+        "ses-configuration-wrong",
+        "record-unreadable",
+        "feedback-failed",
+    }
 )
 
 

@@ -83,23 +83,34 @@ class Environment(Generic[Work]):
 
     def __init__(self, open_work: Callable[[Mapping[str, str]], Coroutine[Any, Any, Work]]) -> None:
         self._open_work = open_work
-        self._lock = threading.Lock()
+        self._idle = threading.Condition()
+        self._running = 0
         self._loop: LoopThread | None = None
         self._work: Work | None = None
         self._variables: dict[str, str] = {}
 
     def invoke(self, use: Callable[[Work], Coroutine[Any, Any, T]]) -> T:
         """Run one invocation to its end on the environment's loop."""
-        with self._lock:
+        with self._idle:
             loop, work = self._ready()
-        return loop.run(use(work))
+            self._running += 1
+        try:
+            return loop.run(use(work))
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
 
     def close(self) -> None:
-        with self._lock:
+        """Close the clients and end the loop, once the invocations under way are over."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._running)
             self._shut()
 
     def _ready(self) -> tuple[LoopThread, Work]:
         variables = {name: value for name, value in os.environ.items() if name not in _PER_INVOCATION}
+        # A loop that stops under another thread's invocation would leave that thread waiting for good.
+        self._idle.wait_for(lambda: variables == self._variables or not self._running)
         if self._loop and self._work and variables == self._variables:
             return self._loop, self._work
         self._shut()

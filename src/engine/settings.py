@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from engine.domain.addresses import BadAddress
-from engine.domain.sender import SenderPolicy
+from engine.domain.sender import SenderPolicy, holds_control
 
 T = TypeVar("T")
 
@@ -99,6 +99,8 @@ class _Reader:
         """The default sender and who else may send."""
         email = self.required("DEFAULT_SENDER_EMAIL")
         name = self.optional("DEFAULT_SENDER_NAME")
+        if holds_control(name):
+            self.problems.append("DEFAULT_SENDER_NAME must hold no line break or other control character")
         listed = tuple(self.optional("ALLOWED_SENDERS").split(","))
         try:
             SenderPolicy.of(email or "unset@example.com", name)

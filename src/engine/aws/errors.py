@@ -8,15 +8,23 @@ Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.htm
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gaierror
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
-    HTTPClientError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from engine.domain.failures import (
     EngineError,
@@ -63,10 +71,30 @@ def ses_error(error: Exception) -> EngineError:
     match error:
         case ClientError():
             return _ses_answer(error.response)
-        case ConnectTimeoutError() | EndpointConnectionError():
+        case ConnectTimeoutError() | ProxyConnectionError() | SSLError():
             return SendThrottled(f"SES could not be reached: {type(error).__name__}")
+        case EndpointConnectionError() if _never_connected(error):
+            return SendThrottled(f"SES could not be reached: {type(error).__name__}")
+        case (
+            NoCredentialsError()
+            | PartialCredentialsError()
+            | CredentialRetrievalError()
+            | MetadataRetrievalError()
+        ):
+            # Loud, as nothing mends itself here; and clean, as without credentials no request leaves.
+            return SendThrottled(
+                f"the request to SES could not be signed: {type(error).__name__}", unexpected=True
+            )
         case _:
             return OutcomeUnknown(f"SES gave no answer: {type(error).__name__}")
+
+
+def _never_connected(error: EndpointConnectionError) -> bool:
+    """Whether no connection came about; aiobotocore uses this error for a reset under way as well.
+
+    Source: AIOHTTPSession.send in https://github.com/aio-libs/aiobotocore/blob/2.25.1/aiobotocore/httpsession.py
+    """
+    return isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError | gaierror)
 
 
 def _ses_answer(response: "_ClientErrorResponseTypeDef") -> EngineError:
@@ -96,7 +124,8 @@ def service_errors(service: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
         raise ServiceUnavailable(f"{service} {error.operation_name} answered {code}") from error
-    except (HTTPClientError, BotoCoreError) as error:
+    except (BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError) as error:
+        # aiobotocore lets errors of aiohttp and time-outs (OSErrors) out while it reads an answer.
         raise ServiceUnavailable(f"{service} could not be reached: {type(error).__name__}") from error
 
 

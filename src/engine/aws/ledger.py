@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 
 from engine.aws.dynamodb import CONDITION_FAILED, attribute, from_item, to_item
 from engine.aws.errors import is_code, service_errors
-from engine.domain.failures import FailureCode, Refusal, ServiceUnavailable
+from engine.domain.bounce import bounced_softly
+from engine.domain.failures import Refusal, ServiceUnavailable
 from engine.domain.lifecycle import RANK, Status
 from engine.domain.times import iso
 from engine.ports import Advance, Move
@@ -203,7 +204,7 @@ class TrackingLedger:
     async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
         found = 0
         async for email_ids in self._emails_to(to_email, since):
-            found += sum(map(_bounced_softly, await self._read_all(email_ids)))
+            found += sum(map(bounced_softly, await self._read_all(email_ids)))
             if found >= enough:
                 return enough
         return found
@@ -232,14 +233,6 @@ class TrackingLedger:
         """Rows by key: the index holds no status, so that a status update does not pay for the index."""
         rows = await asyncio.gather(*map(self.read, email_ids))
         return [row for row in rows if row]
-
-
-def _bounced_softly(row: TrackingRow) -> bool:
-    return (
-        row.soft_bounced_at is not None
-        or row.status == Status.SOFT_BOUNCED
-        or row.failure_code == FailureCode.SOFT_BOUNCE_RETRY_FAILED
-    )
 
 
 def _reached(to: Status, at: datetime) -> dict[str, object]:

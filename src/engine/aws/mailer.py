@@ -23,12 +23,14 @@ class SesMailer:
         self._configuration_set = configuration_set
 
     async def send(self, message: OutgoingMessage) -> str:
+        request = send_email_request(message, self._configuration_set)
         try:
-            answer = await self._client.send_email(**send_email_request(message, self._configuration_set))
+            answer = await self._client.send_email(**request)
+            message_id = answer["MessageId"]  # a proxy's page may say 200 and hold none
         except Exception as error:
             # Whatever broke, it broke around a send: only the table of errors may say that nothing went out.
             raise ses_error(error) from error
-        return answer["MessageId"]
+        return message_id
 
 
 def send_email_request(message: OutgoingMessage, configuration_set: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from engine.aws.errors import service_errors
+from engine.domain.failures import ServiceUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
 ENTRIES: Final = 10
 BYTES: Final = 250_000
+UNAVAILABLE: Final = "ServiceUnavailable"
 _ROUNDS: Final = 3
 
 
 class LeftEntry(Struct, frozen=True):
-    """An entry that EventBridge did not take: its place among those given, and EventBridge's words."""
+    """An entry that EventBridge did not confirm: its place among those given, and why.
+
+    Where the whole call failed the code is `UNAVAILABLE`, and the entry may have been taken all the same.
+    """
 
     index: int
     code: str
@@ -34,7 +39,7 @@ class LeftEntry(Struct, frozen=True):
 async def put_events(
     client: "EventBridgeClient", entries: "Sequence[PutEventsRequestEntryTypeDef]"
 ) -> list[LeftEntry]:
-    """Those that were not taken after all tries, in order. Raises ServiceUnavailable."""
+    """Those that were not taken after all tries, in order: a call that fails tells nothing of the others."""
     batches = batched_by_size([entry_size(entry) for entry in entries])
     left = await asyncio.gather(
         *(_put(client, {index: entries[index] for index in batch}) for batch in batches)
@@ -47,8 +52,11 @@ async def _put(
 ) -> list[LeftEntry]:
     left: list[LeftEntry] = []
     for _ in range(_ROUNDS):
-        with service_errors("EventBridge"):
-            answer = await client.put_events(Entries=list(entries.values()))
+        try:
+            with service_errors("EventBridge"):
+                answer = await client.put_events(Entries=list(entries.values()))
+        except ServiceUnavailable as error:
+            return [LeftEntry(index, UNAVAILABLE, str(error)) for index in entries]
         if not answer["FailedEntryCount"]:
             return []
         left = [

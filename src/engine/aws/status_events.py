@@ -26,7 +26,10 @@ class StatusBus:
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
         left = await put_events(self._client, [self._entry(event) for event in events])
         if left:
-            raise ServiceUnavailable(f"EventBridge took all but {len(left)} status events ({left[0].code})")
+            first = left[0]
+            raise ServiceUnavailable(
+                f"EventBridge left {len(left)} of {len(events)} status events ({first.code}: {first.message})"
+            )
 
     def _entry(self, event: EmailStatusChanged) -> "PutEventsRequestEntryTypeDef":
         return {

@@ -58,11 +58,16 @@ def resolve_sender(
             f"{origin} {email} is not an allowed sender; expected an address or domain of ALLOWED_SENDERS",
         )
     name = _name_for(override, rendered, policy)
-    if _CONTROL.search(name):
+    if holds_control(name):
         return Refusal(
             _code_of(origin), f"the sender name beside {origin} holds a line break or control character"
         )
     return from_header(name, email)
+
+
+def holds_control(name: str) -> bool:
+    """Whether a sender name would break its header line."""
+    return _CONTROL.search(name) is not None
 
 
 def from_header(name: str, email: str) -> str:
