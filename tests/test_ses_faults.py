@@ -1,6 +1,7 @@
 """How the SES simulator misbehaves when it is told to."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
@@ -100,6 +101,20 @@ async def test_bulk_entries_fail_with_the_status_the_plan_gives_them(client: Any
     ]
     again = await client.send_bulk_email(**request)
     assert {result["Status"] for result in again["BulkEmailEntryResults"]} == {"SUCCESS"}
+
+
+async def test_get_account_may_fail_by_itself(client: Any, ses: Simulator) -> None:
+    ses.faults.set(get_account_error_next=1)
+    await client.send_email(**simple())
+    assert (await refusal(client.get_account()))[0] == "InternalFailure"
+    assert (await client.get_account())["SendingEnabled"] is True
+
+
+async def test_a_plan_counts_down_under_several_hands(ses: Simulator) -> None:
+    ses.faults.set(throttle_next=100)
+    with ThreadPoolExecutor(8) as hands:
+        refusals = list(hands.map(lambda _: ses.faults.refusal(), range(150)))
+    assert sum(refusal is not None for refusal in refusals) == 100
 
 
 async def test_the_answer_may_be_late(client: Any, ses: Simulator) -> None:

@@ -38,6 +38,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reset_before_next: int = 0
     reset_after_next: int = 0
     hang_after_next: int = 0
+    get_account_error_next: int = 0
     sending_paused: bool = False
     account_suspended: bool = False
     daily_quota_used_up: bool = False
@@ -102,6 +103,10 @@ class Faults:
     def hangs_after(self) -> bool:
         """Whether this request is accepted and never answered."""
         return self._use("hang_after_next")
+
+    def account_fails(self) -> bool:
+        """Whether this GetAccount fails."""
+        return self._use("get_account_error_next")
 
     def take_bulk_statuses(self) -> dict[int, str]:
         """The failing entries of this bulk request."""

@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 
 from engine.local.ses.account import Account
-from engine.local.ses.errors import SesError, bad_request
+from engine.local.ses.errors import SesError, bad_request, internal_failure
 from engine.local.ses.simulator import Simulator
 from engine.local.ses.wire import (
     SendBulkEmailRequest,
@@ -127,7 +127,10 @@ async def _sending(
 
 
 async def _get_account(request: web.Request) -> web.Response:
-    return _json(request.app[SIMULATOR].account_status())
+    simulator = request.app[SIMULATOR]
+    if simulator.faults.account_fails():
+        return _refusal(internal_failure())
+    return _json(simulator.account_status())
 
 
 async def _show_faults(request: web.Request) -> web.Response:
