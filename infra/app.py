@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_cdk import App, CliCredentialsStackSynthesizer
 
+from infra.bundling import Bundles
 from infra.settings import SettingsError, StackSettings, context_key
 from infra.stack import EmailEngineStack
 
@@ -23,7 +24,13 @@ def main() -> None:
         sys.exit(str(error))
     # The emulator needs no bootstrap: CDK acts there with the caller's own credentials.
     synthesizer = CliCredentialsStackSynthesizer() if settings.target == "local" else None
-    EmailEngineStack(app, "SESMailEngine", settings=settings, synthesizer=synthesizer)
+    EmailEngineStack(
+        app,
+        "SESMailEngine",
+        settings=settings,
+        bundles=Bundles.build(settings.target),
+        synthesizer=synthesizer,
+    )
     app.synth()
 
 

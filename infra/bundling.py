@@ -14,7 +14,9 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import uv
 
@@ -53,7 +55,23 @@ _SEEDER_MODULES = (
 )
 
 _TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+_KEPT = 3
 _SCHEME = "1"  # raise it when this file makes another zip out of the same input
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundles:
+    """What is deployed: the two zips, and a value that changes when a starter template does."""
+
+    engine: Path
+    seeder: Path
+    templates_digest: str
+
+    @classmethod
+    def build(cls, target: Target) -> Self:
+        return cls(
+            engine=engine_zip(target), seeder=seeder_zip(), templates_digest=starter_templates_digest()
+        )
 
 
 def engine_zip(target: Target = "lambda", *, build: Path = _BUILD) -> Path:
@@ -201,6 +219,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def _drop_older(newest: Path, pattern: str) -> None:
-    for other in newest.parent.glob(pattern):
-        if other != newest:
-            other.unlink(missing_ok=True)
+    """Keep a few: another build of another state of the tree may be reading its own just now."""
+    by_age = sorted(newest.parent.glob(pattern), key=lambda path: path.stat().st_mtime)
+    for old in by_age[:-_KEPT]:
+        old.unlink(missing_ok=True)

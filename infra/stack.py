@@ -4,7 +4,7 @@ from aws_cdk import Aws, CfnOutput, Stack, StackSynthesizer
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.bundling import engine_zip, seeder_zip, starter_templates_digest
+from infra.bundling import Bundles
 from infra.constructs.bus import EmailBus
 from infra.constructs.configuration_set import ConfigurationSet
 from infra.constructs.email_sender import EmailSender
@@ -26,6 +26,7 @@ class EmailEngineStack(Stack):
         construct_id: str,
         *,
         settings: StackSettings,
+        bundles: Bundles,
         synthesizer: StackSynthesizer | None = None,
     ) -> None:
         super().__init__(
@@ -36,8 +37,8 @@ class EmailEngineStack(Stack):
             synthesizer=synthesizer,
         )
         prefix = Aws.STACK_NAME
-        engine = lambda_.Code.from_asset(str(engine_zip(settings.target)))
-        seeder = lambda_.Code.from_asset(str(seeder_zip()))
+        engine = lambda_.Code.from_asset(str(bundles.engine))
+        seeder = lambda_.Code.from_asset(str(bundles.seeder))
 
         queues = EmailQueues(self, "Queues", prefix=prefix, settings=settings)
         tables = EmailTables(self, "Tables", prefix=prefix)
@@ -53,7 +54,7 @@ class EmailEngineStack(Stack):
             settings=settings,
             code=seeder,
             templates=templates,
-            templates_digest=starter_templates_digest(),
+            templates_digest=bundles.templates_digest,
         )
         sender = EmailSender(
             self,

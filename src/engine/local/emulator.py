@@ -62,8 +62,7 @@ async def running_emulator(
     `folder` is emptied, and then holds the log and what the functions unpack. `port` None takes a free one.
     `functions_environment` is what differs between this machine and AWS: every function gets it, under what
     its own configuration says, so that the stack stays the same. At most `async_environments` of one function
-    serve EventBridge and SNS at a time; a failed event is retried after `async_retry_seconds`, and after twice
-    that.
+    serve EventBridge and SNS at a time; a failed event is retried after `async_retry_seconds` and twice that.
     Raises `EmulatorError` when it is not installed, the port is taken, or it does not come up.
     """
     if not _PYTHON.exists():

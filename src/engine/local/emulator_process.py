@@ -5,7 +5,8 @@ Started by `engine.local.emulator` with the Python of `.venv-emulator`: nothing 
 MiniStack 1.5.33 runs a function for EventBridge and SNS once, in a thread of its own: when the function fails
 or is throttled the event is gone, and a burst starts one process for each event. Lambda queues the event,
 invokes as concurrency allows, retries a failed one twice, and hands it to the on-failure destination. Two
-functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay, on AWS a minute.
+functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay; AWS
+waits a minute.
 """
 
 import json

@@ -1,0 +1,155 @@
+"""The whole stack on the emulator, by a real `cdk deploy`."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aioboto3
+import pytest
+
+from engine.local import deployment
+from engine.local.cdk import CdkError
+from engine.local.deployment import Deployment, deploy, feedback_topic_arn, synthesize
+from engine.local.emulator import PROJECT, Emulator, running_emulator
+
+pytestmark = pytest.mark.e2e
+
+LOCAL = PROJECT / ".local"
+
+
+class Stack:
+    """The deployed stack and clients to look at it."""
+
+    def __init__(self, emulator: Emulator, outputs: Deployment, clients: AsyncExitStack) -> None:
+        self.emulator = emulator
+        self.outputs = outputs
+        self._clients = clients
+
+    async def client(self, service: str) -> Any:
+        session = aioboto3.Session("test", "test", region_name=self.emulator.region)
+        make: Any = session.client
+        return await self._clients.enter_async_context(make(service, endpoint_url=self.emulator.endpoint))
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    assembly = await synthesize(LOCAL)
+    async with running_emulator(tmp_path / "emulator") as emulator, AsyncExitStack() as clients:
+        yield Stack(emulator, await deploy(emulator, assembly), clients)
+
+
+async def test_the_loop_has_everything_it_needs(stack: Stack) -> None:
+    outputs = stack.outputs
+    assert outputs.event_bus_name == "sesmailengine-EmailBus"
+    assert outputs.template_bucket == "sesmailengine-templates-000000000000"
+    assert outputs.feedback_topic_arn == feedback_topic_arn(stack.emulator.region)
+
+    s3 = await stack.client("s3")
+    seeded = {
+        found["Key"] for found in (await s3.list_objects_v2(Bucket=outputs.template_bucket))["Contents"]
+    }
+    ours = PROJECT / "starter_templates"
+    assert seeded == {f"templates/{path.relative_to(ours).as_posix()}" for path in _files(ours)}
+
+    dynamodb = await stack.client("dynamodb")
+    tables = {outputs.tracking_table, outputs.suppression_table, outputs.state_table}
+    assert tables <= set((await dynamodb.list_tables())["TableNames"])
+
+    functions = await stack.client("lambda")
+    mappings = (await functions.list_event_source_mappings())["EventSourceMappings"]
+    assert {mapping["FunctionArn"].rpartition(":")[2] for mapping in mappings} == {"live"}
+    assert {mapping["EventSourceArn"].rpartition("-")[2] for mapping in mappings} == {
+        "BulkEmailQueue",
+        "EmailRetryQueue",
+    }
+
+    # SES checks the topic's policy when the destination is made, so that it is there says that both fit.
+    ses = await stack.client("sesv2")
+    destinations = await ses.get_configuration_set_event_destinations(
+        ConfigurationSetName=outputs.configuration_set_name
+    )
+    assert [destination["SnsDestination"] for destination in destinations["EventDestinations"]] == [
+        {"TopicArn": outputs.feedback_topic_arn}
+    ]
+
+
+async def test_a_changed_customer_template_survives_the_seeder(stack: Stack) -> None:
+    s3 = await stack.client("s3")
+    functions = await stack.client("lambda")
+    bucket = stack.outputs.template_bucket
+    await s3.put_object(Bucket=bucket, Key="templates/welcome/template.txt", Body=b"my own")
+    answer = await functions.invoke(FunctionName="sesmailengine-TemplateSeeder", Qualifier="live")
+    assert json.loads(await answer["Payload"].read())["kept"] == ["welcome"]
+    kept = await s3.get_object(Bucket=bucket, Key="templates/welcome/template.txt")
+    assert await kept["Body"].read() == b"my own"
+
+
+class TestSynthesis:
+    async def test_an_unchanged_tree_is_not_synthesized_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assembly = await synthesize(LOCAL)
+
+        async def must_not_run(*_: Any, **__: Any) -> None:
+            pytest.fail("nothing has changed")
+
+        monkeypatch.setattr(deployment, "cdk", must_not_run)
+        assert await synthesize(LOCAL) == assembly
+
+    async def test_other_settings_are_another_assembly(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commands: list[tuple[str, ...]] = []
+
+        async def pretend(*command: str, **_: Any) -> None:
+            commands.append(command)
+            _make_folder(command[command.index("--output") + 1])
+
+        monkeypatch.setattr(deployment, "cdk", pretend)
+        made = {await synthesize(tmp_path, {"sesMaxSendRate": str(rate)}) for rate in range(5)}
+        assert len(made) == 5
+        assert len(_folders(tmp_path)) == 3  # the newest
+        assert "sesMaxSendRate=4" in commands[-1]
+
+    async def test_a_bad_setting_is_named_with_what_was_expected(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        with pytest.raises(CdkError, match=r"defaultSenderEmail: .*got 'nobody'"):
+            await synthesize(tmp_path, {"defaultSenderEmail": "nobody"}, progress=said.append)
+        assert any("defaultSenderEmail" in line for line in said)
+        assert _folders(tmp_path) == []
+
+
+async def test_a_failed_deployment_says_which_resource_and_why(tmp_path: Path) -> None:
+    assembly = _copied(await synthesize(LOCAL), tmp_path / "assembly")
+    _edit(
+        assembly / "SESMailEngine.template.json",
+        '"engine.handlers.template_seeder.handler"',
+        '"no.such.handler"',
+    )
+    async with running_emulator(tmp_path / "emulator") as emulator:
+        with pytest.raises(CdkError, match=r"(?s)`cdk deploy` failed.*TemplateSeeder"):
+            await deploy(emulator, assembly)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _folders(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("assembly-*")]
+
+
+def _make_folder(path: str) -> None:
+    Path(path).mkdir()
+
+
+def _copied(folder: Path, to: Path) -> Path:
+    shutil.copytree(folder, to)
+    return to
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
