@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
 
 WELCOME = {
     "template.html": "<h1>Hello {{ name }}</h1>",
@@ -70,9 +70,7 @@ class Cloud:
         self.dynamodb.create_table(
             TableName=self.name(resource),
             KeySchema=_keys(key, None),
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in sorted(names)
-            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted(names)],
             BillingMode="PAY_PER_REQUEST",
             **more,
         )

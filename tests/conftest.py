@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 from moto.server import ThreadedMotoServer
+from tests.cloud import Cloud, variables
 
-from cloud import Cloud, variables
+from engine.handlers import email_sender, feedback_processor
 from engine.local.ses.threaded import ThreadedSimulator
 
 
@@ -39,9 +40,11 @@ def ses() -> Iterator[ThreadedSimulator]:
 
 
 @pytest.fixture
-def cloud(aws_endpoint: str, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+def cloud(aws_endpoint: str, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A stack of this test's own, and the environment variables that lead the functions to it."""
     cloud = Cloud(aws_endpoint)
     for name, value in variables(cloud, ses.url).items():
         monkeypatch.setenv(name, value)
-    return cloud
+    yield cloud
+    email_sender.environment.close()
+    feedback_processor.environment.close()

@@ -242,7 +242,7 @@ class FakeQuota(Port):
 
     async def read(self, date: str) -> QuotaReading:
         async with self.effect("quota.read"):
-            return QuotaReading(self.sends[date], self.bounces[date])
+            return QuotaReading(self.sends.get(date, 0), self.bounces.get(date, 0))
 
     async def count_sends(self, date: str, sends: int) -> None:
         async with self.effect("quota.count_sends"):

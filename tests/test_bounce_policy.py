@@ -149,26 +149,14 @@ def test_one_that_overtakes_the_delivery_looks_like_a_soft_bounce() -> None:
     assert outcome(judge(bounced("Transient", "General"), FIRST)) == (Status.SOFT_BOUNCED, None, True, False)
 
 
-def test_one_that_overtakes_the_delivery_of_a_retry_must_not_fail_it_for_good() -> None:
+def test_one_that_overtakes_the_delivery_of_a_retry_fails_it() -> None:
     verdict = judge(bounced("Transient", "General"), RETRY)
-    assert outcome(verdict) == (Status.SOFT_BOUNCED, None, False, False)
-    assert gives_way(Status.SOFT_BOUNCED, Status.DELIVERED)
-
-
-def test_answers_never_suppress_a_holidaymaker() -> None:
-    verdict = judge(bounced("Transient", "General"), Facts(soft_bounces=99))
-    assert verdict.suppress is None
-    assert not counts_softly(bounced("Transient", "General"))
+    assert outcome(verdict) == (Status.FAILED, None, False, False)
 
 
 def test_a_general_bounce_after_the_delivery_of_a_first_attempt_is_never_resent() -> None:
     verdict = judge(bounced("Transient", "General", **DSN), Facts(delivered=True))
     assert outcome(verdict) == (None, None, False, False)
-
-
-def test_a_warning_of_delay_is_not_yet_a_failure() -> None:
-    warning = bounced("Transient", "General", status="4.4.1", action="delayed")
-    assert judge(warning, RETRY).to is Status.SOFT_BOUNCED
 
 
 # -- the fifteenth soft bounce -------------------------------------------------------------------------------

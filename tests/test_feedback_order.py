@@ -6,13 +6,14 @@ from contextlib import suppress
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes import Killed, KillSwitch, World
 from tests.ses_examples import EMAIL_ID, Event, bounce, event, text
 from tests.test_feedback import DSN, SENT, earlier_bounces, pipeline, the_row, world_with
 
+from engine.domain.bounce import SOFT_BOUNCE_LIMIT
 from engine.domain.lifecycle import RANK, Status
 from engine.schemas.rows import TrackingRow
 
@@ -67,6 +68,8 @@ def end(world: World) -> tuple[str, int, frozenset[str], int]:
 def test_every_order_and_repetition_ends_the_same(
     earlier: int, start: str, names: list[str], random: Random
 ) -> None:
+    # The one pair whose end depends on its order, and why: docs/decisions/reports-in-any-order.md
+    assume("out of office" not in names or (start != "retry" and earlier < SOFT_BOUNCE_LIMIT - 1))
     shuffled = names + random.choices(names, k=3)
     random.shuffle(shuffled)
     once = lived_through(STARTS[start], list(dict.fromkeys(names)), earlier)

@@ -1,18 +1,20 @@
 """Status events: what is told about an email, from its request or from its row."""
 
 from datetime import datetime
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from engine.domain.failures import Refusal
-from engine.domain.intake import Intake
 from engine.domain.lifecycle import Status
 from engine.domain.times import iso
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
 
+if TYPE_CHECKING:  # feedback tells from rows alone: it need not load what reads requests
+    from engine.domain.intake import Intake
+
 
 def announce(
-    intake: Intake,
+    intake: "Intake",
     status: Literal["sent", "failed", "dry_run"],
     *,
     at: datetime,

@@ -1,7 +1,7 @@
 """What becomes of an email, its recipient and the bounce quota when SES reports something.
 
-No verdict may depend on the order in which reports arrive, because SES promises none. Where the same report
-can mean two things, what tells them apart is in the report itself or is settled by the ledger's ranks.
+SES promises no order of its reports. The ledger's ranks settle most of it; the one pair that they can't settle
+is in docs/decisions/reports-in-any-order.md.
 """
 
 from collections.abc import Mapping
@@ -166,29 +166,21 @@ def is_permanent(report: Report) -> bool:
 
 
 def _transient(report: Report, facts: Facts) -> Verdict:
-    answer = is_automatic_answer(report)
-    notes = {"autoReplyAt": iso(report.at)} if answer else {}
-    suppress = None if answer or facts.soft_bounces < SOFT_BOUNCE_LIMIT else SOFT_BOUNCE_EXCEEDED
-    if report.subtype == GENERAL and facts.delivered and (answer or facts.attempt == 0):
-        return Verdict(suppress=suppress, notes=notes)
-    if facts.attempt > 0 and not answer:
+    if report.subtype == GENERAL and facts.delivered and (facts.attempt == 0 or not gave_up(report)):
+        return Verdict(notes={"autoReplyAt": iso(report.at)})  # an out-of-office answer: they have the email
+    suppress = SOFT_BOUNCE_EXCEEDED if facts.soft_bounces >= SOFT_BOUNCE_LIMIT else None
+    if facts.attempt > 0:
         message = f"the retry bounced too: {in_words(report)}"
         return _failed(FailureCode.SOFT_BOUNCE_RETRY_FAILED, message, suppress)
     # An address that was just suppressed gets no retry; its email stays `soft_bounced`, which is what it did.
-    worth_it = facts.attempt == 0 and report.subtype in _WORTH_ANOTHER_TRY and suppress is None
+    worth_it = report.subtype in _WORTH_ANOTHER_TRY and suppress is None
     reason = _reason(suppress.reason if suppress else "soft-bounce", report)
-    return Verdict(to=Status.SOFT_BOUNCED, reason=reason, suppress=suppress, retry=worth_it, notes=notes)
+    return Verdict(to=Status.SOFT_BOUNCED, reason=reason, suppress=suppress, retry=worth_it)
 
 
-def is_automatic_answer(report: Report) -> bool:
-    """Whether a General soft bounce has the form of an out-of-office answer: no failure report came with it.
-
-    Who answers has got the email, so its Delivery is here or on its way. At a first attempt the retry that
-    is scheduled in between is dropped by the sender once the Delivery is in. A retry that is answered so must
-    not become `failed`, which no Delivery could mend; it waits in `soft_bounced` instead.
-    """
-    undelivered = report.has_dsn and report.action != "delayed"
-    return report.type == TRANSIENT and report.subtype == GENERAL and not undelivered
+def gave_up(report: Report) -> bool:
+    """Whether a mail server's failure notification came with the bounce; an out-of-office answer has none."""
+    return report.has_dsn and report.action != "delayed"
 
 
 def counts_softly(report: Report) -> bool:
@@ -198,7 +190,6 @@ def counts_softly(report: Report) -> bool:
         and report.type == TRANSIENT
         and report.subtype not in _CONTENT
         and not is_permanent(report)
-        and not is_automatic_answer(report)
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 from engine.composition import EmailSender, open_email_sender
 from engine.runtime import Environment, LambdaContext, seconds_left
 
-_environment = Environment(open_email_sender)
+environment = Environment(open_email_sender)
 
 
 def handler(event: dict[str, Any], context: LambdaContext | None = None) -> Any:
@@ -27,4 +27,4 @@ def handler(event: dict[str, Any], context: LambdaContext | None = None) -> Any:
         finally:
             sender.journal.flush()
 
-    return _environment.invoke(work)
+    return environment.invoke(work)

@@ -8,7 +8,7 @@ from engine.composition import FeedbackProcessor, open_feedback_processor
 from engine.runtime import Environment, LambdaContext
 from engine.schemas.envelopes import SnsEvent
 
-_environment = Environment(open_feedback_processor)
+environment = Environment(open_feedback_processor)
 
 
 def handler(event: dict[str, Any], context: LambdaContext | None = None) -> None:  # noqa: ARG001 - Lambda's signature
@@ -24,4 +24,4 @@ def handler(event: dict[str, Any], context: LambdaContext | None = None) -> None
         finally:
             processor.journal.flush()
 
-    _environment.invoke(work)
+    environment.invoke(work)

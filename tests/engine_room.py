@@ -1,0 +1,125 @@
+"""The sender and the feedback processor on fakes: one world, and the ways mail comes into it."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+from tests.cloud import queue_event, request_event
+from tests.fakes import World
+
+from engine.domain.quota import QuotaPolicy
+from engine.domain.sender import SenderPolicy
+from engine.feedback import FeedbackPipeline, FeedbackPolicy
+from engine.lanes import Deferred, Lanes
+from engine.local.ses import events
+from engine.local.ses.mail import Mail
+from engine.schemas.envelopes import BatchAnswer
+from engine.schemas.rows import TrackingRow
+from engine.schemas.status import EmailStatusChanged
+from engine.sending.outcomes import Collaborators, SendingPolicy
+from engine.sending.pipeline import SendingPipeline
+
+RECONCILE = 300.0
+INVOCATION = 30.0
+
+
+def plenty() -> float:
+    """All of an invocation's time is left."""
+    return INVOCATION
+
+
+class EngineRoom:
+    """Both functions over one `World`. Time passes only when a test says so."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.world = World()
+        world = self.world
+        self.lanes = Lanes(
+            pipeline=SendingPipeline(
+                Collaborators(
+                    ledger=world.ledger,
+                    suppression=world.suppression,
+                    quota=world.quota,
+                    templates=world.templates,
+                    payloads=world.payloads,
+                    gate=world.gate,
+                    mailer=world.mailer,
+                    status_events=world.status_events,
+                    journal=world.journal,
+                    clock=world.clock,
+                    sleep=world.sleep,
+                    policy=replace(POLICY, **policy),
+                )
+            ),
+            retry_queue=world.retry_queue,
+            held_mail=world.retry_queue,
+            journal=world.journal,
+            clock=world.clock,
+        )
+        self.feedback = FeedbackPipeline(
+            ledger=world.ledger,
+            suppression=world.suppression,
+            quota=world.quota,
+            payloads=world.payloads,
+            retry_queue=world.retry_queue,
+            status_events=world.status_events,
+            journal=world.journal,
+            clock=world.clock,
+            policy=FeedbackPolicy(),
+        )
+        self.ses_lateness = 0.0
+        self._taken: dict[str, datetime] = {}
+        self._reported: set[str] = set()
+
+    async def ask(
+        self, seconds_left: Callable[[], float] = plenty, **detail: Any
+    ) -> EmailStatusChanged | Deferred | None:
+        """Publish an Email Request on the direct lane."""
+        return await self.lanes.direct(request_event(**detail), seconds_left)
+
+    async def deliver(self, *bodies: object, receives: int = 1) -> BatchAnswer:
+        """Hand over a batch from a queue."""
+        return await self.lanes.queue(queue_event(*bodies, receives=receives), plenty)
+
+    async def wait(self, seconds: float) -> None:
+        """Time passes, and SES's reports that were due come in."""
+        await self.ses_reports_sends()
+        self.world.clock.advance(seconds)
+        await self.ses_reports_sends()
+
+    async def ses_reports_sends(self) -> None:
+        """SES publishes the Send event of every message it took `ses_lateness` seconds ago or earlier."""
+        now = self.world.clock()
+        for ses_id, message in self.world.mailer.sent.items():
+            taken = self._taken.setdefault(ses_id, now)
+            if ses_id in self._reported or (now - taken).total_seconds() < self.ses_lateness:
+                continue
+            mail = Mail(
+                message_id=ses_id,
+                sent_at=taken,
+                source=message.sender,
+                to=(message.to,),
+                tags=dict(message.tags),
+            )
+            await self.feedback.process([json.dumps(events.send(mail))])
+            self._reported.add(ses_id)
+
+    @property
+    def row(self) -> TrackingRow:
+        """The only tracking row."""
+        (row,) = self.world.ledger.rows.values()
+        return row
+
+    @property
+    def subjects_sent(self) -> list[str]:
+        return [message.subject for message in self.world.mailer.sent.values()]
+
+
+POLICY = SendingPolicy(
+    sender=SenderPolicy.of("no-reply@shop.example", "The Shop"),
+    quota=QuotaPolicy(threshold=5, min_sends=100),
+    retention_days=90,
+    reconcile_seconds=RECONCILE,
+)

@@ -1,0 +1,532 @@
+"""What the sender does with a request, told with fakes."""
+
+from typing import Any
+
+import pytest
+from tests.cloud import queue_event, request_event
+from tests.engine_room import RECONCILE, EngineRoom, plenty
+from tests.fakes import FakeTemplate, Lost
+
+from engine.domain.failures import (
+    FailureCode,
+    Refusal,
+    SendingPaused,
+    SendRefused,
+    SendThrottled,
+)
+from engine.domain.identity import email_id, retry_id
+from engine.domain.intake import UnreadableRecordError
+from engine.domain.lifecycle import RANK, Status
+from engine.domain.rendering import Rendered
+from engine.lanes import Deferred, InvocationFailedError
+from engine.schemas.envelopes import BatchAnswer
+from engine.schemas.rows import SuppressionRow, TrackingRow
+from engine.schemas.status import EmailStatusChanged
+
+
+@pytest.fixture
+def room() -> EngineRoom:
+    return EngineRoom()
+
+
+async def refused(room: EngineRoom, **detail: Any) -> Refusal:
+    """Ask for an email that must be refused: tracked, told, not sent."""
+    answer = await room.ask(**detail)
+    assert isinstance(answer, EmailStatusChanged)
+    assert answer.status == "failed"
+    assert not room.world.mailer.sent
+    assert room.world.status_events.published == [answer]
+    row = room.row
+    assert (row.status, row.status_rank, row.email_id) == ("failed", 5, answer.email_id)
+    assert answer.reason is not None
+    assert (row.failure_code, row.failure_reason) == (answer.reason.code, answer.reason.message)
+    return Refusal(FailureCode(answer.reason.code), answer.reason.message)
+
+
+async def held(room: EngineRoom, **detail: Any) -> Deferred:
+    """Ask for an email that must wait: whole in the retry queue, nothing told."""
+    answer = await room.ask(**detail)
+    assert isinstance(answer, Deferred)
+    assert len(room.world.retry_queue.deferred) == 1
+    assert not room.world.status_events.published
+    return answer
+
+
+# -- sent ------------------------------------------------------------------------------------------------
+
+
+async def test_an_accepted_request_is_sent_tracked_counted_and_told(room: EngineRoom) -> None:
+    answer = await room.ask(
+        event_id="e-1", metadata={"order": "7"}, tags={"kind": "welcome"}, to="Ada@Example.com"
+    )
+    (message,) = room.world.mailer.sent.values()
+    assert (message.to, message.sender) == ("Ada@example.com", "The Shop <no-reply@shop.example>")
+    assert message.tags == (("emailId", email_id("shop", "e-1")), ("kind", "welcome"))
+    row = room.row
+    assert (row.status, row.ses_message_id, row.lease_until) == ("sent", "ses-1", None)
+    assert (row.timestamp, row.date_partition) == ("2026-11-24T08:00:00.000Z", "2026-11-24")
+    assert row.ttl == int(room.world.clock().timestamp()) + 90 * 86400
+    assert room.world.quota.sends == {"2026-03-02": 1}
+    assert room.world.payloads.saved.keys() == {row.email_id}
+    assert isinstance(answer, EmailStatusChanged)
+    assert room.world.status_events.published == [answer]
+    assert (answer.status, answer.previous_status, answer.ses_message_id) == ("sent", "sending", "ses-1")
+    assert (answer.metadata, answer.tags) == ({"order": "7"}, {"kind": "welcome"})
+
+
+async def test_suppressed_copies_are_left_out_and_the_others_get_theirs(room: EngineRoom) -> None:
+    room.world.suppression.rows["bob@example.com"] = SuppressionRow(email="bob@example.com")
+    answer = await room.ask(cc=["Bob@example.com", "cy@example.com"], bcc=["di@example.com"])
+    (message,) = room.world.mailer.sent.values()
+    assert (message.cc, message.bcc) == (("cy@example.com",), ("di@example.com",))
+    assert isinstance(answer, EmailStatusChanged)
+    assert answer.reason is not None
+    assert answer.reason.code == "recipients-suppressed"
+    assert room.world.gate.reserved[0][0] == 3
+
+
+async def test_mail_to_the_mailbox_simulator_is_not_counted(room: EngineRoom) -> None:
+    await room.ask(to="success@simulator.amazonses.com")
+    assert not room.world.quota.sends
+
+
+async def test_a_send_waits_for_its_slot(room: EngineRoom) -> None:
+    room.world.gate.waits = [0.4]
+    await room.ask()
+    assert room.world.sleep.naps == [0.4]
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_a_lost_record_or_count_is_no_reason_to_hold_a_sent_email(room: EngineRoom) -> None:
+    room.world.ledger.fail_next = ["record"]
+    room.world.quota.fail_next = ["count_sends"]
+    answer = await room.ask()
+    assert isinstance(answer, EmailStatusChanged)
+    assert room.row.status == "sending"
+    await room.ses_reports_sends()
+    assert room.row.status == "sent"
+
+
+# -- refused ---------------------------------------------------------------------------------------------
+
+
+async def test_a_suppressed_recipient_is_refused_with_the_reason(room: EngineRoom) -> None:
+    room.world.suppression.rows["ada@example.com"] = SuppressionRow(
+        email="ada@example.com", suppression_type="bounce", reason="hard-bounce"
+    )
+    refusal = await refused(room, to="ADA@example.com")
+    assert refusal.code == FailureCode.SUPPRESSED
+    assert "hard-bounce" in refusal.message
+
+
+async def test_over_the_bounce_rate_every_email_is_refused(room: EngineRoom) -> None:
+    room.world.quota.sends["2026-03-02"], room.world.quota.bounces["2026-03-02"] = 100, 6
+    refusal = await refused(room)
+    assert refusal.code == FailureCode.BOUNCE_RATE_EXCEEDED
+    assert "6.00 %" in refusal.message
+    assert "BOUNCE_RATE_THRESHOLD" in refusal.message
+
+
+async def test_an_unknown_template_is_refused(room: EngineRoom) -> None:
+    assert (await refused(room, templateName="nope")).code == FailureCode.TEMPLATE_NOT_FOUND
+
+
+async def test_a_template_that_cannot_render_is_refused(room: EngineRoom) -> None:
+    room.world.templates.templates["welcome"] = FakeTemplate("welcome", error="'name' is undefined")
+    refusal = await refused(room)
+    assert refusal == Refusal(FailureCode.TEMPLATE_ERROR, "'name' is undefined")
+
+
+async def test_a_sender_override_must_be_allowed(room: EngineRoom) -> None:
+    refusal = await refused(room, senderOverride={"email": "ceo@other.example"})
+    assert refusal.code == FailureCode.SENDER_NOT_ALLOWED
+
+
+async def test_a_template_sender_must_be_allowed_too(room: EngineRoom) -> None:
+    rendered = Rendered(subject="Hi", html=None, text="Hi", sender_email="x@other.example", sender_name=None)
+    room.world.templates.templates["welcome"] = FakeTemplate("welcome", rendered=rendered)
+    assert (await refused(room)).code == FailureCode.SENDER_NOT_ALLOWED
+
+
+async def test_a_refusal_by_ses_is_final(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendRefused(Refusal(FailureCode.REJECTED, "no"), configuration=True)]
+    assert await refused(room) == Refusal(FailureCode.REJECTED, "no")
+    assert "ses-configuration-wrong" in room.world.journal.names
+
+
+async def test_an_attachment_that_is_not_there_is_refused(room: EngineRoom) -> None:
+    attachment = {"fileName": "a.pdf", "contentType": "application/pdf", "s3Key": "attachments/a.pdf"}
+    assert (await refused(room, attachments=[attachment])).code == FailureCode.VALIDATION
+
+
+@pytest.mark.parametrize(
+    ("detail", "named"),
+    [
+        ({"to": "not-an-address"}, "to is not an email address"),
+        ({"cc": ["ok@example.com", "bad@"]}, "cc[1] is not an email address"),
+        ({"templateName": "../secrets"}, "templateName: must be 1 to 64"),
+        ({"templateName": 7}, "templateName: Expected 'str', got 'int'"),
+        ({"templateData": []}, "templateData: Expected 'object', got 'array'"),
+        ({"surprise": 1}, "unknown field 'surprise'; the fields of an Email Request are to, templateName"),
+        ({"senderOverride": {"mail": "x"}}, "senderOverride: "),
+        ({"priority": "urgent"}, "priority: "),
+        ({"headers": {"Subject": "x"}}, "headers"),
+        ({"idempotencyKey": ""}, "idempotencyKey: "),
+        ({"metadata": {"n": 1}}, "metadata"),
+    ],
+)
+async def test_a_bad_field_is_refused_by_name(room: EngineRoom, detail: dict[str, Any], named: str) -> None:
+    refusal = await refused(room, **detail)
+    assert refusal.code == FailureCode.VALIDATION
+    assert named in refusal.message
+
+
+async def test_a_request_without_an_address_is_told_but_has_no_row(room: EngineRoom) -> None:
+    answer = await room.ask(to=None, metadata={"order": "7"})
+    assert isinstance(answer, EmailStatusChanged)
+    assert answer.reason is not None
+    assert "'to'" in answer.reason.message
+    assert answer.metadata == {"order": "7"}
+    assert room.world.status_events.published == [answer]
+    assert not room.world.ledger.rows
+
+
+async def test_a_detail_that_is_no_object_is_told_as_a_refusal(room: EngineRoom) -> None:
+    answer = await room.lanes.direct(request_event() | {"detail": "hello"}, plenty)
+    assert isinstance(answer, EmailStatusChanged)
+    assert answer.status == "failed"
+
+
+async def test_text_that_is_no_unicode_is_refused(room: EngineRoom) -> None:
+    refusal = await refused(room, templateData={"name": "\ud800"})
+    assert "Unicode" in refusal.message
+
+
+async def test_an_event_that_is_none_raises_without_quoting_it(room: EngineRoom) -> None:
+    with pytest.raises(UnreadableRecordError, match="id") as caught:
+        await room.lanes.direct({"detail": {"to": "ada@example.com"}}, plenty)
+    assert "ada" not in str(caught.value)
+
+
+# -- duplicates ------------------------------------------------------------------------------------------
+
+
+async def test_the_same_event_again_sends_nothing_and_tells_again(room: EngineRoom) -> None:
+    await room.ask(event_id="e-1")
+    again = await room.ask(event_id="e-1")
+    assert len(room.world.mailer.sent) == 1
+    assert isinstance(again, EmailStatusChanged)
+    assert (again.status, again.previous_status, again.ses_message_id) == ("sent", "sent", "ses-1")
+    assert room.world.status_events.statuses() == ["sent", "sent"]
+
+
+async def test_the_same_idempotency_key_in_another_event_sends_nothing(room: EngineRoom) -> None:
+    await room.ask(idempotencyKey="order-7")
+    await room.ask(idempotencyKey="order-7", cc=[])  # a default spelled out is the same request
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_the_same_key_of_another_application_is_another_email(room: EngineRoom) -> None:
+    await room.ask(idempotencyKey="order-7")
+    await room.ask(source="billing", idempotencyKey="order-7")
+    assert len(room.world.mailer.sent) == 2
+
+
+async def test_the_same_key_for_another_request_is_a_conflict_that_leaves_the_first_alone(
+    room: EngineRoom,
+) -> None:
+    await room.ask(idempotencyKey="order-7")
+    first = room.row
+    answer = await room.ask(idempotencyKey="order-7", to="bob@example.com")
+    assert isinstance(answer, EmailStatusChanged)
+    assert answer.reason is not None
+    assert answer.reason.code == "idempotency-conflict"
+    assert answer.original_email_id == first.email_id
+    assert room.world.ledger.rows[first.email_id] == first
+    assert room.world.ledger.rows[answer.email_id].failure_code == "idempotency-conflict"
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_a_refused_event_again_tells_the_same_refusal(room: EngineRoom) -> None:
+    first = await room.ask(event_id="e-1", to="nope")
+    again = await room.ask(event_id="e-1", to="nope")
+    assert isinstance(first, EmailStatusChanged)
+    assert isinstance(again, EmailStatusChanged)
+    assert again.reason == first.reason
+
+
+# -- held ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "event"),
+    [
+        (SendThrottled("slow"), "throttled", "ses-throttled"),
+        (SendThrottled("what?", unexpected=True), "throttled", "ses-answer-unexpected"),
+        (SendingPaused("paused"), "paused", "ses-paused"),
+    ],
+)
+async def test_a_clean_not_now_defers_the_whole_event_and_frees_the_claim(
+    room: EngineRoom, outcome: Exception, reason: str, event: str
+) -> None:
+    room.world.mailer.outcomes = [outcome]
+    assert (await held(room, idempotencyKey="k")).reason == reason
+    assert event in room.world.journal.names
+    assert (room.row.status, room.row.lease_until) == ("sending", None)
+    ((body, _),) = room.world.retry_queue.deferred
+    assert await room.deliver(body) == BatchAnswer()
+    assert room.row.status == "sent"
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_a_throttle_narrows_the_gate(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendThrottled("slow")]
+    await held(room)
+    assert room.world.gate.throttles == 1
+
+
+async def test_an_unknown_outcome_keeps_the_claim_until_ses_reports(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [Lost()]
+    answer = await held(room)
+    assert answer.reason == "outcome-unknown"
+    assert answer.seconds >= RECONCILE
+    assert room.row.lease_until is not None
+    await room.ses_reports_sends()
+    assert room.row.status == "sent"
+
+
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [
+        ("suppression", "find"),
+        ("quota", "read"),
+        ("templates", "load"),
+        ("payloads", "save"),
+        ("gate", "reserve"),
+    ],
+)
+async def test_a_service_that_is_away_holds_the_email_until_it_is_back(
+    room: EngineRoom, port: str, method: str
+) -> None:
+    getattr(room.world, port).fail_next = [method]
+    assert (await held(room)).reason == "service-unavailable"
+    ((body, _),) = room.world.retry_queue.deferred
+    assert await room.deliver(body) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_a_claim_without_an_answer_holds_the_email(room: EngineRoom) -> None:
+    room.world.ledger.unanswered = {email_id("shop", "e-1")}
+    assert (await held(room, event_id="e-1")).reason == "service-unavailable"
+    ((body, _),) = room.world.retry_queue.deferred
+    assert await room.deliver(body) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_a_refusal_that_could_not_be_recorded_is_not_told_yet(room: EngineRoom) -> None:
+    room.world.ledger.fail_next = ["record"]
+    assert (await held(room, templateName="nope")).reason == "service-unavailable"
+
+
+@pytest.mark.parametrize(("wait", "left"), [(0.0, 4.0), (26.0, 30.0)])
+async def test_an_email_that_would_run_out_of_time_is_not_begun(
+    room: EngineRoom, wait: float, left: float
+) -> None:
+    room.world.gate.waits = [wait]
+    answer = await room.ask(seconds_left=lambda: left)
+    assert isinstance(answer, Deferred)
+    assert answer.reason == "out-of-time"
+    assert not room.world.mailer.calls
+    assert room.row.lease_until is None
+
+
+async def test_a_deferral_that_fails_fails_the_invocation_so_that_lambda_delivers_again(
+    room: EngineRoom,
+) -> None:
+    room.world.mailer.outcomes = [SendThrottled("slow")]
+    room.world.retry_queue.fail_next = ["defer"]
+    with pytest.raises(InvocationFailedError, match="could not be deferred"):
+        await room.ask()
+
+
+async def test_a_failed_publish_fails_the_invocation_and_the_redelivery_publishes(room: EngineRoom) -> None:
+    room.world.status_events.fail_next = ["publish"]
+    with pytest.raises(InvocationFailedError, match="status event"):
+        await room.ask(event_id="e-1")
+    assert not room.world.status_events.published
+    await room.ask(event_id="e-1")
+    assert room.world.status_events.statuses() == ["sent"]
+    assert len(room.world.mailer.sent) == 1
+
+
+# -- batches ---------------------------------------------------------------------------------------------
+
+
+async def test_a_batch_asks_each_question_once(room: EngineRoom) -> None:
+    asked: list[str] = []
+
+    async def listen(point: str) -> None:
+        asked.append(point)
+
+    room.world.switch(listen)
+    events = [request_event(to=f"user{number}@example.com") for number in range(20)]
+    assert await room.deliver(*events) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 20
+    for question in ("ledger.claim", "suppression.find", "quota.read", "templates.load", "ledger.record"):
+        assert asked.count(f"{question}:before") == 1, question
+
+
+async def test_only_what_must_come_again_stays_in_the_queue(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = ["ses-1", SendThrottled("slow")]
+    answer = await room.deliver(
+        request_event(), "this is no JSON", request_event(to="bob@example.com"), request_event(to="nope")
+    )
+    assert [failure.item_identifier for failure in answer.batch_item_failures] == ["message-1", "message-2"]
+    assert {handle: seconds for _, handle, seconds in room.world.retry_queue.held} == {
+        "receipt-1": 0,  # unreadable: on to the dead-letter queue
+        "receipt-2": 2,
+    }
+    assert "record-unreadable" in room.world.journal.names
+
+
+async def test_a_held_message_stays_hidden_longer_with_every_receive(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendingPaused("paused")] * 12
+    for receives in range(1, 13):
+        await room.deliver(request_event(event_id="e"), receives=receives)
+    waits = [seconds for *_, seconds in room.world.retry_queue.held]
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (60, 1800)
+    assert await room.deliver(request_event(event_id="e"), receives=13) == BatchAnswer()
+
+
+async def test_a_message_that_cannot_be_hidden_still_stays_in_the_queue(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendThrottled("slow")]
+    room.world.retry_queue.fail_next = ["hold"]
+    answer = await room.deliver(request_event())
+    assert len(answer.batch_item_failures) == 1
+    assert "hold-failed" in room.world.journal.names
+
+
+async def test_a_failed_publish_keeps_the_message_and_the_next_receive_publishes(room: EngineRoom) -> None:
+    room.world.status_events.fail_next = ["publish"]
+    assert len((await room.deliver(request_event(event_id="e"))).batch_item_failures) == 1
+    assert await room.deliver(request_event(event_id="e"), receives=2) == BatchAnswer()
+    assert room.world.status_events.statuses() == ["sent"]
+
+
+async def test_a_bug_met_by_one_email_leaves_the_others_alone(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [ZeroDivisionError("ada@example.com"), "ses-2"]
+    answer = await room.deliver(request_event(), request_event(to="bob@example.com"))
+    assert [failure.item_identifier for failure in answer.batch_item_failures] == ["message-0"]
+    assert len(room.world.mailer.sent) == 1
+    (bug,) = [fields for name, fields in room.world.journal.events if name == "bug"]
+    assert "ZeroDivisionError" in str(bug["problem"])
+    assert "ada" not in str(bug)
+
+
+async def test_an_empty_batch_is_answered(room: EngineRoom) -> None:
+    assert await room.lanes.queue(queue_event(), plenty) == BatchAnswer()
+
+
+# -- soft-bounce retry -----------------------------------------------------------------------------------
+
+
+def retry_body(**more: Any) -> dict[str, Any]:
+    data = {
+        "to": "ada@example.com",
+        "templateName": "welcome",
+        "templateData": {"name": "Ada"},
+        "originalEmailId": "original-1",
+    }
+    return {
+        "originalEmailData": data | more,
+        "retryAttempt": 1,
+        "bounceHistory": [{"timestamp": "2026-03-02T09:15:00Z", "reason": "MailboxFull"}],
+    }
+
+
+def original(status: Status) -> TrackingRow:
+    return TrackingRow(email_id="original-1", status=status, status_rank=RANK[status])
+
+
+async def test_a_retry_is_a_row_of_its_own_that_names_its_original(room: EngineRoom) -> None:
+    room.world.ledger.put(original(Status.SOFT_BOUNCED))
+    assert await room.deliver(retry_body(originalSource="shop")) == BatchAnswer()
+    row = room.world.ledger.rows[retry_id("original-1", 1)]
+    assert (row.status, row.retry_attempt, row.original_email_id) == ("sent", 1, "original-1")
+    assert row.original_source == "shop"
+    assert room.world.ledger.rows["original-1"].status == "soft_bounced"
+
+
+async def test_a_retry_delivered_twice_sends_once(room: EngineRoom) -> None:
+    assert await room.deliver(retry_body()) == BatchAnswer()
+    assert await room.deliver(retry_body(), receives=2) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 1
+
+
+@pytest.mark.parametrize("status", [Status.DELIVERED, Status.OPENED, Status.COMPLAINED])
+async def test_no_retry_for_an_original_that_arrived_after_all(room: EngineRoom, status: Status) -> None:
+    room.world.ledger.put(original(status))
+    assert await room.deliver(retry_body()) == BatchAnswer()
+    assert not room.world.mailer.sent
+    assert room.world.ledger.rows.keys() == {"original-1"}
+    assert not room.world.status_events.published
+
+
+async def test_a_retry_waits_while_its_original_cannot_be_read(room: EngineRoom) -> None:
+    room.world.ledger.fail_next = ["read"]
+    assert len((await room.deliver(retry_body())).batch_item_failures) == 1
+    assert not room.world.mailer.sent
+
+
+# -- dry run ---------------------------------------------------------------------------------------------
+
+
+async def test_a_dry_run_says_what_would_happen_and_leaves_no_trace(room: EngineRoom) -> None:
+    answer = await room.ask(dryRun=True, idempotencyKey="k")
+    assert isinstance(answer, EmailStatusChanged)
+    assert (answer.status, answer.reason and answer.reason.code) == ("dry_run", "would-send")
+    assert room.world.status_events.published == [answer]
+    assert not room.world.mailer.sent
+    assert not room.world.ledger.rows
+    assert not room.world.quota.sends
+    assert not room.world.gate.reserved
+    await room.ask(idempotencyKey="k")
+    assert len(room.world.mailer.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("detail", "code"), [({"templateName": "nope"}, "template-not-found"), ({"to": "nope"}, "validation")]
+)
+async def test_a_dry_run_of_what_would_be_refused_says_so(
+    room: EngineRoom, detail: dict[str, Any], code: str
+) -> None:
+    answer = await room.ask(dryRun=True, **detail)
+    assert isinstance(answer, EmailStatusChanged)
+    assert (answer.status, answer.reason and answer.reason.code) == ("dry_run", code)
+    assert not room.world.ledger.rows
+
+
+async def test_a_dry_run_that_cannot_be_answered_comes_again(room: EngineRoom) -> None:
+    room.world.quota.fail_next = ["read"]
+    assert (await held(room, dryRun=True)).reason == "service-unavailable"
+
+
+async def test_a_conflict_waits_for_a_ledger_that_is_away(room: EngineRoom) -> None:
+    await room.ask(idempotencyKey="k")
+    first = await room.ask(idempotencyKey="k", to="bob@example.com")
+    assert isinstance(first, EmailStatusChanged)
+    del room.world.ledger.rows[first.email_id]
+    room.world.ledger.unanswered = {first.email_id}
+    answer = await room.ask(idempotencyKey="k", to="bob@example.com")
+    assert isinstance(answer, Deferred)
+    assert answer.reason == "service-unavailable"
+
+
+async def test_a_takeover_that_another_won_waits(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendThrottled("slow")]
+    await room.ask(event_id="e-1")
+    room.world.ledger.fail_next = ["reclaim"]
+    answer = await room.ask(event_id="e-1")
+    assert isinstance(answer, Deferred)
+    assert answer.reason == "claimed-elsewhere"
