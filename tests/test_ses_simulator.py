@@ -197,6 +197,14 @@ async def test_the_threaded_form_serves_a_loop_of_the_tests_own() -> None:
             assert ses.environment == {"AWS_ENDPOINT_URL_SESV2": ses.url}
 
 
+async def test_the_threaded_form_does_not_throttle_a_test_that_is_not_about_rates() -> None:
+    with ThreadedSimulator() as ses:
+        async with connected(ses.url) as client:
+            for _ in range(20):
+                await client.send_email(**simple())
+        assert len(ses.messages) == 20
+
+
 async def test_the_threaded_form_ends_its_thread_when_it_cannot_start() -> None:
     with ThreadedSimulator() as running:
         port = int(running.url.rpartition(":")[2])

@@ -11,18 +11,9 @@ import msgspec
 from engine.local.ses import rules
 from engine.local.ses.account import Account, Usage
 from engine.local.ses.composing import Composed, compose, inline_content, template_data, templated
+from engine.local.ses.course import course_of, news_of
 from engine.local.ses.errors import SesError, bad_request
-from engine.local.ses.events import rendering_failure
-from engine.local.ses.fates import (
-    DELIVERED,
-    FATES,
-    SENT,
-    Fate,
-    Step,
-    group_by_fate,
-    is_mailbox_simulator,
-    is_recovering,
-)
+from engine.local.ses.fates import FATES, is_mailbox_simulator, is_recovering
 from engine.local.ses.faults import Faults, bulk_status
 from engine.local.ses.message import Message
 from engine.local.ses.outgoing import Outgoing, Publish, Schedule, SesEvent, at_once
@@ -172,9 +163,7 @@ class Simulator:
         What precedes the news in the fate, the delivery, is not told again.
         """
         message = self.message(message_id)
-        steps = FATES[fate]
-        news = tuple(step for step in steps if step is not DELIVERED) or steps
-        await self._outgoing.report(self._steps(message, news, message.recipients))
+        await self._outgoing.report(news_of(message, FATES[fate], self.usage.account, self._now()))
 
     async def release(self, count: int | None = None, *, newest_first: bool = False) -> int:
         """Publish events that the schedule or a fault held back; the number that went out."""
@@ -246,35 +235,9 @@ class Simulator:
         self._messages.append(message)
         self._tell(message)
         if message.configuration_set:
-            await self._outgoing.report(self._way_of(message))
+            course = course_of(message, self.usage.account, self._now(), self._failed_once.__contains__)
+            await self._outgoing.report(course)
         self._failed_once.update(recipient for recipient in recipients if is_recovering(recipient))
-
-    def _way_of(self, message: Message) -> list[SesEvent]:
-        failure = message.rendering_failure
-        if failure is not None:
-            step = Step(
-                "Rendering Failure", lambda mail, _recipients, _now: rendering_failure(mail, error=failure)
-            )
-            return self._steps(message, (step,), message.recipients)
-        coming = self._steps(message, (SENT,), message.recipients)
-        for fate, recipients in group_by_fate(message.recipients, self._failed_once.__contains__):
-            coming += self._steps(message, fate, recipients)
-        return coming
-
-    def _steps(self, message: Message, fate: Fate, recipients: tuple[str, ...]) -> list[SesEvent]:
-        account = self.usage.account
-        at = self._now()
-        return [
-            SesEvent(
-                message=message,
-                step=step,
-                recipients=recipients,
-                at=at,
-                account_id=account.account_id,
-                region=account.region,
-            )
-            for step in fate
-        ]
 
     def _record(self, event: SesEvent) -> None:
         self._events.append(event)

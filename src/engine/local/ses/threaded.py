@@ -16,12 +16,17 @@ from engine.local.ses.simulator import Clock, Simulator, utc_now
 
 _T = TypeVar("_T")
 
+_UNHURRIED = Account(max_send_rate=100_000)
+
 
 class ThreadedSimulator:
     """`with ThreadedSimulator() as ses:` gives a running SES at `ses.url`.
 
     With the default schedule every event of a message is in `ses.events`, and was published, before its
     SendEmail call is answered. `publish` runs on the simulator's own loop.
+
+    Without an account given nothing is throttled: a test that is not about rates must not depend on the
+    clock.
     """
 
     def __init__(
@@ -35,7 +40,9 @@ class ThreadedSimulator:
         port: int = 0,
         mounts: Sequence[Mount] = (),
     ) -> None:
-        self.simulator = Simulator(account, publish=publish, schedule=schedule, now=now, keep=keep)
+        self.simulator = Simulator(
+            account or _UNHURRIED, publish=publish, schedule=schedule, now=now, keep=keep
+        )
         self.url = ""
         self._port = port
         self._mounts = mounts
