@@ -203,16 +203,20 @@ class FakeLedger(Port):
 
     async def note(self, email_id: str, attributes: Mapping[str, str]) -> None:
         async with self.effect("ledger.note"):
-            row = self.rows[email_id]
+            row = self.rows.get(email_id)
+            if row is None:
+                return
             fields = dict(zip(row.__struct_encode_fields__, row.__struct_fields__, strict=True))
             fresh = {fields[name]: value for name, value in attributes.items()}
             self.put(row_changed(row, **{k: v for k, v in fresh.items() if getattr(row, k) is None}))
 
     async def mark(self, email_id: str, what: str) -> bool:
         async with self.effect("ledger.mark"):
-            row = self.rows[email_id]
+            row = self.rows.get(email_id)
+            if row is None or what in row.moves:
+                return False
             self.put(row_changed(row, moves=row.moves | {what}))
-            return what not in row.moves
+            return True
 
     async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
         async with self.effect("ledger.soft_bounces_since"):
