@@ -1,0 +1,101 @@
+"""Batch calls of DynamoDB, which may leave some of a batch undone. Moto never does; a stand-in does here."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from engine.aws.batches import GET_LIMIT, WRITE_LIMIT, chunks, get_items, put_items
+from engine.domain.failures import ServiceUnavailable
+
+KEYS = [{"pk": f"k{number}"} for number in range(10)]
+ITEMS = [{"pk": {"S": f"k{number}"}} for number in range(10)]
+
+
+class Reluctant:
+    """Does at most `most` of what a call asks for, and lists how much each call asked for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.asked: list[int] = []
+        self.written: list[Any] = []
+
+    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        keys = RequestItems["table"]["Keys"]
+        self.asked.append(len(keys))
+        left = keys[self._most :]
+        return {
+            "Responses": {"table": keys[: self._most]},
+            "UnprocessedKeys": {"table": {"Keys": left}} if left else {},
+        }
+
+    async def batch_write_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        puts = RequestItems["table"]
+        self.asked.append(len(puts))
+        self.written += [put["PutRequest"]["Item"] for put in puts[: self._most]]
+        left = puts[self._most :]
+        return {"UnprocessedItems": {"table": left} if left else {}}
+
+
+def reluctant(most: int) -> Any:
+    return Reluctant(most)
+
+
+async def test_keys_left_unread_are_asked_for_again() -> None:
+    client = reluctant(4)
+    assert await get_items(client, "table", KEYS) == ITEMS
+    assert client.asked == [10, 6, 2]
+
+
+async def test_items_left_unwritten_are_written_again_and_no_other() -> None:
+    client = reluctant(4)
+    await put_items(client, "table", ITEMS)
+    assert client.written == ITEMS
+    assert client.asked == [10, 6, 2]
+
+
+async def test_keys_that_stay_unread_are_an_unavailable_service_and_no_missing_item() -> None:
+    """To take an address for free of suppression because DynamoDB was busy would be wrong."""
+    client = reluctant(2)
+    with pytest.raises(ServiceUnavailable, match=r"BatchGetItem left keys unread 4 times"):
+        await get_items(client, "table", KEYS)
+    assert client.asked == [10, 8, 6, 4]
+
+
+async def test_items_that_stay_unwritten_are_an_unavailable_service() -> None:
+    with pytest.raises(ServiceUnavailable, match=r"BatchWriteItem left items unwritten 4 times"):
+        await put_items(reluctant(2), "table", ITEMS)
+
+
+async def test_a_call_carries_no_more_than_dynamodb_takes() -> None:
+    reader, writer = reluctant(1000), reluctant(1000)
+    await get_items(reader, "table", [{"pk": f"k{number}"} for number in range(2 * GET_LIMIT + 1)])
+    await put_items(writer, "table", [{"pk": {"S": f"k{number}"}} for number in range(WRITE_LIMIT + 1)])
+    assert (reader.asked, writer.asked) == ([100, 100, 1], [25, 1])
+
+
+async def test_for_nothing_no_call_is_made() -> None:
+    client = reluctant(1)
+    assert await get_items(client, "table", []) == []
+    await put_items(client, "table", [])
+    assert client.asked == []
+
+
+class Throttled:
+    async def batch_get_item(self, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "BatchGetItem")
+
+    async def batch_write_item(self, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "BatchWriteItem")
+
+
+async def test_a_refused_batch_names_table_operation_and_code() -> None:
+    client: Any = Throttled()
+    with pytest.raises(ServiceUnavailable, match=r"^DynamoDB \(table\) BatchGetItem answered Throttling"):
+        await get_items(client, "table", KEYS)
+    with pytest.raises(ServiceUnavailable, match=r"^DynamoDB \(table\) BatchWriteItem answered Throttling"):
+        await put_items(client, "table", ITEMS)
+
+
+def test_chunks_hold_everything_in_order() -> None:
+    assert [list(chunk) for chunk in chunks(range(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
