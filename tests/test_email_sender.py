@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tests.cloud import Cloud, queue_event, request_event, sns_event
 
 from engine.handlers.email_sender import handler
+from engine.handlers.feedback_processor import handler as feedback
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.settings import SettingsError
-from tests.cloud import Cloud, queue_event, request_event, sns_event
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -118,8 +119,6 @@ def test_mail_that_ses_will_not_take_now_waits_whole_in_the_retry_queue(
 def test_an_answer_that_never_comes_is_settled_by_the_send_event(
     cloud: Cloud, ses: ThreadedSimulator
 ) -> None:
-    from engine.handlers.feedback_processor import handler as feedback
-
     ses.faults.set(reset_after_next=1)
     event = request_event()
     answer = handler(event)
@@ -161,8 +160,6 @@ def test_a_received_message_is_hidden_in_the_queue_it_came_from(cloud: Cloud, se
 def test_a_day_with_too_many_bounces_stops_sending(
     cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.handlers.feedback_processor import handler as feedback
-
     monkeypatch.setenv("BOUNCE_RATE_MIN_SENDS", "2")
     handler(request_event(to="ada@example.com"))
     handler(request_event(to="bob@example.com"))
@@ -180,7 +177,7 @@ def test_a_wrong_environment_stops_the_first_invocation_with_all_that_is_wrong(
     monkeypatch.delenv("TRACKING_TABLE")
     monkeypatch.delenv("STATE_TABLE")
     monkeypatch.setenv("BOUNCE_RATE_THRESHOLD", "lots")
-    with pytest.raises(SettingsError, match="TRACKING_TABLE is missing; .*STATE_TABLE is missing") as caught:
+    with pytest.raises(SettingsError, match=r"TRACKING_TABLE is missing; .*STATE_TABLE is missing") as caught:
         handler(request_event())
     assert "BOUNCE_RATE_THRESHOLD must be a percentage" in str(caught.value)
     monkeypatch.undo()

@@ -1,0 +1,5 @@
+"""The command `sesmailengine`."""
+
+from engine.cli.main import app, main
+
+__all__ = ["app", "main"]

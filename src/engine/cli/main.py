@@ -1,0 +1,103 @@
+"""The commands, each with what it says on the screen."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from engine.cli.screen import DemoScreen
+from engine.local.cdk import CdkError
+from engine.local.demo import Demo, cases
+from engine.local.emulator import EmulatorError
+from engine.local.environment import INBOX_PORT, LocalEnvironment, running_environment
+
+app = typer.Typer(
+    help="SESMailEngine: a self-hosted email engine on Amazon SES.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Port = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep `sesmailengine demo` a command of its own, however many there are."""
+
+
+@app.command()
+def demo(inbox_port: Port = 0) -> None:
+    """Start everything, send one email of each fate, and show what became of it."""
+    raise typer.Exit(_run(_demo(inbox_port)))
+
+
+@app.command()
+def local(inbox_port: Port = INBOX_PORT) -> None:
+    """Start everything and keep it running, with the inbox open."""
+    raise typer.Exit(_run(_local(inbox_port)))
+
+
+def main() -> None:
+    app()
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """The exit code. Ctrl-C and SIGTERM stop the work, which then cleans up."""
+
+    async def stoppable() -> int:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            console.print("Stopped.")
+            return 130
+
+    try:
+        return asyncio.run(stoppable())
+    except (EmulatorError, CdkError) as error:
+        console.print(f"[bold red]{error}[/]", highlight=False)
+    except OSError as error:
+        console.print(
+            f"[bold red]Cannot serve the inbox: {error}.[/] Stop what listens on that port, or choose another"
+            " with --inbox-port."
+        )
+    return 1
+
+
+async def _demo(inbox_port: int) -> int:
+    screen = DemoScreen(console)
+    with screen.starting() as say:
+        environment = running_environment(say, inbox_port=inbox_port)
+        async with environment as running:
+            run = Demo(running, screen.refresh)
+            screen.begin(run.progress, running.url)
+            try:
+                good = await run.run()
+            finally:
+                screen.end()
+    screen.verdict(good=good)
+    return 0 if good else 1
+
+
+async def _local(inbox_port: int) -> int:
+    screen = DemoScreen(console)
+    with screen.starting() as say:
+        async with running_environment(say, inbox_port=inbox_port) as running:
+            await _say_hello(running)
+            screen.stay(running)
+            await asyncio.Event().wait()
+    return 0
+
+
+async def _say_hello(environment: LocalEnvironment) -> None:
+    """One email, so that the inbox is not empty."""
+    async with environment.emails("local") as emails:
+        await emails.send(cases()[0].request)

@@ -1,0 +1,128 @@
+"""The whole engine on one machine: emulator, SES simulator, inbox, and a real `cdk deploy` between them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aioboto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from engine.client import EmailClient
+from engine.local.deployment import Deployment, deploy, feedback_topic_arn, synthesize
+from engine.local.emulator import PROJECT, Emulator, running_emulator
+from engine.local.inbox.inbox import Inbox
+from engine.local.inbox.pages import inbox_pages
+from engine.local.ses.outgoing import lifelike
+from engine.local.ses.server import serve
+from engine.local.ses.simulator import Simulator
+from engine.local.ses.topic import sns_topic
+from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE
+
+FOLDER: Final = PROJECT / ".local"
+INBOX_PORT: Final = 8025
+_REGION: Final = "us-east-1"
+_STATUS_QUEUE: Final = "local-status-events"
+# What takes a quarter of an hour in an account takes seconds here.
+_SHORT_WAITS: Final = {"SOFT_BOUNCE_RETRY_SECONDS": "3", "RECONCILE_SECONDS": "20"}
+
+# The emulator checks no signature; fixed names keep a person's own AWS profile out of it.
+_ANYBODY: Final = {
+    "aws_access_key_id": "local",
+    "aws_secret_access_key": "local",
+    "region_name": _REGION,
+}
+
+Say = Callable[[str], None]
+OnStatus = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class LocalEnvironment:
+    """A running environment. `listeners` hear every status event."""
+
+    url: str
+    emulator: Emulator
+    deployment: Deployment
+    simulator: Simulator
+    inbox: Inbox
+    listeners: list[OnStatus]
+
+    def client(self, service: str) -> Any:
+        """An aioboto3 client, to be entered."""
+        session: Any = aioboto3.Session(**_ANYBODY)
+        return session.client(service, endpoint_url=self.emulator.endpoint)
+
+    def emails(self, source: str) -> EmailClient:
+        options: dict[str, Any] = {"endpoint_url": self.emulator.endpoint, **_ANYBODY}
+        return EmailClient(self.deployment.event_bus_name, source=source, **options)
+
+
+@asynccontextmanager
+async def running_environment(
+    say: Say, *, inbox_port: int = INBOX_PORT, folder: Path = FOLDER
+) -> AsyncIterator[LocalEnvironment]:
+    """Everything started and deployed, until the block ends. `say` hears what is being done.
+
+    Raises EmulatorError, CdkError, and OSError where the inbox's port is taken.
+    """
+    async with AsyncExitStack() as stack:
+        outgoing: list[Callable[[str], Any]] = []  # the way to the topic, once there is one
+
+        async def publish(message: str) -> None:
+            await outgoing[0](message)
+
+        simulator = Simulator(publish=publish, schedule=lifelike, keep=10_000)
+        inbox = Inbox(simulator)
+        url = await stack.enter_async_context(serve(simulator, port=inbox_port, mounts=[inbox_pages(inbox)]))
+        say("Starting the AWS emulator and synthesizing the stack")
+        functions = {"AWS_ENDPOINT_URL_SESV2": url, **_SHORT_WAITS}
+        emulator, assembly = await asyncio.gather(
+            stack.enter_async_context(
+                running_emulator(folder / "emulator", region=_REGION, functions_environment=functions)
+            ),
+            synthesize(folder / "assemblies"),
+        )
+        topic = sns_topic(feedback_topic_arn(_REGION), endpoint_url=emulator.endpoint, region=_REGION)
+        outgoing.append(await stack.enter_async_context(topic))
+        say("Deploying with cdk deploy")
+        deployment = await deploy(emulator, assembly)
+        environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])
+        await stack.enter_async_context(_listening(environment))
+        yield environment
+
+
+@asynccontextmanager
+async def _listening(environment: LocalEnvironment) -> AsyncIterator[None]:
+    """Hand every status event of the bus to the environment's listeners."""
+    async with environment.client("sqs") as sqs, environment.client("events") as events:
+        queue_url = (await sqs.create_queue(QueueName=_STATUS_QUEUE))["QueueUrl"]
+        attributes = await sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        bus = environment.deployment.event_bus_name
+        pattern = json.dumps({"detail-type": [STATUS_EVENT_DETAIL_TYPE]})
+        await events.put_rule(Name=_STATUS_QUEUE, EventBusName=bus, EventPattern=pattern)
+        target = {"Id": "inbox", "Arn": attributes["Attributes"]["QueueArn"]}
+        await events.put_targets(Rule=_STATUS_QUEUE, EventBusName=bus, Targets=[target])
+        poller = asyncio.create_task(_poll(environment, sqs, queue_url))
+        try:
+            yield
+        finally:
+            poller.cancel()
+            with suppress(asyncio.CancelledError):
+                await poller
+
+
+async def _poll(environment: LocalEnvironment, sqs: Any, queue_url: str) -> None:
+    while True:
+        try:
+            answer = await sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in answer.get("Messages", ()):
+                detail = json.loads(message["Body"])["detail"]
+                for listener in environment.listeners:
+                    listener(detail)
+                await sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        except (ClientError, BotoCoreError):
+            await asyncio.sleep(0.5)  # the emulator is busy or stopping; the messages stay in the queue
