@@ -54,7 +54,8 @@ def test_what_ses_reports_moves_the_row_and_suppresses_whom_it_must(
     assert [item["reason"] for item in cloud.items("Suppression")] == ([suppressed] if suppressed else [])
 
 
-def test_a_hard_bounced_address_gets_no_more_mail(cloud: Cloud, ses: ThreadedSimulator) -> None:
+@pytest.mark.usefixtures("cloud")
+def test_a_hard_bounced_address_gets_no_more_mail(ses: ThreadedSimulator) -> None:
     send_and_hear(ses, "bounce@simulator.example.com")
     refused = send(request_event(to="Bounce@simulator.example.com"))
     assert refused["reason"]["code"] == "suppressed"
@@ -118,7 +119,7 @@ def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses(cloud: Cloud, ses: 
     assert cloud.delayed(cloud.retry_queue) == 0
 
 
-def test_reports_without_our_tag_find_the_row_by_the_message_id(cloud: Cloud, ses: ThreadedSimulator) -> None:
+def test_reports_without_our_tag_find_the_row_by_the_message_id(cloud: Cloud) -> None:
     send(request_event())
     mail = Mail(message_id=cloud.row()["sesMessageId"], to=("ada@example.com",), configuration_set="")
     bounce = as_notification(events.bounce(mail, ["ada@example.com"], mail.sent_at))
