@@ -122,13 +122,11 @@ class TestSynthesis:
 
 async def test_a_failed_deployment_says_which_resource_and_why(tmp_path: Path) -> None:
     assembly = _copied(await synthesize(LOCAL), tmp_path / "assembly")
-    _edit(
-        assembly / "SESMailEngine.template.json",
-        '"engine.handlers.template_seeder.handler"',
-        '"no.such.handler"',
-    )
+    _edit(assembly / "SESMailEngine.template.json", '"TEMPLATE_BUCKET"', '"ANOTHER_NAME"')
     async with running_emulator(tmp_path / "emulator") as emulator:
-        with pytest.raises(CdkError, match=r"(?s)`cdk deploy` failed.*TemplateSeeder"):
+        with pytest.raises(
+            CdkError, match=r"(?s)`cdk deploy` failed.*StarterTemplates.*KeyError: 'TEMPLATE_BUCKET'"
+        ):
             await deploy(emulator, assembly)
 
 
