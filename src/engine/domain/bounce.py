@@ -1,7 +1,7 @@
 """What becomes of an email, its recipient and the bounce quota when SES reports something.
 
-SES promises no order of its reports. The ledger's ranks settle most of it; the one pair that they can't settle
-is in docs/decisions/reports-in-any-order.md.
+SES promises no order of its reports. The ledger's ranks settle most of it; the one pair that they can't
+settle is in docs/decisions/reports-in-any-order.md.
 """
 
 from collections.abc import Mapping
