@@ -89,13 +89,12 @@ def engine_zip(target: Target = "lambda", *, build: Path = _BUILD) -> Path:
 
 def seeder_zip(*, build: Path = _BUILD) -> Path:
     """The zip of TemplateSeeder: its handler and the starter templates."""
-    files = [(f"engine/{name}", _ENGINE / name) for name in _SEEDER_MODULES]
-    files += [
-        (f"starter_templates/{path.relative_to(_STARTER_TEMPLATES).as_posix()}", path)
-        for path in _STARTER_TEMPLATES.rglob("*")
-        if path.is_file()
-    ]
-    files.sort()
+    templates = [(f"starter_templates/{name}", path) for name, path in _starter_templates()]
+    if not templates:
+        raise RuntimeError(
+            f"There is no starter template in {_STARTER_TEMPLATES}: nothing for the seeder to do"
+        )
+    files = sorted([*((f"engine/{name}", _ENGINE / name) for name in _SEEDER_MODULES), *templates])
     path = build / f"seeder-{_digest(_SCHEME, *_contents(files))}.zip"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +106,12 @@ def seeder_zip(*, build: Path = _BUILD) -> Path:
 
 def starter_templates_digest() -> str:
     """Changes when a starter template does; a stack update with another one runs the seeder again."""
-    files = [
-        (path.relative_to(_STARTER_TEMPLATES).as_posix(), path) for path in _STARTER_TEMPLATES.rglob("*")
-    ]
-    return _digest(*_contents(sorted((name, path) for name, path in files if path.is_file())))
+    return _digest(*_contents(_starter_templates()))
+
+
+def _starter_templates() -> list[tuple[str, Path]]:
+    files = (path for path in _STARTER_TEMPLATES.rglob("*") if path.is_file())
+    return sorted((path.relative_to(_STARTER_TEMPLATES).as_posix(), path) for path in files)
 
 
 def _dependencies_zip(target: Target, build: Path) -> Path:

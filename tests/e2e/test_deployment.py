@@ -17,7 +17,7 @@ from engine.local.emulator import PROJECT, Emulator, running_emulator
 
 pytestmark = pytest.mark.e2e
 
-LOCAL = PROJECT / ".local"
+ASSEMBLIES = PROJECT / ".local" / "assemblies"
 
 
 class Stack:
@@ -36,7 +36,7 @@ class Stack:
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    assembly = await synthesize(LOCAL)
+    assembly = await synthesize(ASSEMBLIES)
     async with running_emulator(tmp_path / "emulator") as emulator, AsyncExitStack() as clients:
         yield Stack(emulator, await deploy(emulator, assembly), clients)
 
@@ -89,13 +89,13 @@ async def test_a_changed_customer_template_survives_the_seeder(stack: Stack) -> 
 
 class TestSynthesis:
     async def test_an_unchanged_tree_is_not_synthesized_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assembly = await synthesize(LOCAL)
+        assembly = await synthesize(ASSEMBLIES)
 
         async def must_not_run(*_: Any, **__: Any) -> None:
             pytest.fail("nothing has changed")
 
         monkeypatch.setattr(deployment, "cdk", must_not_run)
-        assert await synthesize(LOCAL) == assembly
+        assert await synthesize(ASSEMBLIES) == assembly
 
     async def test_other_settings_are_another_assembly(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -121,7 +121,7 @@ class TestSynthesis:
 
 
 async def test_a_failed_deployment_says_which_resource_and_why(tmp_path: Path) -> None:
-    assembly = _copied(await synthesize(LOCAL), tmp_path / "assembly")
+    assembly = _copied(await synthesize(ASSEMBLIES), tmp_path / "assembly")
     _edit(assembly / "SESMailEngine.template.json", '"TEMPLATE_BUCKET"', '"ANOTHER_NAME"')
     async with running_emulator(tmp_path / "emulator") as emulator:
         with pytest.raises(
