@@ -59,17 +59,18 @@ class PowertoolsJournal:
 
     def __init__(self, function: str, environment: str, log_level: str) -> None:
         self.logger = Logger(service=SERVICE, level=log_level)
+        self.logger.setLevel(log_level)  # a logger that was there before keeps its level otherwise
         self.logger.append_keys(function=function, environment=environment)
         self.metrics = Metrics(namespace=SERVICE, service=function)
         self.metrics.set_default_dimensions(environment=environment)
 
     def event(self, name: str, **fields: str | float) -> None:
         if name in ERRORS:
-            self.logger.error(name, extra=fields)
+            self.logger.error(name, extra=fields, stacklevel=2)
         elif name in WARNINGS:
-            self.logger.warning(name, extra=fields)
+            self.logger.warning(name, extra=fields, stacklevel=2)
         else:
-            self.logger.info(name, extra=fields)
+            self.logger.info(name, extra=fields, stacklevel=2)
         if name in METRICS:
             self.metrics.add_metric(METRICS[name], MetricUnit.Count, 1)
 
