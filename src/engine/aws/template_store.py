@@ -175,7 +175,7 @@ class S3TemplateStore:
         except _Unreadable as error:
             where = f"s3://{self._bucket}/{key}"
             if isinstance(error.__cause__, ClientError):
-                # Every template fails like this: the deployment is at fault, and the mail waits for its repair.
+                # Every template fails like this: the deployment is at fault, the mail waits for its repair.
                 raise ServiceUnavailable(
                     f"S3: {where} {error.complaint}; grant s3:GetObject and s3:ListBucket"
                 ) from error

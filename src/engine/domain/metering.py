@@ -7,15 +7,19 @@ from typing import Any, Final
 from jinja2 import Undefined
 
 # The unit is a character written. All of a budget takes about a second on a small Lambda function.
-BUDGET: Final = 30_000_000
+BUDGET: Final = 20_000_000
 MAX_VALUE: Final = 2_000_000
 OPERATION: Final = 50
+CALL: Final = 200
 ELEMENT: Final = 8
 _MAX_GROWTH: Final = 10_000_000
 _MAX_WIDTH: Final = 9_999
 _MAX_BITS: Final = 1_024
 _MAX_PRECISION: Final = 100
 
+# These take several times longer for each character than the rest.
+_COSTLY: Final = frozenset({"groupby", "map", "max", "min", "sort", "unique", "urlize", "wordwrap"})
+_COSTLY_FACTOR: Final = 16
 # What these make is at most their input times their largest argument.
 _GROWING: Final = frozenset(
     {
@@ -102,7 +106,11 @@ def _fitting_int(number: int) -> int:
 def _foresee_growth(value: Any, arguments: list[Any]) -> None:
     """Refuse to multiply a value when the product could be huge."""
     factor = max((_factor(argument) for argument in arguments), default=1)
-    if max(weigh(value), 1) * factor > _MAX_GROWTH:
+    _foresee_product(max(weigh(value), 1) * factor)
+
+
+def _foresee_product(size: int) -> None:
+    if size > _MAX_GROWTH:
         raise Unfit(f"a value would grow over {MAX_VALUE:,} characters")
 
 
@@ -129,7 +137,9 @@ def _foresee_braces(template: str, arguments: list[Any]) -> None:
     _foresee_fields(template, template.count("{"), arguments)
 
 
-def foresee_filter(name: str, value: Any, arguments: list[Any]) -> None:
+def foresee_filter(name: str, value: Any, arguments: list[Any]) -> int:
+    """What a filter takes. Raises Unfit where it would multiply its input beyond measure."""
+    weight = weigh(value)
     if name == "format":
         _foresee_printf(str(value), arguments)
     elif name in _GROWING:
@@ -139,6 +149,11 @@ def foresee_filter(name: str, value: Any, arguments: list[Any]) -> None:
     elif name == "sum" and any(isinstance(one, list | tuple) for one in arguments):
         # sum(start=[]) copies what it has so far for every element.
         raise Unfit("sum adds numbers only")
+    if name == "wordwrap":
+        # textwrap takes the square of its longest word.
+        weight += weight * weight // 2_000
+    weight *= _COSTLY_FACTOR if name in _COSTLY else 1
+    return weight + sum(weigh(one) for one in arguments)
 
 
 def foresee_operator(operator: str, left: Any, right: Any) -> None:
@@ -148,16 +163,17 @@ def foresee_operator(operator: str, left: Any, right: Any) -> None:
     elif operator == "**" and numbers and left.bit_length() * abs(right) > _MAX_BITS:
         raise Unfit("a number grows over 300 digits")
     elif operator == "*" and not numbers:
-        _foresee_growth(left, [right])
+        _foresee_product(_factor(left) * _factor(right))
 
 
-def foresee_method(method: Any, arguments: list[Any]) -> None:
-    """A method of a string; `format` comes wrapped by Jinja's sandbox."""
+def foresee_method(method: Any, arguments: list[Any]) -> int:
+    """What calling a method of a text or list takes; `format` comes wrapped by Jinja's sandbox."""
     bound = getattr(method, "__wrapped__", method)
-    text = getattr(bound, "__self__", None)
-    if not isinstance(text, str):
-        return
+    receiver = getattr(bound, "__self__", None)
+    if not isinstance(receiver, str | list | tuple):
+        return 0
     if bound.__name__ in {"format", "format_map"}:
-        _foresee_braces(text, arguments)
+        _foresee_braces(str(receiver), arguments)
     elif bound.__name__ in _GROWING:
-        _foresee_growth(text, arguments)
+        _foresee_growth(receiver, arguments)
+    return weigh(receiver)

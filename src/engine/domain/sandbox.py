@@ -20,6 +20,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, _PassArg
 from jinja2.visitor import NodeTransformer
 
 from engine.domain.metering import (
+    CALL,
     ELEMENT,
     OPERATION,
     Meter,
@@ -112,9 +113,7 @@ def _settled(context: MeteredContext, result: Any) -> Any:
     return result
 
 
-def _metered(
-    name: str, do: Any, *, instant: bool, foresee: Callable[[str, Any, list[Any]], None] | None
-) -> Callable[..., Any]:
+def _metered(name: str, do: Any, *, instant: bool) -> Callable[..., Any]:
     """A filter or test that pays. It is no longer folded into a constant, which no meter would see."""
     passes = _PassArg.from_obj(do)
 
@@ -122,10 +121,7 @@ def _metered(
     def metered(context: MeteredContext, value: Any, *args: Any, **kwargs: Any) -> Any:
         context.meter.spend(OPERATION)
         if not instant:
-            arguments = [*args, *kwargs.values()]
-            context.meter.spend(weigh(value) + sum(weigh(one) for one in arguments))
-            if foresee:
-                foresee(name, value, arguments)
+            context.meter.spend(foresee_filter(name, value, [*args, *kwargs.values()]))
         result = do(*_passed(passes, context), value, *args, **kwargs)
         return result if instant else _settled(context, result)
 
@@ -252,13 +248,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(autoescape=autoescape, undefined=StrictUndefined, finalize=_written)
         self.globals = {**_GLOBALS, "range": self.globals["range"]}
         self.filters = {
-            name: _metered(name, do, instant=name in _INSTANT_FILTERS, foresee=foresee_filter)
-            for name, do in _FILTERS.items()
-        } | _HOOKS
-        self.tests = {
-            name: _metered(name, do, instant=name in _INSTANT_TESTS, foresee=None)
-            for name, do in TESTS.items()
+            name: _metered(name, do, instant=name in _INSTANT_FILTERS) for name, do in _FILTERS.items()
         }
+        self.filters |= _HOOKS
+        self.tests = {name: _metered(name, do, instant=name in _INSTANT_TESTS) for name, do in TESTS.items()}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -287,7 +280,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         assert isinstance(context, MeteredContext)  # noqa: S101 - context_class above
         # The compiler hands on a loop's or block's own variables in two arguments of its own.
         named = (one for name, one in kwargs.items() if name not in {"_loop_vars", "_block_vars"})
-        arguments = [one for one in (*args, *named) if not _is_jinjas(one)]
-        context.meter.spend(OPERATION + sum(weigh(one) for one in arguments))
-        foresee_method(obj, arguments)
+        arguments = [*args, *named]
+        context.meter.spend(CALL + sum(weigh(one) for one in arguments if not _is_jinjas(one)))
+        context.meter.spend(foresee_method(obj, arguments))
         return _settled(context, super().call(context, obj, *args, **kwargs))
