@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,6 +162,13 @@ def test_what_can_not_be_opened_is_said_at_every_invocation_until_it_can(
     assert environment.invoke(number) == 1
 
 
+def in_a_thread(work: Callable[[], int]) -> Future[int]:
+    """Not of a pool: a pool would wait for good for an invocation whose loop has stopped."""
+    done: Future[int] = Future()
+    threading.Thread(target=lambda: done.set_result(work()), daemon=True).start()
+    return done
+
+
 class Watched(threading.Condition):
     """Tells when somebody has come to wait."""
 
@@ -186,15 +193,14 @@ def test_an_invocation_under_way_ends_before_changed_variables_reopen(
         opener.diary.append("long one done")
         return work.number
 
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(environment.invoke, long)
-        assert started.wait(PATIENCE)
-        watched.awaited.clear()
-        monkeypatch.setenv("TRACKING_TABLE", "another")
-        second = pool.submit(environment.invoke, number)
-        assert watched.awaited.wait(PATIENCE)
-        release.set()
-        assert (first.result(PATIENCE), second.result(PATIENCE)) == (1, 2)
+    first = in_a_thread(lambda: environment.invoke(long))
+    assert started.wait(PATIENCE)
+    watched.awaited.clear()
+    monkeypatch.setenv("TRACKING_TABLE", "another")
+    second = in_a_thread(lambda: environment.invoke(number))
+    assert watched.awaited.wait(PATIENCE)
+    release.set()
+    assert (first.result(PATIENCE), second.result(PATIENCE)) == (1, 2)
     assert opener.diary == ["open 1", "long one done", "close 1", "open 2"]
 
 
