@@ -182,8 +182,9 @@ class Watched(threading.Condition):
 
 
 def test_an_invocation_under_way_ends_before_changed_variables_reopen(
-    environment: Environment[Work], opener: Opener, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    environment = Environment(opener)
     watched = environment._idle = Watched()
     started, release = threading.Event(), threading.Event()
 
@@ -201,7 +202,8 @@ def test_an_invocation_under_way_ends_before_changed_variables_reopen(
     assert watched.awaited.wait(PATIENCE)
     release.set()
     assert (first.result(PATIENCE), second.result(PATIENCE)) == (1, 2)
-    assert opener.diary == ["open 1", "long one done", "close 1", "open 2"]
+    environment.close()
+    assert opener.diary == ["open 1", "long one done", "close 1", "open 2", "close 2"]
 
 
 # -- time ----------------------------------------------------------------------------------------------------
