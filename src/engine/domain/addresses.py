@@ -22,7 +22,8 @@ def normalised(address: str) -> str:
     if not address:
         raise BadAddress("is empty; expected an email address")
     try:
-        checked = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        # `strict` holds the part before the @-sign to the 64 characters of RFC 5321, section 4.5.3.1.1.
+        checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError as error:
         raise BadAddress(f"is not an email address: {error}") from error
     if checked.ascii_email is None:  # pragma: no cover - cannot be, without SMTPUTF8; keeps the type honest
