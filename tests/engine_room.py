@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -50,6 +51,7 @@ class EngineRoom:
                     journal=world.journal,
                     clock=world.clock,
                     sleep=world.sleep,
+                    new_claim_id=map("claim-{}".format, count(1)).__next__,
                     policy=replace(POLICY, **policy),
                 )
             ),

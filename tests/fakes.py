@@ -16,13 +16,22 @@ import msgspec
 
 from engine.domain.bounce import bounced_softly
 from engine.domain.deferral import Lane
-from engine.domain.failures import FailureCode, OutcomeUnknown, Refusal, Refused, ServiceUnavailable
+from engine.domain.failures import (
+    FailureCode,
+    OutcomeUnknown,
+    Refusal,
+    Refused,
+    SendingPaused,
+    SendRefused,
+    SendThrottled,
+    ServiceUnavailable,
+)
 from engine.domain.lifecycle import RANK, Status, gives_way
 from engine.domain.message import OutgoingMessage
 from engine.domain.quota import QuotaReading
 from engine.domain.rendering import Rendered, Template
 from engine.domain.times import iso
-from engine.ports import Advance, Move
+from engine.ports import Advance, Move, SendFailure
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.rows import SuppressionRow, TrackingRow
@@ -134,7 +143,7 @@ class FakeLedger(Port):
             there = self.rows.get(row.email_id)
             if there is None or there.status != Status.SENDING or there.lease_until != seen_lease:
                 return False
-            self.put(row_changed(there, lease_until=row.lease_until))
+            self.put(row_changed(there, lease_until=row.lease_until, claim_id=row.claim_id))
             return True
 
     async def release(self, email_id: str, lease: float) -> None:
@@ -259,15 +268,19 @@ class FakeQuota(Port):
 
 @dataclass
 class FakePayloads(Port):
-    saved: dict[str, EmailRequest] = field(default_factory=dict)
+    """What was saved, by email id; `claims` holds under which claim."""
 
-    async def save(self, requests: Mapping[str, EmailRequest]) -> None:
+    saved: dict[str, EmailRequest] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
+
+    async def save(self, claim_id: str, requests: Mapping[str, EmailRequest]) -> None:
         async with self.effect("payloads.save"):
             self.saved |= requests
+            self.claims |= dict.fromkeys(requests, claim_id)
 
-    async def read(self, email_id: str) -> EmailRequest | None:
+    async def read(self, claim_id: str, email_id: str) -> EmailRequest | None:
         async with self.effect("payloads.read"):
-            return self.saved.get(email_id)
+            return self.saved.get(email_id) if self.claims.get(email_id, claim_id) == claim_id else None
 
 
 @dataclass
@@ -322,31 +335,37 @@ class FakeGate(Port):
 class Lost(msgspec.Struct, frozen=True):
     """SES takes the message, but its answer never arrives."""
 
-    error: Exception = OutcomeUnknown("the answer did not arrive")
+    error: OutcomeUnknown = OutcomeUnknown("the answer did not arrive")
 
 
 @dataclass
 class FakeMailer(Port):
-    """Answers the scripted outcomes in turn (a message id, an error, or `Lost`), then accepts everything.
+    """Answers the scripted outcomes in turn (a message id, a failure, or `Lost`), then accepts everything.
 
-    `sent` holds what SES took, by message id: a lost answer is in it, an error is not.
+    `sent` holds what SES took, by message id: a lost answer is in it, a failure is not. `calls` holds how many
+    messages each call carried. An error that is no failure to send is raised.
     """
 
     outcomes: list[str | Exception | Lost] = field(default_factory=list)
     sent: dict[str, OutgoingMessage] = field(default_factory=dict)
-    calls: int = 0
+    calls: list[int] = field(default_factory=list)
+    _taken: int = 0
 
-    async def send(self, message: OutgoingMessage) -> str:
+    async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         async with self.effect("mailer.send"):
-            self.calls += 1
-            outcome = self.outcomes.pop(0) if self.outcomes else f"ses-{self.calls}"
-            if isinstance(outcome, Exception):
-                raise outcome
-            message_id = outcome if isinstance(outcome, str) else f"ses-{self.calls}"
-            self.sent[message_id] = message
-            if isinstance(outcome, Lost):
-                raise outcome.error
-            return message_id
+            self.calls.append(len(messages))
+            return [self._send(message) for message in messages]
+
+    def _send(self, message: OutgoingMessage) -> str | SendFailure:
+        self._taken += 1
+        outcome = self.outcomes.pop(0) if self.outcomes else f"ses-{self._taken}"
+        if isinstance(outcome, SendRefused | SendThrottled | SendingPaused):
+            return outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        message_id = outcome if isinstance(outcome, str) else f"ses-{self._taken}"
+        self.sent[message_id] = message
+        return outcome.error if isinstance(outcome, Lost) else message_id
 
 
 class FakeTemplate(Template, frozen=True):

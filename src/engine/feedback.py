@@ -198,7 +198,7 @@ class FeedbackPipeline:
 
         Where the saved request has expired, the verdict says so instead.
         """
-        saved = await self.payloads.read(row.email_id)
+        saved = await self.payloads.read(row.claim_id or "", row.email_id)
         if saved is None:
             self.journal.event("retry-impossible", email_id=row.email_id, problem="no saved request")
             return without_retry(verdict)

@@ -66,7 +66,7 @@ class Lanes:
     async def _defer(self, event: dict[str, Any], intake: Intake, held: Held) -> Deferred:
         seconds = wait_before(held.reason, 1, held.seconds)
         try:
-            await self.retry_queue.defer(json.dumps(event), seconds)
+            await self.retry_queue.defer(_as_text(event), seconds)
         except ServiceUnavailable as error:
             raise InvocationFailedError(f"email {intake.email_id} could not be deferred: {error}") from None
         return Deferred(email_id=intake.email_id, reason=held.reason, seconds=seconds)
@@ -105,6 +105,13 @@ class Lanes:
             )
         except ServiceUnavailable as error:
             self.journal.event("hold-failed", message_id=record.message_id, problem=str(error))
+
+
+def _as_text(event: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(event).decode()
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
+        return json.dumps(event)
 
 
 def _visibility(record: SqsRecord, outcome: Outcome | None) -> int:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from engine.domain.deferral import Lane
-from engine.domain.failures import Refusal, ServiceUnavailable
+from engine.domain.failures import (
+    OutcomeUnknown,
+    Refusal,
+    SendingPaused,
+    SendRefused,
+    SendThrottled,
+    ServiceUnavailable,
+)
 from engine.domain.lifecycle import Status
 from engine.domain.message import OutgoingMessage
 from engine.domain.quota import QuotaReading
@@ -69,7 +76,7 @@ class SenderLedger(Protocol):
         ...
 
     async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:
-        """Take over a `sending` row whose lease is still the one that was seen."""
+        """Take over a `sending` row whose lease is still the one that was seen; `row` names the new claim."""
         ...
 
     async def release(self, email_id: str, lease: float) -> None:
@@ -158,9 +165,13 @@ class TemplateStore(Protocol):
 class Payloads(Protocol):
     """Requests kept for a possible soft-bounce retry, apart from the tracking row."""
 
-    async def save(self, requests: Mapping[str, EmailRequest]) -> None: ...
+    async def save(self, claim_id: str, requests: Mapping[str, EmailRequest]) -> None:
+        """Keep the requests that one invocation claimed, by email id."""
+        ...
 
-    async def read(self, email_id: str) -> EmailRequest | None: ...
+    async def read(self, claim_id: str, email_id: str) -> EmailRequest | None:
+        """The request of an email, by the claim in its row; None once it has expired."""
+        ...
 
 
 class RateGate(Protocol):
@@ -175,11 +186,14 @@ class RateGate(Protocol):
         ...
 
 
-class Mailer(Protocol):
-    async def send(self, message: OutgoingMessage) -> str:
-        """Send once and answer the SES message id.
+SendFailure = SendRefused | SendThrottled | SendingPaused | OutcomeUnknown
 
-        Raises SendRefused, SendThrottled, SendingPaused or OutcomeUnknown. Never tries twice.
+
+class Mailer(Protocol):
+    async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
+        """Send each once: its SES message id, or why there is none. Never tries twice.
+
+        Several messages go in one call to SES; `domain.grouping` says which may.
         """
         ...
 

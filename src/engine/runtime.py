@@ -131,7 +131,7 @@ class Environment(Generic[Work]):
 
 
 # Lambda sets these anew with every invocation.
-_PER_INVOCATION: Final = frozenset({"_X_AMZN_TRACE_ID"})
+_PER_INVOCATION: Final = frozenset({"_X_AMZN_TRACE_ID", "_MINISTACK_INVOKE_DEPTH"})
 
 # Parameter validation costs a tenth of a call; shapes are made in one place each and tested.
 CONFIG: Final = AioConfig(

@@ -22,16 +22,25 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def get_items(client: "DynamoDBClient", table: str, keys: Iterable[dict[str, str]]) -> list[Any]:
+async def get_items(
+    client: "DynamoDBClient", table: str, keys: Iterable[dict[str, str]], *, consistent: bool = False
+) -> list[Any]:
     """The items that exist among these string keys, in no order."""
     wanted = [{name: {"S": value} for name, value in key.items()} for key in keys]
-    parts = await asyncio.gather(*(_get(client, table, part) for part in chunks(wanted, GET_LIMIT)))
+    parts = await asyncio.gather(
+        *(_get(client, table, part, consistent) for part in chunks(wanted, GET_LIMIT))
+    )
     return [item for part in parts for item in part]
 
 
-async def _get(client: "DynamoDBClient", table: str, keys: Sequence[Any]) -> list[Any]:
+async def _get(
+    client: "DynamoDBClient",
+    table: str,
+    keys: Sequence[Any],
+    consistent: bool,  # noqa: FBT001 - private, its only caller names it
+) -> list[Any]:
     found: list[Any] = []
-    request: Any = {table: {"Keys": list(keys)}}
+    request: Any = {table: {"Keys": list(keys), "ConsistentRead": consistent}}
     for _ in range(_ROUNDS):
         with service_errors(f"DynamoDB ({table})"):
             answer = await client.batch_get_item(RequestItems=request)

@@ -27,7 +27,6 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from engine.domain.failures import (
-    EngineError,
     FailureCode,
     OutcomeUnknown,
     Refusal,
@@ -36,15 +35,19 @@ from engine.domain.failures import (
     SendThrottled,
     ServiceUnavailable,
 )
+from engine.ports import SendFailure
 
 if TYPE_CHECKING:
     from botocore.exceptions import _ClientErrorResponseTypeDef
 
 
+SendKind = type[SendRefused] | type[SendThrottled] | type[SendingPaused]
+
+
 class _Rule(NamedTuple):
     code: str  # a regular expression over the whole code
     message: str  # a regular expression searched in the message
-    kind: type[SendRefused] | type[SendThrottled] | type[SendingPaused]
+    kind: SendKind
     configuration: bool = False
 
 
@@ -66,7 +69,45 @@ _SES_RULES: Final = (
 )
 
 
-def ses_error(error: Exception) -> EngineError:
+# SES's own answer for a configuration set that is not there; any other 404 means that there is no such call.
+_KNOWN_404: Final = frozenset({"NotFoundException"})
+
+# What SendBulkEmail says of each of its emails.
+# Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html
+_BULK_STATUSES: Final[dict[str, tuple[SendKind, bool]]] = {
+    "MESSAGE_REJECTED": (SendRefused, False),
+    "INVALID_PARAMETER": (SendRefused, True),
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": (SendRefused, True),
+    "CONFIGURATION_SET_NOT_FOUND": (SendRefused, True),
+    "TEMPLATE_NOT_FOUND": (SendRefused, True),
+    "INVALID_SENDING_POOL_NAME": (SendRefused, True),
+    "ACCOUNT_THROTTLED": (SendThrottled, False),
+    "TRANSIENT_FAILURE": (SendThrottled, False),
+    "ACCOUNT_SUSPENDED": (SendingPaused, False),
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": (SendingPaused, False),
+    "ACCOUNT_SENDING_PAUSED": (SendingPaused, False),
+    "CONFIGURATION_SET_SENDING_PAUSED": (SendingPaused, False),
+}
+
+
+def bulk_entry_error(status: str, message: str) -> SendFailure:
+    """What a status other than SUCCESS means for one email; FAILED and new ones say nothing certain."""
+    if status not in _BULK_STATUSES:
+        return OutcomeUnknown(f"SES answered {status} for an email of a bulk call")
+    kind, configuration = _BULK_STATUSES[status]
+    return _failure(kind, status, message, configuration=configuration)
+
+
+def is_not_offered(error: Exception) -> bool:
+    """Whether the whole call is refused as such, so that nothing can have been sent."""
+    if not isinstance(error, ClientError):
+        return False
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code.startswith("AccessDenied") or (status in {404, 405, 501} and code not in _KNOWN_404)
+
+
+def ses_error(error: Exception) -> SendFailure:
     """What a failed SendEmail means. Raises nothing; an error it can't judge counts as unknown outcome."""
     match error:
         case ClientError():
@@ -97,23 +138,23 @@ def _never_connected(error: EndpointConnectionError) -> bool:
     return isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError | gaierror)
 
 
-def _ses_answer(response: "_ClientErrorResponseTypeDef") -> EngineError:
+def _ses_answer(response: "_ClientErrorResponseTypeDef") -> SendFailure:
     code = response.get("Error", {}).get("Code", "")
     message = response.get("Error", {}).get("Message", "")
     if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= 500:
         return OutcomeUnknown(f"SES answered {code}")
     for rule in _SES_RULES:
         if re.fullmatch(rule.code, code) and re.search(rule.message, message):
-            return _build(rule, code, message)
+            return _failure(rule.kind, code, message, configuration=rule.configuration)
     # Loud, not permanent: the mail waits while somebody reads the alarm.
     return SendThrottled(f"SES answered with a code that the engine does not know: {code}", unexpected=True)
 
 
-def _build(rule: _Rule, code: str, message: str) -> EngineError:
-    if rule.kind is SendThrottled or rule.kind is SendingPaused:
-        return rule.kind(f"SES answered {code}")
+def _failure(kind: SendKind, code: str, message: str, *, configuration: bool) -> SendFailure:
+    if kind is SendThrottled or kind is SendingPaused:
+        return kind(f"SES answered {code}")
     refusal = Refusal(FailureCode.REJECTED, f"SES refused the email with {code}: {message}")
-    return SendRefused(refusal, configuration=rule.configuration)
+    return SendRefused(refusal, configuration=configuration)
 
 
 @contextmanager

@@ -70,7 +70,8 @@ class TrackingLedger:
             except ClientError as error:
                 if not is_code(error, CONDITION_FAILED):
                     raise
-                return await self._row_behind(error, row.email_id)
+                there = await self._row_behind(error, row.email_id)
+                return None if is_own(there, row) else there
         return None
 
     async def _row_behind(self, error: ClientError, email_id: str) -> TrackingRow:
@@ -83,11 +84,17 @@ class TrackingLedger:
 
     async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:
         unchanged = "attribute_not_exists(leaseUntil)" if seen_lease is None else "leaseUntil = :seen"
-        values = {":lease": attribute(row.lease_until), ":rank": attribute(0)}
+        values = {
+            ":lease": attribute(row.lease_until),
+            ":claim": attribute(row.claim_id),
+            ":rank": attribute(0),
+        }
         if seen_lease is not None:
             values[":seen"] = attribute(seen_lease)
+        # Our own claim fits as well: the SDK repeats a call whose answer was lost.
+        condition = f"statusRank = :rank AND ({unchanged} OR claimId = :claim)"
         return await self._update(
-            row.email_id, "SET leaseUntil = :lease", f"statusRank = :rank AND {unchanged}", values
+            row.email_id, "SET leaseUntil = :lease, claimId = :claim", condition, values
         )
 
     async def release(self, email_id: str, lease: float) -> None:
@@ -100,7 +107,7 @@ class TrackingLedger:
         await asyncio.gather(*map(self._record, moves))
 
     async def _record(self, move: Move) -> None:
-        changes = _reached(move.to, move.at) | _reasons(move.refusal)
+        changes = reached(move.to, move.at) | reasons(move.refusal)
         expression, names, values = _move_expression(move.to, changes, move.ses_message_id)
         await self._update(move.email_id, expression, _GIVES_WAY, values, names)
 
@@ -162,7 +169,7 @@ class TrackingLedger:
         ses_message_id: str | None = None,
         refusal: Refusal | None = None,
     ) -> Advance:
-        changes = _reached(to, at) | _reasons(refusal)
+        changes = reached(to, at) | reasons(refusal)
         move = f"{to}:{fingerprint}"
         expression, names, values = _move_expression(to, changes, ses_message_id)
         with service_errors(_SERVICE):
@@ -235,11 +242,18 @@ class TrackingLedger:
         return [row for row in rows if row]
 
 
-def _reached(to: Status, at: datetime) -> dict[str, object]:
+def is_own(there: TrackingRow, row: TrackingRow) -> bool:
+    """Whether the row that is there is the very claim: the SDK repeats a write whose answer was lost."""
+    return row.claim_id is not None and there.claim_id == row.claim_id
+
+
+def reached(to: Status, at: datetime) -> dict[str, object]:
+    """The attributes that say that a row is in a status, and since when."""
     return {"status": to.value, "statusRank": RANK[to], _REACHED_AT[to]: iso(at)}
 
 
-def _reasons(refusal: Refusal | None) -> dict[str, object]:
+def reasons(refusal: Refusal | None) -> dict[str, object]:
+    """The attributes that say why an email failed."""
     if refusal is None:
         return {}
     return {"failureCode": refusal.code.value, "failureReason": refusal.message}

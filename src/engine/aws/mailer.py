@@ -1,18 +1,21 @@
-"""SES: one call, one email, no second try.
+"""SES: each email in one call, and no second try.
 
-SendEmail has no idempotency token, so a try after a lost answer may send twice. The client must be made with
-`total_max_attempts: 1`; what a failure means is said in `aws.errors`.
+Neither SendEmail nor SendBulkEmail has an idempotency token, so a try after a lost answer may send twice. The
+client must be made with `total_max_attempts: 1`; what a failure means is said in `aws.errors`.
 """
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from engine.aws.errors import ses_error
-from engine.domain.message import AttachedFile, OutgoingMessage
+from engine.aws.errors import bulk_entry_error, is_not_offered, ses_error
+from engine.aws.ses_requests import send_bulk_email_request, send_email_request
+from engine.domain.failures import OutcomeUnknown
+from engine.domain.message import OutgoingMessage
+from engine.ports import SendFailure
 
 if TYPE_CHECKING:
     from types_aiobotocore_sesv2 import SESV2Client
-
-_UTF8 = "UTF-8"
 
 
 class SesMailer:
@@ -21,62 +24,38 @@ class SesMailer:
     def __init__(self, client: "SESV2Client", configuration_set: str) -> None:
         self._client = client
         self._configuration_set = configuration_set
+        self._bulk_is_offered = True
 
-    async def send(self, message: OutgoingMessage) -> str:
+    async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
+        if len(messages) > 1 and self._bulk_is_offered:
+            return await self._send_together(messages)
+        return list(await asyncio.gather(*map(self._send_one, messages)))
+
+    async def _send_one(self, message: OutgoingMessage) -> str | SendFailure:
         request = send_email_request(message, self._configuration_set)
         try:
             answer = await self._client.send_email(**request)
-            message_id = answer["MessageId"]  # a proxy's page may say 200 and hold none
-        except Exception as error:
-            # Whatever broke, it broke around a send: only the table of errors may say that nothing went out.
-            raise ses_error(error) from error
-        return message_id
+            return answer["MessageId"]  # a proxy's page may say 200 and hold none
+        except Exception as error:  # noqa: BLE001 - only the table of errors may say that nothing went out
+            return ses_error(error)
 
-
-def send_email_request(message: OutgoingMessage, configuration_set: str) -> dict[str, Any]:
-    """The parameters of SES v2 SendEmail.
-
-    Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
-    """
-    destination = {"ToAddresses": [message.to]}
-    if message.cc:
-        destination["CcAddresses"] = list(message.cc)
-    if message.bcc:
-        destination["BccAddresses"] = list(message.bcc)
-    request: dict[str, Any] = {
-        "FromEmailAddress": message.sender,
-        "Destination": destination,
-        "Content": {"Simple": _content(message)},
-        "ConfigurationSetName": configuration_set,
-        "EmailTags": [{"Name": name, "Value": value} for name, value in message.tags],
-    }
-    if message.reply_to:
-        request["ReplyToAddresses"] = list(message.reply_to)
-    return request
-
-
-def _content(message: OutgoingMessage) -> dict[str, Any]:
-    body = {
-        kind: {"Data": data, "Charset": _UTF8}
-        for kind, data in (("Html", message.html), ("Text", message.text))
-        if data is not None
-    }
-    content: dict[str, Any] = {"Subject": {"Data": message.subject, "Charset": _UTF8}, "Body": body}
-    if message.headers:
-        content["Headers"] = [{"Name": name, "Value": value} for name, value in message.headers]
-    if message.attachments:
-        content["Attachments"] = [_attachment(file) for file in message.attachments]
-    return content
-
-
-def _attachment(file: AttachedFile) -> dict[str, Any]:
-    attachment = {
-        "FileName": file.file_name,
-        "ContentType": file.content_type,
-        "RawContent": file.content,
-        "ContentTransferEncoding": "BASE64",
-        "ContentDisposition": "INLINE" if file.content_id else "ATTACHMENT",
-    }
-    if file.content_id:
-        attachment["ContentId"] = file.content_id
-    return attachment
+    async def _send_together(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
+        request = send_bulk_email_request(messages, self._configuration_set)
+        try:
+            answer = await self._client.send_bulk_email(**request)
+            results = answer["BulkEmailEntryResults"]
+        except Exception as error:  # noqa: BLE001 - as above
+            if is_not_offered(error):
+                # Nothing was sent. An older role or another SES lacks the call: one by one from here on.
+                self._bulk_is_offered = False
+                return await self.send(messages)
+            failure = ses_error(error)
+            return [failure for _ in messages]
+        if len(results) != len(messages):
+            lost = OutcomeUnknown("SES answered SendBulkEmail with another number of results")
+            return [lost for _ in messages]
+        return [
+            result.get("MessageId")
+            or bulk_entry_error(result.get("Status", "nothing"), result.get("Error", ""))
+            for result in results
+        ]

@@ -1,8 +1,10 @@
-"""Requests kept for a soft-bounce retry: `payload#<emailId>` in the State table, compressed.
+"""Requests kept for a soft-bounce retry, in the State table, compressed.
 
-They lie apart from the tracking row, so that a status update does not pay for them, and are gone after four
-days: SES gives up on a delivery after 14 hours at the latest. A request with large attachments goes over
-several items, since one holds 400 KB.
+They lie apart from the tracking rows, so that a status update does not pay for them, and are gone after
+four days: SES gives up on a delivery after 14 hours at the latest. What one invocation claimed lies together
+in one item, `payload#<claim id>`: one write for the batch, and emails of one campaign compress each other.
+Where they don't fit into one item, as with attachments, each email has its own, `payload#<claim id>#<email
+id>`, in as many parts as it needs.
 Source: https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-deliverability.html
 """
 
@@ -20,11 +22,19 @@ from engine.schemas.request import EmailRequest
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
+
+class KeptRequest(EmailRequest, frozen=True, kw_only=True, forbid_unknown_fields=False, rename="camel"):
+    """A request that was accepted once: one kept by a newer version must still be read."""
+
+
+Requests = Mapping[str, EmailRequest]
+
 _KEPT: Final = timedelta(days=4)
+# An item holds 400 KB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 _PART: Final = 380_000  # bytes
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(EmailRequest)
+_decoder = msgspec.json.Decoder(dict[str, KeptRequest])
 
 
 class RequestPayloads:
@@ -35,33 +45,39 @@ class RequestPayloads:
         self._table = table
         self._clock = clock
 
-    async def save(self, requests: Mapping[str, EmailRequest]) -> None:
+    async def save(self, claim_id: str, requests: Mapping[str, EmailRequest]) -> None:
+        if not requests:
+            return
         ttl = int((self._clock() + _KEPT).timestamp())
-        items = [item for email_id, request in requests.items() for item in _items(email_id, request, ttl)]
+        items = _items(f"payload#{claim_id}", dict(requests), ttl)
+        if len(items) > 1:
+            items = [
+                item
+                for email_id, request in requests.items()
+                for item in _items(f"payload#{claim_id}#{email_id}", {email_id: request}, ttl)
+            ]
         await put_items(self._client, self._table, items)
 
-    async def read(self, email_id: str) -> EmailRequest | None:
-        first = await get_items(self._client, self._table, [{"pk": _key(email_id, 0)}])
-        if not first:
+    async def read(self, claim_id: str, email_id: str) -> EmailRequest | None:
+        together, alone = f"payload#{claim_id}", f"payload#{claim_id}#{email_id}"
+        found = await get_items(self._client, self._table, [{"pk": together}, {"pk": alone}])
+        if not found:
             return None
-        count = int(first[0]["parts"]["N"])
-        more = [{"pk": _key(email_id, part)} for part in range(1, count)]
-        items = first + (await get_items(self._client, self._table, more) if more else [])
-        if len(items) < count:
-            return None
-        ordered = sorted(items, key=lambda item: int(item["part"]["N"]))
-        return _decoder.decode(zlib.decompress(b"".join(bytes(item["body"]["B"]) for item in ordered)))
+        head = found[0]
+        more = [{"pk": f"{alone}#{part}"} for part in range(1, int(head["parts"]["N"]))]
+        parts = [head, *(await get_items(self._client, self._table, more))]
+        if len(parts) <= len(more):
+            return None  # the table has begun to expire them
+        parts.sort(key=lambda item: int(item["part"]["N"]))
+        return _decoder.decode(zlib.decompress(b"".join(_body(part) for part in parts))).get(email_id)
 
 
-def _key(email_id: str, part: int) -> str:
-    return f"payload#{email_id}#{part}" if part else f"payload#{email_id}"
-
-
-def _items(email_id: str, request: EmailRequest, ttl: int) -> list[Any]:
-    parts = list(chunks(zlib.compress(_encoder.encode(request), 1), _PART))
+def _items(key: str, requests: Requests, ttl: int) -> list[Any]:
+    """One item, or several where one can't hold it: `<key>`, `<key>#1`, ..."""
+    parts = list(chunks(zlib.compress(_encoder.encode(requests), 1), _PART))
     return [
         {
-            "pk": {"S": _key(email_id, number)},
+            "pk": {"S": f"{key}#{number}" if number else key},
             "part": {"N": str(number)},
             "parts": {"N": str(len(parts))},
             "body": {"B": part},
@@ -69,3 +85,7 @@ def _items(email_id: str, request: EmailRequest, ttl: int) -> list[Any]:
         }
         for number, part in enumerate(parts)
     ]
+
+
+def _body(item: Mapping[str, Any]) -> bytes:
+    return bytes(item["body"]["B"])

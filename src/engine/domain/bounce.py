@@ -166,9 +166,11 @@ def is_permanent(report: Report) -> bool:
 
 
 def _transient(report: Report, facts: Facts) -> Verdict:
-    if report.subtype == GENERAL and facts.delivered and (facts.attempt == 0 or not gave_up(report)):
-        return Verdict(notes={"autoReplyAt": iso(report.at)})  # an out-of-office answer: they have the email
     suppress = SOFT_BOUNCE_EXCEEDED if facts.soft_bounces >= SOFT_BOUNCE_LIMIT else None
+    if report.subtype == GENERAL and facts.delivered and not gave_up(report):
+        return Verdict(notes={"autoReplyAt": iso(report.at)})  # an out-of-office answer: they have the email
+    if report.subtype == GENERAL and facts.delivered and facts.attempt == 0:
+        return Verdict(suppress=suppress)  # delivered, and given up on after all: never resent
     if facts.attempt > 0:
         message = f"the retry bounced too: {in_words(report)}"
         return _failed(FailureCode.SOFT_BOUNCE_RETRY_FAILED, message, suppress)

@@ -34,7 +34,14 @@ class Claimable(Struct, frozen=True):
     seen_lease: float | None
 
 
-def claim_row(intake: Intake, *, now: datetime, lease_until: float, retention_days: int) -> TrackingRow:
+class Claim(Struct, frozen=True):
+    """One invocation's hold on the emails it works on, until `lease_until` (epoch seconds)."""
+
+    id: str
+    lease_until: float
+
+
+def claim_row(intake: Intake, claim: Claim, *, now: datetime, retention_days: int) -> TrackingRow:
     """The row to insert: a claim, or the finished row of a request that was refused as it came."""
     requested = iso(intake.requested_at)
     refused = intake.refusal
@@ -51,7 +58,8 @@ def claim_row(intake: Intake, *, now: datetime, lease_until: float, retention_da
         original_source=intake.source,
         template_name=intake.template_name,
         ttl=int((now + timedelta(days=retention_days)).timestamp()),
-        lease_until=None if refused else lease_until,
+        claim_id=claim.id,
+        lease_until=None if refused else claim.lease_until,
         request_hash=intake.request_hash,
         metadata=intake.metadata,
         tags=intake.tags,

@@ -30,7 +30,8 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     failure_code: str | None = None
     failure_reason: str | None = None
     ttl: int | None = None
-    # The claim: who holds a `sending` row, until when (epoch seconds), and for which request.
+    # The claim: which invocation holds (or held) the row, until when (epoch seconds), and for which request.
+    claim_id: str | None = None
     lease_until: float | None = None
     request_hash: str | None = None
     # Told again with every status event.

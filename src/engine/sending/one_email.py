@@ -1,25 +1,19 @@
 """One email of a batch: from its claim and the batch's facts to an outcome."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from msgspec.structs import replace
 
 from engine.domain.announcement import announce, announce_row, as_reason
-from engine.domain.claims import Busy, Claimable, Conflict, Duplicate, claim_row, judge_claim
+from engine.domain.claims import Busy, Claim, Claimable, Conflict, Duplicate, claim_row, judge_claim
 from engine.domain.compose import attached_file, compose, refuse_oversized
 from engine.domain.decision import decide
 from engine.domain.deferral import DeferralReason, Lane
 from engine.domain.failures import (
     FailureCode,
-    OutcomeUnknown,
     Refusal,
     Refused,
-    SendingPaused,
-    SendRefused,
-    SendThrottled,
     ServiceUnavailable,
 )
 from engine.domain.identity import conflict_id
@@ -34,53 +28,63 @@ from engine.schemas.rows import TrackingRow
 from engine.schemas.status import Reason
 from engine.sending.outcomes import Collaborators, Facts, Held, Settled, attempt, known
 
-# A send that starts with less than this many seconds left might be cut off with its outcome unknown.
-TIME_FOR_A_SEND: Final = 5.0
 
+def leaves_a_row(intake: Intake) -> bool:
+    """Whether an email is tracked.
 
-def row_for(collaborators: Collaborators, intake: Intake, lease: float) -> TrackingRow | None:
-    """The row that claims the email, or keeps its refusal.
-
-    A rehearsal leaves none, for it must not take the id of the real email; nor does a request without an
-    address, for there is nobody to track.
+    A rehearsal is not, for it must not take the id of the real email; nor is a request without an address,
+    for there is nobody to track.
     """
-    if intake.dry_run or not intake.to:
+    return bool(intake.to) and not intake.dry_run
+
+
+def row_for(collaborators: Collaborators, intake: Intake, claim: Claim) -> TrackingRow | None:
+    """The row that claims the email, or keeps its refusal."""
+    if not leaves_a_row(intake):
         return None
-    return claim_row(
-        intake,
-        now=collaborators.clock(),
-        lease_until=lease,
-        retention_days=collaborators.policy.retention_days,
-    )
+    days = collaborators.policy.retention_days
+    return claim_row(intake, claim, now=collaborators.clock(), retention_days=days)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An email that may go out."""
+
+    email: "OneEmail"
+    request: EmailRequest
+    message: OutgoingMessage
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.request.priority)
 
 
 @dataclass(frozen=True)
 class OneEmail:
-    """`claim`: the ledger's answer, None for a claim that was won. `lease`: until when it is ours."""
+    """`answer`: what the ledger said to the claim, None where it was won. `own`: our claim."""
 
     with_: Collaborators
     intake: Intake
-    claim: TrackingRow | ServiceUnavailable | None
+    answer: TrackingRow | ServiceUnavailable | None
     facts: Facts
-    lease: float
-    seconds_left: Callable[[], float]
+    own: Claim
 
-    async def settle(self) -> Settled | Held:
+    async def decide(self) -> Settled | Held | Ready:
         try:
-            return await self._meet_claim() or await self._decide_and_send()
+            return await self._meet_claim() or await self._compose()
         except ServiceUnavailable as error:
-            return await self._give_back(self.with_.unavailable(error))
+            return await self.give_back(self.with_.unavailable(error))
 
     # -- the claim ---------------------------------------------------------------------------------------
 
     async def _meet_claim(self) -> Settled | Held | None:
         """What follows from a row that is there already; None where this invocation may go on."""
-        if self.claim is None:
+        if self.answer is None:
             return None
-        if isinstance(self.claim, ServiceUnavailable):
-            return self.with_.unavailable(self.claim)
+        if isinstance(self.answer, ServiceUnavailable):
+            return self.with_.unavailable(self.answer)
         verdict = judge_claim(
-            self.claim,
+            self.answer,
             self.intake.request_hash,
             now=self.with_.clock(),
             reconcile_seconds=self.with_.policy.reconcile_seconds,
@@ -93,7 +97,7 @@ class OneEmail:
             case Busy(reason, seconds):
                 return self.with_.hold(reason, seconds)
             case Claimable(seen_lease):
-                return await self._take_over(self.claim, seen_lease)
+                return await self._take_over(self.answer, seen_lease)
 
     def _tell_again(self, row: TrackingRow) -> Settled:
         """A redelivery tells again: the invocation before may have died between record and publish."""
@@ -114,7 +118,7 @@ class OneEmail:
             request=None,
             refusal=refusal,
         )
-        row = row_for(self.with_, own, self.lease)
+        row = row_for(self.with_, own, self.own)
         answers = await self.with_.ledger.claim([row]) if row else []
         for answer in answers:
             if isinstance(answer, ServiceUnavailable):
@@ -123,31 +127,33 @@ class OneEmail:
         return Settled(event=event)
 
     async def _take_over(self, row: TrackingRow, seen_lease: float | None) -> Held | None:
-        taken = await attempt(self.with_.ledger.reclaim(replace(row, lease_until=self.lease), seen_lease))
+        mine = replace(row, claim_id=self.own.id, lease_until=self.own.lease_until)
+        taken = await attempt(self.with_.ledger.reclaim(mine, seen_lease))
         if taken is True:
             return None
         return self.with_.hold(DeferralReason.CLAIMED_ELSEWHERE, 1)
 
-    async def _give_back(self, held: Held) -> Held:
+    async def give_back(self, held: Held) -> Held:
         """Nothing was sent: the next delivery may claim at once. Failing this, the lease just runs out."""
         if not self.intake.dry_run:
-            await attempt(self.with_.ledger.release(self.intake.email_id, self.lease))
+            await attempt(self.with_.ledger.release(self.intake.email_id, self.own.lease_until))
         return held
 
     # -- the decision ------------------------------------------------------------------------------------
 
-    async def _decide_and_send(self) -> Settled | Held:
+    async def _compose(self) -> Settled | Ready:
         request = self.intake.request
         if request is None:
-            return self._refuse(self.intake.refusal, claimed=False)
+            return self.refuse(self.intake.refusal, claimed=False)
         message = self._render(request)
         if isinstance(message, OutgoingMessage):
             message = await self._attach(request, message)
         if isinstance(message, Refusal):
-            return self._refuse(message)
+            return self.refuse(message)
         if self.intake.dry_run:
             return self._rehearse(message)
-        return await self._send(request, message)
+        known(self.facts.saved)
+        return Ready(self, request, message)
 
     def _render(self, request: EmailRequest) -> OutgoingMessage | Refusal:
         """The email but for its attachments. Raises ServiceUnavailable for a fact that is missing."""
@@ -185,7 +191,7 @@ class OneEmail:
             return attached_file(attachment)
         return attached_file(attachment, await self.with_.templates.load_attachment(attachment.s3_key))
 
-    def _refuse(self, refusal: Refusal | None, *, claimed: bool = True) -> Settled:
+    def refuse(self, refusal: Refusal | None, *, claimed: bool = True) -> Settled:
         """Refused for good: a claimed row moves to `failed`, one that came refused is there already."""
         at, reason = self.with_.clock(), as_reason(refusal)
         if self.intake.dry_run:
@@ -206,45 +212,9 @@ class OneEmail:
         at = self.with_.clock()
         return Settled(event=announce(self.intake, "dry_run", at=at, previous=None, reason=reason))
 
-    # -- the send ----------------------------------------------------------------------------------------
+    # -- what SES answered -------------------------------------------------------------------------------
 
-    async def _send(self, request: EmailRequest, message: OutgoingMessage) -> Settled | Held:
-        wait, _ = await asyncio.gather(
-            self.with_.gate.reserve(message.recipients, Lane(request.priority)),
-            self.with_.payloads.save({self.intake.email_id: request}),
-        )
-        if wait > self.seconds_left() - TIME_FOR_A_SEND:
-            return await self._give_back(self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, 60)))
-        if wait:
-            await self.with_.sleep(wait)
-        try:
-            message_id = await self.with_.mailer.send(message)
-        except SendRefused as no:
-            if no.configuration:
-                self.with_.journal.event("ses-configuration-wrong", email_id=self.intake.email_id)
-            return self._refuse(no.refusal)
-        except SendThrottled as not_now:
-            return await self._throttled(not_now)
-        except SendingPaused as paused:
-            self.with_.journal.event("ses-paused", problem=str(paused))
-            return await self._give_back(self.with_.hold(DeferralReason.PAUSED))
-        except OutcomeUnknown as unknown:
-            return self._wait_for_ses(unknown)
-        return self._sent(request, message, message_id)
-
-    async def _throttled(self, not_now: SendThrottled) -> Held:
-        name = "ses-answer-unexpected" if not_now.unexpected else "ses-throttled"
-        self.with_.journal.event(name, problem=str(not_now))
-        await self.with_.gate.throttled()
-        return await self._give_back(self.with_.hold(DeferralReason.THROTTLED))
-
-    def _wait_for_ses(self, unknown: OutcomeUnknown) -> Held:
-        """Keep the claim: SES's Send event settles it, or the reconcile window runs out."""
-        self.with_.journal.event("outcome-unknown", email_id=self.intake.email_id, problem=str(unknown))
-        settled_by = self.lease + self.with_.policy.reconcile_seconds
-        return self.with_.hold(DeferralReason.OUTCOME_UNKNOWN, settled_by - self.with_.clock().timestamp())
-
-    def _sent(self, request: EmailRequest, message: OutgoingMessage, message_id: str) -> Settled:
+    def sent(self, request: EmailRequest, message: OutgoingMessage, message_id: str) -> Settled:
         at = self.with_.clock()
         left_out = len(request.recipients) - message.recipients
         dropped = Reason(

@@ -1,7 +1,7 @@
 """How an email leaves the pipeline, and what the pipeline is made of."""
 
 import traceback
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from engine.domain.deferral import DeferralReason
 from engine.domain.failures import Refusal, Refused, ServiceUnavailable
+from engine.domain.grouping import LARGEST_CALL
 from engine.domain.lifecycle import Status
 from engine.domain.quota import QuotaPolicy, QuotaReading
 from engine.domain.rendering import Template
@@ -70,15 +71,17 @@ class Facts(Struct, frozen=True):
     suppressed: Mapping[str, SuppressionRow] | ServiceUnavailable
     quota: QuotaReading | ServiceUnavailable
     templates: Mapping[str, Template | Refusal | ServiceUnavailable]
+    saved: ServiceUnavailable | None
 
 
 class SendingPolicy(Struct, frozen=True, kw_only=True):
-    """What the settings say about sending."""
+    """What the settings say about sending. `largest_call`: how many bulk emails one call to SES may carry."""
 
     sender: SenderPolicy
     quota: QuotaPolicy
     retention_days: int
     reconcile_seconds: float
+    largest_call: int = LARGEST_CALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,7 @@ class Collaborators:
     journal: Journal
     clock: Clock
     sleep: Sleep
+    new_claim_id: Callable[[], str]
     policy: SendingPolicy
 
     def today(self) -> str:

@@ -9,12 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.domain.claims import Claim
+from engine.domain.deferral import DeferralReason
 from engine.domain.failures import ServiceUnavailable
 from engine.domain.intake import Intake
 from engine.domain.lifecycle import RANK, Status
 from engine.domain.quota import QuotaReading
 from engine.schemas.rows import TrackingRow
-from engine.sending.one_email import OneEmail, row_for
+from engine.sending.dispatch import Dispatch
+from engine.sending.finish import Finish
+from engine.sending.one_email import OneEmail, Ready, leaves_a_row, row_for
 from engine.sending.outcomes import (
     Collaborators,
     Facts,
@@ -39,16 +43,33 @@ class SendingPipeline:
 
     async def process(self, intakes: Sequence[Intake], seconds_left: Callable[[], float]) -> list[Outcome]:
         """One outcome for each intake, in order. `seconds_left`: what remains of the invocation."""
-        lease = self.with_.clock().timestamp() + seconds_left() + LEASE_MARGIN
+        until = self.with_.clock().timestamp() + seconds_left() + LEASE_MARGIN
+        claim = Claim(self.with_.new_claim_id(), until)
         early = await asyncio.gather(*map(self._before_claim, intakes))
-        wanted = [intake for intake, outcome in zip(intakes, early, strict=True) if outcome is None]
-        claims, facts = await asyncio.gather(self._claim(wanted, lease), self._ask(wanted))
+        outcomes: dict[int, Outcome] = {i: outcome for i, outcome in enumerate(early) if outcome}
+        twins = _twins(intakes)
+        wanted = [i for i in range(len(intakes)) if i not in outcomes and i not in twins]
+        settled = await self._work([intakes[i] for i in wanted], claim, seconds_left)
+        outcomes |= dict(zip(wanted, settled, strict=True))
+        for twin, first in twins.items():
+            outcomes[twin] = self._of_a_twin(intakes[twin], intakes[first], outcomes[first])
+        return [outcomes[i] for i in range(len(intakes))]
+
+    async def _work(
+        self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
+    ) -> list[Outcome]:
+        claims, facts = await asyncio.gather(self._claim(intakes, claim), self._ask(intakes, claim))
         emails = [
-            OneEmail(self.with_, intake, claim, facts, lease, seconds_left)
-            for intake, claim in zip(wanted, claims, strict=True)
+            OneEmail(self.with_, intake, answer, facts, claim)
+            for intake, answer in zip(intakes, claims, strict=True)
         ]
-        decided = iter(await self._finish(await asyncio.gather(*map(self._settle, emails))))
-        return [next(decided) if outcome is None else outcome for outcome in early]
+        decided = await asyncio.gather(*map(self._decide, emails))
+        ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
+        sent = iter(await Dispatch(self.with_, seconds_left).send(ready))
+        outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
+        return await Finish(self.with_).finish(outcomes)
+
+    # -- ask ---------------------------------------------------------------------------------------------
 
     async def _before_claim(self, intake: Intake) -> Settled | Held | None:
         """A retry is needless when its original has arrived after all: SES's reports come in any order."""
@@ -62,83 +83,55 @@ class SendingPipeline:
         self.with_.journal.event("retry-needless", email_id=intake.email_id, original_status=original.status)
         return Settled(event=None)
 
+    def _of_a_twin(self, twin: Intake, first: Intake, outcome: Outcome) -> Outcome:
+        """The same email again in one batch shares the outcome of the first; another request waits for it."""
+        if isinstance(outcome, Settled) and twin.request_hash == first.request_hash:
+            return Settled(event=None)
+        return self.with_.hold(DeferralReason.CLAIMED_ELSEWHERE, 1)
+
     async def _claim(
-        self, intakes: Sequence[Intake], lease: float
+        self, intakes: Sequence[Intake], claim: Claim
     ) -> list[TrackingRow | ServiceUnavailable | None]:
         """The ledger's answer for each; None also for those that leave no row."""
-        rows = [row_for(self.with_, intake, lease) for intake in intakes]
+        rows = [row_for(self.with_, intake, claim) for intake in intakes]
+        if not any(rows):
+            return [None for _ in rows]
         answers = iter(await self.with_.ledger.claim([row for row in rows if row]))
         return [next(answers) if row else None for row in rows]
 
-    async def _ask(self, intakes: Sequence[Intake]) -> Facts:
-        """Each question once for the whole batch."""
-        requests = [intake.request for intake in intakes if intake.request]
+    async def _ask(self, intakes: Sequence[Intake], claim: Claim) -> Facts:
+        """Each question once for the whole batch; the requests are kept for a retry at the same time."""
+        requests = {intake.email_id: intake.request for intake in intakes if intake.request}
         if not requests:
-            return Facts({}, QuotaReading(0, 0), {})
-        addresses = {address.lower() for request in requests for address in request.recipients}
-        names = sorted({request.template_name for request in requests})
-        suppressed, quota, templates = await asyncio.gather(
+            return Facts({}, QuotaReading(0, 0), {}, None)
+        addresses = {address.lower() for request in requests.values() for address in request.recipients}
+        names = sorted({request.template_name for request in requests.values()})
+        kept = {own_id: request for own_id, request in requests.items() if not request.dry_run}
+        suppressed, quota, templates, saved = await asyncio.gather(
             attempt(self.with_.suppression.find(addresses)),
             attempt(self.with_.quota.read(self.with_.today())),
             asyncio.gather(*(attempt_or_refuse(self.with_.templates.load(name)) for name in names)),
+            attempt(self.with_.payloads.save(claim.id, kept)),
         )
-        return Facts(suppressed, quota, dict(zip(names, templates, strict=True)))
+        return Facts(suppressed, quota, dict(zip(names, templates, strict=True)), saved)
 
-    async def _settle(self, email: OneEmail) -> Outcome:
+    async def _decide(self, email: OneEmail) -> Outcome | Ready:
         try:
-            return await email.settle()
+            return await email.decide()
         except Exception as error:  # noqa: BLE001 - a bug met by one email must not fail the batch's others
             self.with_.journal.event("bug", problem=where(error), email_id=email.intake.email_id)
             return Failed(where(error))
 
-    async def _finish(self, decided: Sequence[Outcome]) -> list[Outcome]:
-        sent = [outcome for outcome in decided if isinstance(outcome, Settled) and outcome.was_sent]
-        others = [outcome for outcome in decided if isinstance(outcome, Settled) and not outcome.was_sent]
-        of_sent, of_others = await asyncio.gather(self._finish_sent(sent), self._finish_others(others))
-        problems = {True: of_sent, False: of_others}
-        return [
-            (problems[outcome.was_sent] or outcome) if isinstance(outcome, Settled) else outcome
-            for outcome in decided
-        ]
 
-    async def _finish_sent(self, sent: Sequence[Settled]) -> Failed | None:
-        """Record ‖ publish ‖ count. A lost record is harmless: SES's Send event moves the row as well."""
-        if not sent:
-            return None
-        recorded, told, _ = await asyncio.gather(
-            attempt(self.with_.ledger.record([outcome.move for outcome in sent if outcome.move])),
-            self._tell(sent),
-            self._count(sum(outcome.counted for outcome in sent)),
-        )
-        if isinstance(recorded, ServiceUnavailable):
-            self.with_.journal.event("record-lost", problem=str(recorded))
-        return told
-
-    async def _count(self, sends: int) -> None:
-        """A lost count makes the quota a little stricter and is no reason to hold mail."""
-        if not sends:
-            return
-        counted = await attempt(self.with_.quota.count_sends(self.with_.today(), sends))
-        if isinstance(counted, ServiceUnavailable):
-            self.with_.journal.event("count-lost", problem=str(counted))
-
-    async def _finish_others(self, others: Sequence[Settled]) -> Held | Failed | None:
-        """Record, then publish: a refusal that was told must not turn into a send at the redelivery."""
-        moves = [outcome.move for outcome in others if outcome.move]
-        recorded = await attempt(self.with_.ledger.record(moves)) if moves else None
-        if isinstance(recorded, ServiceUnavailable):
-            return self.with_.unavailable(recorded)
-        return await self._tell(others)
-
-    async def _tell(self, outcomes: Sequence[Settled]) -> Failed | None:
-        events = [outcome.event for outcome in outcomes if outcome.event]
-        if not events:
-            return None
-        told = await attempt(self.with_.status_events.publish(events))
-        if isinstance(told, ServiceUnavailable):
-            self.with_.journal.event("publish-failed", problem=str(told))
-            return Failed("the status event could not be published")
-        for event in events:
-            code = event.reason.code if event.reason else ""
-            self.with_.journal.event("email-settled", email_id=event.email_id, status=event.status, code=code)
-        return None
+def _twins(intakes: Sequence[Intake]) -> dict[int, int]:
+    """Deliveries of an email that came before in the same batch, each with the place of the first."""
+    first: dict[str, int] = {}
+    twins: dict[int, int] = {}
+    for place, intake in enumerate(intakes):
+        if not leaves_a_row(intake):
+            continue
+        if intake.email_id in first:
+            twins[place] = first[intake.email_id]
+        else:
+            first[intake.email_id] = place
+    return twins

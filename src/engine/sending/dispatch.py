@@ -1,0 +1,91 @@
+"""From ready emails to SES: share calls where they may, wait for slots, send, and judge the answers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from engine.domain.deferral import DeferralReason
+from engine.domain.failures import (
+    OutcomeUnknown,
+    SendingPaused,
+    SendRefused,
+    SendThrottled,
+    ServiceUnavailable,
+)
+from engine.domain.grouping import group_into_calls
+from engine.ports import SendFailure
+from engine.sending.one_email import OneEmail, Ready
+from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, where
+
+# A send that starts with less than this many seconds left might be cut off with its outcome unknown.
+TIME_FOR_A_SEND: Final = 5.0
+_LONGEST_HOLD: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Sends; `seconds_left`: what remains of the invocation."""
+
+    with_: Collaborators
+    seconds_left: Callable[[], float]
+
+    async def send(self, ready: Sequence[Ready]) -> list[Outcome]:
+        """One outcome for each, in order."""
+        calls = group_into_calls(ready, self.with_.policy.largest_call)
+        answers = await asyncio.gather(*map(self._send_call, calls))
+        outcomes = dict(zip(map(id, chain(*calls)), chain(*answers), strict=True))
+        return [outcomes[id(item)] for item in ready]
+
+    async def _send_call(self, call: Sequence[Ready]) -> list[Outcome]:
+        try:
+            return await self._wait_and_send(call)
+        except ServiceUnavailable as error:
+            return await self._hold(call, self.with_.unavailable(error))
+        except Exception as error:  # noqa: BLE001 - a bug met by one call must not fail the batch's others
+            self.with_.journal.event("bug", problem=where(error), email_id=call[0].email.intake.email_id)
+            return [Failed(where(error)) for _ in call]
+
+    async def _wait_and_send(self, call: Sequence[Ready]) -> list[Outcome]:
+        recipients = sum(item.message.recipients for item in call)
+        wait = await self.with_.gate.reserve(recipients, call[0].lane)
+        if wait > self.seconds_left() - TIME_FOR_A_SEND:
+            held = self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, _LONGEST_HOLD))
+            return await self._hold(call, held)
+        if wait:
+            await self.with_.sleep(wait)
+        answers = await self.with_.mailer.send([item.message for item in call])
+        if any(isinstance(answer, SendThrottled) for answer in answers):
+            await attempt(self.with_.gate.throttled())
+        return list(await asyncio.gather(*map(self._judge, call, answers)))
+
+    async def _hold(self, call: Sequence[Ready], held: Held) -> list[Outcome]:
+        return list(await asyncio.gather(*(item.email.give_back(held) for item in call)))
+
+    async def _judge(self, item: Ready, answer: str | SendFailure) -> Settled | Held:
+        match answer:
+            case str():
+                return item.email.sent(item.request, item.message, answer)
+            case SendRefused():
+                return self._refused(item.email, answer)
+            case SendThrottled():
+                name = "ses-answer-unexpected" if answer.unexpected else "ses-throttled"
+                self.with_.journal.event(name, problem=str(answer))
+                return await item.email.give_back(self.with_.hold(DeferralReason.THROTTLED))
+            case SendingPaused():
+                self.with_.journal.event("ses-paused", problem=str(answer))
+                return await item.email.give_back(self.with_.hold(DeferralReason.PAUSED))
+            case OutcomeUnknown():
+                return self._wait_for_ses(item.email, answer)
+
+    def _refused(self, email: OneEmail, no: SendRefused) -> Settled:
+        if no.configuration:
+            self.with_.journal.event("ses-configuration-wrong", email_id=email.intake.email_id)
+        return email.refuse(no.refusal)
+
+    def _wait_for_ses(self, email: OneEmail, unknown: OutcomeUnknown) -> Held:
+        """Keep the claim: SES's Send event settles it, or the reconcile window runs out."""
+        self.with_.journal.event("outcome-unknown", email_id=email.intake.email_id, problem=str(unknown))
+        settled_by = email.own.lease_until + self.with_.policy.reconcile_seconds
+        return self.with_.hold(DeferralReason.OUTCOME_UNKNOWN, settled_by - self.with_.clock().timestamp())

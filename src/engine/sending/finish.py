@@ -1,0 +1,69 @@
+"""The end of a batch: what was decided and done is recorded, told and counted."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.domain.failures import ServiceUnavailable
+from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Answers each outcome as it is once the world knows of it."""
+
+    with_: Collaborators
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        settled = [outcome for outcome in outcomes if isinstance(outcome, Settled)]
+        of_sent, of_others = await asyncio.gather(
+            self._finish_sent([outcome for outcome in settled if outcome.was_sent]),
+            self._finish_others([outcome for outcome in settled if not outcome.was_sent]),
+        )
+        problems = {True: of_sent, False: of_others}
+        return [
+            (problems[outcome.was_sent] or outcome) if isinstance(outcome, Settled) else outcome
+            for outcome in outcomes
+        ]
+
+    async def _finish_sent(self, sent: Sequence[Settled]) -> Failed | None:
+        """Record ‖ publish ‖ count. A lost record is harmless: SES's Send event moves the row as well."""
+        if not sent:
+            return None
+        recorded, told, _ = await asyncio.gather(
+            attempt(self.with_.ledger.record([outcome.move for outcome in sent if outcome.move])),
+            self._tell(sent),
+            self._count(sum(outcome.counted for outcome in sent)),
+        )
+        if isinstance(recorded, ServiceUnavailable):
+            self.with_.journal.event("record-lost", problem=str(recorded))
+        return told
+
+    async def _count(self, sends: int) -> None:
+        """A lost count makes the quota a little stricter and is no reason to hold mail."""
+        if not sends:
+            return
+        counted = await attempt(self.with_.quota.count_sends(self.with_.today(), sends))
+        if isinstance(counted, ServiceUnavailable):
+            self.with_.journal.event("count-lost", problem=str(counted))
+
+    async def _finish_others(self, others: Sequence[Settled]) -> Held | Failed | None:
+        """Record, then publish: a refusal that was told must not turn into a send at the redelivery."""
+        moves = [outcome.move for outcome in others if outcome.move]
+        recorded = await attempt(self.with_.ledger.record(moves)) if moves else None
+        if isinstance(recorded, ServiceUnavailable):
+            return self.with_.unavailable(recorded)
+        return await self._tell(others)
+
+    async def _tell(self, outcomes: Sequence[Settled]) -> Failed | None:
+        events = [outcome.event for outcome in outcomes if outcome.event]
+        if not events:
+            return None
+        told = await attempt(self.with_.status_events.publish(events))
+        if isinstance(told, ServiceUnavailable):
+            self.with_.journal.event("publish-failed", problem=str(told))
+            return Failed("the status event could not be published")
+        for event in events:
+            code = event.reason.code if event.reason else ""
+            self.with_.journal.event("email-settled", email_id=event.email_id, status=event.status, code=code)
+        return None
