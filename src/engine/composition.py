@@ -11,7 +11,10 @@ from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
 from engine.aws.queues import EmailRetryQueue
-from engine.aws.rate_gate import ProcessPacer, SendRate
+from engine.aws.rate_gate import SharedRateGate
+from engine.aws.rate_line import SharedLine
+from engine.aws.rate_table import StateRateTable
+from engine.aws.send_rate import SendRate
 from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
 from engine.aws.template_store import S3TemplateStore
@@ -61,7 +64,12 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
     dynamodb = await clients.open("dynamodb", CONFIG)
     queue = EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url)
     ses = await clients.open("sesv2", SES_CONFIG)
-    rate = SendRate(ses, settings.ses_max_send_rate, time.monotonic)
+    gate = SharedRateGate(
+        SharedLine(StateRateTable(dynamodb, settings.state_table), time.time),
+        SendRate(ses, settings.ses_max_send_rate, time.time),
+        journal,
+        bulk_share=settings.bulk_share,
+    )
     collaborators = Collaborators(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
@@ -73,7 +81,7 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
             clock=time.monotonic,
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
-        gate=ProcessPacer(rate, time.monotonic),
+        gate=gate,
         mailer=SesMailer(ses, settings.ses_configuration_set),
         status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
         journal=journal,

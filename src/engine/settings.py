@@ -38,6 +38,7 @@ class SenderSettings(Struct, frozen=True, kw_only=True):
     bounce_rate_min_sends: int  # emails
     data_retention_days: int
     ses_max_send_rate: float  # recipients a second; 0 asks SES
+    bulk_share: float  # of the rate, at most, while transactional mail waits
     template_cache_seconds: float
     reconcile_seconds: float
     environment: str
@@ -154,6 +155,9 @@ def sender_settings(environ: Mapping[str, str]) -> SenderSettings:
             float,
             lambda v: 0 <= v < 1e6,
             "recipients a second, 0 or more (0 asks SES)",
+        ),
+        bulk_share=read.number(
+            "BULK_SHARE", 0.8, float, lambda v: 0.1 <= v <= 1, "a part of the rate from 0.1 to 1"
         ),
         template_cache_seconds=read.number(
             "TEMPLATE_CACHE_SECONDS", 300.0, float, lambda v: 0 <= v <= 86400, "seconds from 0 to 86400"

@@ -1,0 +1,199 @@
+"""How much of the SES rate the gate uses, and what mail waits for it: many environments in virtual time.
+
+`run()` plays every cell of the matrix and answers one `CellResult` each, the same for the same seed.
+"""
+
+import asyncio
+import itertools
+import math
+import random
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from benchmarks.gate.virtual_time import run_virtually
+from benchmarks.gate.world import SimulatedSes, SimulatedTable, environment
+from engine.aws.rate_gate import SharedRateGate
+from engine.domain.deferral import Lane
+from engine.domain.failures import ServiceUnavailable
+
+RATES: Final = (14, 50, 200, 500, 1000)
+ENVIRONMENTS: Final = (1, 4, 14, 50)
+INVOCATION: Final = 25.0  # seconds that an email may wait for its slot
+
+
+class Cell(Struct, frozen=True, kw_only=True):
+    """One simulated account. Seconds unless said otherwise; rates in recipients a second."""
+
+    name: str
+    rate: float
+    environments: int
+    seconds: float = 20.0  # of a backlog that never ends; ignored where `bulk` says how many emails there are
+    warm_up: float = 3.0  # not counted as steady state
+    bulk: int | None = None
+    transactional: float = 0.05  # part of the rate, arriving at random
+    copies: float = 0.0  # part of the emails that go to three recipients
+    skew: float = 0.002  # clocks are off by up to so much, either way
+    share: float = 0.8
+    configured: bool = True  # SES_MAX_SEND_RATE is set; else GetAccount says it
+    outage: tuple[float, float] | None = None  # the State table throttles, from and to
+    seed: int = 1
+
+
+class CellResult(Struct, frozen=True, kw_only=True):
+    """`used`: part of the rate in steady state. Waits in seconds, from asking the gate to the send."""
+
+    cell: Cell
+    used: float
+    calendar_throttles: int
+    sliding_throttles: int
+    steady_throttles: int
+    asked: int
+    sent: int
+    lost: int
+    held: int
+    transactional_p50: float
+    transactional_p99: float
+    writes_per_email: float
+    writes_per_environment_second: float
+    seconds: float
+
+
+class _Play:
+    """One cell at work."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        chance = random.Random(cell.seed)  # noqa: S311 - dice, and the same ones every time
+        self.chance = chance
+        self.table = SimulatedTable(chance, cell.outage)
+        self.ses = SimulatedSes(cell.rate, chance)
+        self.gates = [
+            environment(
+                self.table,
+                self.ses,
+                configured=cell.rate if cell.configured else 0,
+                skew=chance.uniform(-cell.skew, cell.skew),
+                share=cell.share,
+                seed=chance.randrange(1 << 30),
+            )
+            for _ in range(cell.environments)
+        ]
+        self.backlog = math.inf if cell.bulk is None else cell.bulk
+        self.asked = self.sent = self.held = 0
+        self.waits: list[float] = []
+        self.over = False
+
+    async def play(self) -> CellResult:
+        # As many emails at work as two seconds of the rate: the gate is measured, not a lack of mail.
+        at_work = max(2, math.ceil(2 * self.cell.rate / self.cell.environments))
+        async with asyncio.TaskGroup() as group:
+            workers = [
+                group.create_task(self._bulk_worker(gate)) for gate in self.gates for _ in range(at_work)
+            ]
+            arrivals = group.create_task(self._transactional_arrivals(group))
+            if self.cell.bulk is None:
+                await asyncio.sleep(self.cell.seconds)
+                self.over = True
+            await asyncio.wait(workers)
+            self.over = True
+            await arrivals
+        return self._result(asyncio.get_running_loop().time())
+
+    def _recipients(self) -> int:
+        return 3 if self.cell.copies and self.chance.random() < self.cell.copies else 1
+
+    async def _bulk_worker(self, gate: SharedRateGate) -> None:
+        while self.backlog > 0 and not self.over:
+            self.backlog -= 1
+            await self._deliver(gate, Lane.BULK)
+
+    async def _transactional_arrivals(self, group: asyncio.TaskGroup) -> None:
+        pace = self.cell.rate * self.cell.transactional
+        while pace and not self.over:
+            await asyncio.sleep(self.chance.expovariate(pace))
+            group.create_task(self._deliver(self.chance.choice(self.gates), Lane.TRANSACTIONAL))
+
+    async def _deliver(self, gate: SharedRateGate, lane: Lane) -> None:
+        """One email until SES has it; what is held or throttled comes again, as from its queue."""
+        self.asked += 1
+        recipients = self._recipients()
+        while not await self._try(gate, lane, recipients):
+            await asyncio.sleep(self.chance.uniform(1, 3))
+            if self.over:
+                return
+        self.sent += 1
+
+    async def _try(self, gate: SharedRateGate, lane: Lane, recipients: int) -> bool:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            wait = await gate.reserve(recipients, lane, INVOCATION)
+        except ServiceUnavailable:
+            wait = INVOCATION
+        if wait > INVOCATION - (loop.time() - began):
+            self.held += 1
+            return False
+        await asyncio.sleep(wait)
+        if lane is Lane.TRANSACTIONAL:
+            self.waits.append(loop.time() - began)
+        if await self.ses.send(recipients):
+            return True
+        await gate.throttled()
+        return False
+
+    def _result(self, end: float) -> CellResult:
+        cell = self.cell
+        until = (cell.seconds if cell.bulk is None else end) - 1.0  # the last second is not a full one
+        steady = sum(n for at, n in self.ses.accepted if cell.warm_up <= at < until)
+        waits = statistics.quantiles(self.waits, n=100) if len(self.waits) > 1 else [0.0] * 99
+        return CellResult(
+            cell=cell,
+            used=steady / (until - cell.warm_up) / cell.rate,
+            calendar_throttles=self.ses.throttles["calendar"],
+            sliding_throttles=self.ses.throttles["sliding"],
+            steady_throttles=sum(at >= cell.warm_up for at in self.ses.throttled_at),
+            asked=self.asked,
+            sent=self.sent,
+            lost=self.asked - self.sent if cell.bulk is not None else 0,
+            held=self.held,
+            transactional_p50=waits[49],
+            transactional_p99=waits[98],
+            writes_per_email=self.table.writes / max(1, self.sent),
+            writes_per_environment_second=self.table.writes / cell.environments / end,
+            seconds=end,
+        )
+
+
+def matrix() -> tuple[Cell, ...]:
+    """What issue and design ask for, and the troubles beside it."""
+    steady = (
+        Cell(name="steady", rate=rate, environments=environments, seconds=60 if rate < 100 else 20)
+        for rate, environments in itertools.product(RATES, ENVIRONMENTS)
+    )
+    return (
+        *steady,
+        *_troubles(),
+        Cell(name="campaign", rate=1000, environments=14, bulk=100_000, transactional=0.1),
+    )
+
+
+def _troubles() -> Iterator[Cell]:
+    yield Cell(name="skew 0.3 s", rate=50, environments=14, skew=0.3, seconds=60, warm_up=30)
+    yield Cell(name="skew 3 s", rate=200, environments=14, skew=3, seconds=60, warm_up=30)
+    yield Cell(name="skew 3 s", rate=14, environments=50, skew=3, seconds=90, warm_up=40)
+    yield Cell(name="copies", rate=50, environments=4, copies=0.1, seconds=60)
+    yield Cell(name="GetAccount", rate=200, environments=14, configured=False)
+    yield Cell(name="busy", rate=50, environments=14, transactional=0.5, seconds=60)
+    yield Cell(name="outage", rate=50, environments=14, outage=(20, 30), seconds=60)
+
+
+def play(cell: Cell) -> CellResult:
+    return run_virtually(_Play(cell).play())
+
+
+def run(cells: Sequence[Cell] | None = None) -> list[CellResult]:
+    """Play the cells (all of `matrix()` by default), one after the other."""
+    return [play(cell) for cell in (matrix() if cells is None else cells)]
