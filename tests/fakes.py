@@ -321,11 +321,15 @@ class FakeGate(Port):
     waits: list[float] = field(default_factory=list)
     reserved: list[tuple[int, Lane]] = field(default_factory=list)
     throttles: int = 0
+    largest_burst: int = 50
 
-    async def reserve(self, recipients: int, lane: Lane) -> float:
+    async def reserve(self, recipients: int, lane: Lane, within: float) -> float:  # noqa: ARG002 - the port's
         async with self.effect("gate.reserve"):
             self.reserved.append((recipients, lane))
             return self.waits.pop(0) if self.waits else 0.0
+
+    async def burst(self) -> int:
+        return self.largest_burst
 
     async def throttled(self) -> None:
         async with self.effect("gate.throttled"):

@@ -177,8 +177,15 @@ class Payloads(Protocol):
 class RateGate(Protocol):
     """Hands out send slots, so that all environments together keep the account's rate."""
 
-    async def reserve(self, recipients: int, lane: Lane) -> float:
-        """Take slots for this many recipients; answers the seconds to wait before sending to them."""
+    async def reserve(self, recipients: int, lane: Lane, within: float) -> float:
+        """Take slots for this many recipients; answers the seconds to wait before sending to them.
+
+        An answer beyond `within` (seconds) means that no slot came in time and none was taken: come again.
+        """
+        ...
+
+    async def burst(self) -> int:
+        """How many recipients one call to SES may have at no loss of rate; SES counts them in one moment."""
         ...
 
     async def throttled(self) -> None:

@@ -31,7 +31,6 @@ from engine.domain.rate import (
 )
 from engine.ports import Journal, Sleep
 
-DEFAULT_PATIENCE: Final = 20.0  # seconds; a sender has 30, of which a send may take five
 # A process that can't reach the line sends transactional mail at this part of the rate: fifty of them
 # together keep to it.
 BLIND_SHARE: Final = 0.02
@@ -92,8 +91,7 @@ class SharedRateGate:
         self._slowness = 1.0
         self._blind_until = 0
 
-    async def reserve(self, recipients: int, lane: Lane, within: float = DEFAULT_PATIENCE) -> float:
-        """An answer beyond `within` (seconds) means that no slot came in time and none was taken."""
+    async def reserve(self, recipients: int, lane: Lane, within: float) -> float:
         now = self._line.now()
         moment: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         patience = min(int(within * SECOND), _LONGEST_PATIENCE)
@@ -104,7 +102,6 @@ class SharedRateGate:
         return max(0, granted - self._line.now()) / SECOND
 
     async def burst(self) -> int:
-        """How many recipients may go out in one moment (one SendBulkEmail) at no loss of rate."""
         try:
             return (await self._pace()).burst
         except ServiceUnavailable:

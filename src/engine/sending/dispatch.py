@@ -33,7 +33,8 @@ class Dispatch:
 
     async def send(self, ready: Sequence[Ready]) -> list[Outcome]:
         """One outcome for each, in order."""
-        calls = group_into_calls(ready, self.with_.policy.largest_call)
+        largest = min(self.with_.policy.largest_call, await self.with_.gate.burst())
+        calls = group_into_calls(ready, largest)
         answers = await asyncio.gather(*map(self._send_call, calls))
         outcomes = dict(zip(map(id, chain(*calls)), chain(*answers), strict=True))
         return [outcomes[id(item)] for item in ready]
@@ -49,7 +50,8 @@ class Dispatch:
 
     async def _wait_and_send(self, call: Sequence[Ready]) -> list[Outcome]:
         recipients = sum(item.message.recipients for item in call)
-        wait = await self.with_.gate.reserve(recipients, call[0].lane)
+        within = self.seconds_left() - TIME_FOR_A_SEND
+        wait = await self.with_.gate.reserve(recipients, call[0].lane, within)
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
             held = self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, _LONGEST_HOLD))
             return await self._hold(call, held)
