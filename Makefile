@@ -36,6 +36,12 @@ format: $(VENV)/.ready ## Apply the formatter and the linter's safe fixes
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
+demo: $(VENV)/.ready .venv-emulator/.ready ## Deploy to a local AWS, send one email of each fate, show what became of it
+	@$(BIN)/sesmailengine demo
+
+local: $(VENV)/.ready .venv-emulator/.ready ## The same, left running, with the inbox at http://127.0.0.1:8025
+	@$(BIN)/sesmailengine local
+
 test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
 	@$(BIN)/pytest
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.status import Status
@@ -25,6 +26,8 @@ _STYLE = {
     "complained": "magenta",
     "dry_run": "blue",
 }
+
+_WIDE = 130  # columns
 
 
 class DemoScreen:
@@ -57,8 +60,9 @@ class DemoScreen:
             f"Ready after {monotonic() - self._began:.0f} s."
             f" The inbox is at [link]{inbox}[/link] while this runs."
         )
-        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=8)
-        self._live.start()
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=8)
+            self._live.start()
 
     def refresh(self) -> None:
         """Something has changed; the next frame shows it."""
@@ -67,6 +71,8 @@ class DemoScreen:
         if self._live:
             self._live.stop()
             self._live = None
+        else:
+            self._console.print(self._table())
 
     def _stop_spinner(self) -> None:
         if self._status:
@@ -74,15 +80,19 @@ class DemoScreen:
             self._status = None
 
     def _table(self) -> Table:
-        table = Table(title="What became of each email", title_justify="left", title_style="bold")
+        """Narrow screens get the reason's code alone, wide ones its sentence and the address as well."""
+        wide = self._console.width >= _WIDE
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("", no_wrap=True)
         table.add_column("email", no_wrap=True)
-        table.add_column("template", no_wrap=True)
+        if wide:
+            table.add_column("to", no_wrap=True, style="dim")
+        table.add_column("template", no_wrap=True, style="dim")
         table.add_column("status", no_wrap=True)
-        table.add_column("reason", ratio=1)
+        table.add_column("reason", overflow="fold")
         table.add_column("time", justify="right", no_wrap=True)
         for progress in self._progress:
-            table.add_row(*_cells(progress))
+            table.add_row(*_cells(progress, wide=wide))
         return table
 
     def verdict(self, *, good: bool) -> None:
@@ -121,19 +131,17 @@ Ctrl-C stops it.""",
         )
 
 
-def _cells(progress: Progress) -> tuple[Text, ...]:
-    mark = "·"
-    if progress.reached_its_end:
-        mark = "✓"
-    if progress.problem:
-        mark = "✗"
-    style = _STYLE.get(progress.status, "")
-    reason = f"{progress.code}: {progress.message}" if progress.code else progress.message
-    return (
+def _cells(progress: Progress, *, wide: bool) -> list[Text]:
+    mark = "✗" if progress.problem else ("✓" if progress.reached_its_end else "·")
+    case, code = progress.case, progress.code or ""
+    sentence = f"{code}: {progress.message}" if code and progress.message else code or progress.message
+    seconds = f"{progress.seconds:.1f} s" if progress.seconds is not None else ""
+    return [
         Text(mark, style="bold red" if progress.problem else "bold green"),
-        Text(progress.case.title),
-        Text(progress.case.request.template_name, style="dim"),
-        Text(progress.status, style=style),
-        Text(reason, style="dim"),
-        Text(f"{progress.seconds:.1f} s" if progress.seconds is not None else ""),
-    )
+        Text(case.title),
+        *([Text(case.request.to)] if wide else []),
+        Text(case.request.template_name),
+        Text(progress.status, style=_STYLE.get(progress.status, "")),
+        Text(sentence if wide else code, style="dim"),
+        Text(seconds),
+    ]

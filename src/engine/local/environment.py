@@ -30,7 +30,7 @@ _STATUS_QUEUE: Final = "local-status-events"
 _SHORT_WAITS: Final = {"SOFT_BOUNCE_RETRY_SECONDS": "3", "RECONCILE_SECONDS": "20"}
 
 # The emulator checks no signature; fixed names keep a person's own AWS profile out of it.
-_ANYBODY: Final = {
+_ANYBODY: Final[dict[str, Any]] = {
     "aws_access_key_id": "local",
     "aws_secret_access_key": "local",
     "region_name": _REGION,
@@ -80,16 +80,15 @@ async def running_environment(
         url = await stack.enter_async_context(serve(simulator, port=inbox_port, mounts=[inbox_pages(inbox)]))
         say("Starting the AWS emulator and synthesizing the stack")
         functions = {"AWS_ENDPOINT_URL_SESV2": url, **_SHORT_WAITS}
-        emulator, assembly = await asyncio.gather(
-            stack.enter_async_context(
+        async with asyncio.TaskGroup() as group:
+            synthesis = group.create_task(synthesize(folder / "assemblies"))
+            emulator = await stack.enter_async_context(
                 running_emulator(folder / "emulator", region=_REGION, functions_environment=functions)
-            ),
-            synthesize(folder / "assemblies"),
-        )
+            )
         topic = sns_topic(feedback_topic_arn(_REGION), endpoint_url=emulator.endpoint, region=_REGION)
         outgoing.append(await stack.enter_async_context(topic))
         say("Deploying with cdk deploy")
-        deployment = await deploy(emulator, assembly)
+        deployment = await deploy(emulator, synthesis.result())
         environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])
         await stack.enter_async_context(_listening(environment))
         yield environment
