@@ -22,6 +22,7 @@ from engine.domain.failures import ServiceUnavailable
 RATES: Final = (14, 50, 200, 500, 1000)
 ENVIRONMENTS: Final = (1, 4, 14, 50)
 INVOCATION: Final = 25.0  # seconds that an email may wait for its slot
+LAST_CHANCE: Final = 120.0  # seconds after the end; what was not sent by then is lost
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -43,10 +44,11 @@ class Cell(Struct, frozen=True, kw_only=True):
 
 
 class CellResult(Struct, frozen=True, kw_only=True):
-    """`used`: part of the rate in steady state. Waits in seconds, from asking the gate to the send."""
+    """`used`: part of the rate in steady state, `bulk_used`: by bulk mail. Waits in seconds, from asking the gate to the send."""
 
     cell: Cell
     used: float
+    bulk_used: float
     calendar_throttles: int
     sliding_throttles: int
     steady_throttles: int
@@ -84,7 +86,9 @@ class _Play:
         self.backlog = math.inf if cell.bulk is None else cell.bulk
         self.asked = self.sent = self.held = 0
         self.waits: list[float] = []
+        self.bulk_sent: list[tuple[float, int]] = []
         self.over = False
+        self.ended = math.inf
 
     async def play(self) -> CellResult:
         # As many emails at work as two seconds of the rate: the gate is measured, not a lack of mail.
@@ -94,11 +98,12 @@ class _Play:
                 group.create_task(self._bulk_worker(gate)) for gate in self.gates for _ in range(at_work)
             ]
             arrivals = group.create_task(self._transactional_arrivals(group))
-            if self.cell.bulk is None:
+            if not self.cell.bulk:
                 await asyncio.sleep(self.cell.seconds)
                 self.over = True
             await asyncio.wait(workers)
             self.over = True
+            self.ended = asyncio.get_running_loop().time()
             await arrivals
         return self._result(asyncio.get_running_loop().time())
 
@@ -122,7 +127,7 @@ class _Play:
         recipients = self._recipients()
         while not await self._try(gate, lane, recipients):
             await asyncio.sleep(self.chance.uniform(1, 3))
-            if self.over:
+            if asyncio.get_running_loop().time() > self.ended + LAST_CHANCE:
                 return
         self.sent += 1
 
@@ -140,24 +145,32 @@ class _Play:
         if lane is Lane.TRANSACTIONAL:
             self.waits.append(loop.time() - began)
         if await self.ses.send(recipients):
+            if lane is Lane.BULK:
+                self.bulk_sent.append((loop.time(), recipients))
             return True
         await gate.throttled()
         return False
 
     def _result(self, end: float) -> CellResult:
         cell = self.cell
-        until = (cell.seconds if cell.bulk is None else end) - 1.0  # the last second is not a full one
-        steady = sum(n for at, n in self.ses.accepted if cell.warm_up <= at < until)
+        # What was under way at the end is sent as well, but that is no steady state any more.
+        until = min(cell.seconds if not cell.bulk else math.inf, self.ended, end) - 1.0
+        rate = (until - cell.warm_up) * cell.rate
+
+        def part(sends: list[tuple[float, int]]) -> float:
+            return sum(n for at, n in sends if cell.warm_up <= at < until) / rate
+
         waits = statistics.quantiles(self.waits, n=100) if len(self.waits) > 1 else [0.0] * 99
         return CellResult(
             cell=cell,
-            used=steady / (until - cell.warm_up) / cell.rate,
+            used=part(self.ses.accepted),
+            bulk_used=part(self.bulk_sent),
             calendar_throttles=self.ses.throttles["calendar"],
             sliding_throttles=self.ses.throttles["sliding"],
             steady_throttles=sum(at >= cell.warm_up for at in self.ses.throttled_at),
             asked=self.asked,
             sent=self.sent,
-            lost=self.asked - self.sent if cell.bulk is not None else 0,
+            lost=self.asked - self.sent,
             held=self.held,
             transactional_p50=waits[49],
             transactional_p99=waits[98],
@@ -187,6 +200,8 @@ def _troubles() -> Iterator[Cell]:
     yield Cell(name="copies", rate=50, environments=4, copies=0.1, seconds=60)
     yield Cell(name="GetAccount", rate=200, environments=14, configured=False)
     yield Cell(name="busy", rate=50, environments=14, transactional=0.5, seconds=60)
+    yield Cell(name="flood", rate=50, environments=14, transactional=1.2, seconds=60)
+    yield Cell(name="no bulk", rate=50, environments=14, transactional=0.9, bulk=0, seconds=60)
     yield Cell(name="outage", rate=50, environments=14, outage=(20, 30), seconds=60)
 
 

@@ -72,7 +72,7 @@ class Pace(Struct, frozen=True):
     @property
     def burst(self) -> int:
         """The most recipients of one moment that take no more than a slot each."""
-        return 1 + int(self._reserve)
+        return next(n for n in range(1 + int(self._reserve), 0, -1) if self.slots(n) == n)
 
     @property
     def _reserve(self) -> float:
