@@ -1,167 +1,416 @@
-"""The account's rate, and the pacer that keeps to it."""
+"""The shared gate, in virtual time: no test waits, and every number is exact."""
 
 import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.real_clients import opened
+from benchmarks.gate.virtual_time import run_virtually
+from benchmarks.gate.world import BEGIN, Silence, SimulatedTable
+from msgspec.structs import replace
 
-from engine.aws.rate_gate import ProcessPacer, SendRate
+from engine.aws.rate_gate import BLIND_SHARE, SharedRateGate
+from engine.aws.rate_line import SharedLine
+from engine.aws.rate_table import Answer
+from engine.aws.send_rate import SendRate
 from engine.domain.deferral import Lane
-from engine.local.ses.threaded import ThreadedSimulator
+from engine.domain.failures import ServiceUnavailable
+from engine.domain.rate import ABSURD, CLOSING, SECOND, Claim, Pace
+
+T = TypeVar("T")
+RATE = 50.0
+SLOT = Pace(RATE).slot / SECOND
+
+
+class Table(SimulatedTable):
+    """`trouble` stands before every answer: it may raise, wait or change the line."""
+
+    def __init__(self) -> None:
+        super().__init__(random.Random(1))  # noqa: S311 - dice
+        self.trouble: Callable[[], Awaitable[None]] | None = None
+        self.questions = 0
+
+    async def _reached(self, act: Callable[[], Answer]) -> Answer:
+        self.questions += 1
+        if self.trouble:
+            await self.trouble()
+        return await super()._reached(act)
+
+
+async def refuses() -> None:
+    raise ServiceUnavailable("DynamoDB (State) UpdateItem answered ThrottlingException")
+
+
+async def hangs() -> None:
+    await asyncio.sleep(3600)
+
+
+async def is_broken() -> None:
+    raise RuntimeError("a bug")
+
+
+class NoAccount:
+    async def get_account(self) -> Any:
+        raise ConnectionError("SES is away")
 
 
 @dataclass
-class Stopwatch:
-    """Monotonic seconds that a test turns on."""
+class World:
+    """A table, and environments that share it."""
 
-    now: float = 1000.0
+    table: Table = field(default_factory=Table)
+    journal: Silence = field(default_factory=Silence)
 
-    def __call__(self) -> float:
-        return self.now
+    def gate(self, rate: float = RATE, skew: float = 0.0, share: float = 0.8) -> SharedRateGate:
+        client: Any = NoAccount()
 
+        def clock() -> float:
+            return BEGIN.timestamp() + asyncio.get_running_loop().time() + skew
 
-@dataclass
-class Ses:
-    """Answers GetAccount with the rates in turn; the last one stays. None is an error."""
-
-    rates: list[float | None]
-    asked: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def get_account(self) -> dict[str, Any]:
-        self.asked += 1
-        await self.gate.wait()
-        rate = self.rates.pop(0) if len(self.rates) > 1 else self.rates[0]
-        if rate is None:
-            raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": ""}}, "GetAccount")
-        return {"SendQuota": {"MaxSendRate": rate}}
+        return SharedRateGate(
+            SharedLine(self.table, clock),
+            SendRate(client, rate, clock),
+            self.journal,
+            bulk_share=share,
+            vary=lambda low, high: (low + high) / 2,
+        )
 
 
-def rate_of(ses: Ses, watch: Stopwatch, configured: float = 0) -> SendRate:
-    ses.gate.set()
-    client: Any = ses
-    return SendRate(client, configured, watch)
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-# -- the rate ------------------------------------------------------------------------------------------------
+def virtual(test: Callable[[World], Coroutine[Any, Any, T]]) -> Callable[[], T]:
+    """Run the test on a loop whose time leaps."""
+
+    def run() -> T:
+        return run_virtually(test(World()))
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
 
 
-async def test_the_rate_is_what_ses_says(ses: ThreadedSimulator) -> None:
-    ses.configure(max_send_rate=200)
-    async with opened("sesv2", ses.url) as client:
-        assert await SendRate(client, 0, Stopwatch())() == 200
+async def slots(gate: SharedRateGate, emails: int, lane: Lane, within: float = 25.0) -> list[float]:
+    """When each of some emails that ask at once may go, on the loop's clock."""
+
+    async def one() -> float:
+        wait = await gate.reserve(1, lane, within)
+        return now() + wait
+
+    return list(await asyncio.gather(*(one() for _ in range(emails))))
 
 
-async def test_a_configured_rate_holds_without_a_question() -> None:
-    ses = Ses([200])
-    assert await rate_of(ses, Stopwatch(), configured=7)() == 7
-    assert ses.asked == 0
+def gaps(moments: list[float]) -> list[float]:
+    ordered = sorted(moments)
+    return [after - before for before, after in itertools.pairwise(ordered)]
 
 
-async def test_a_rate_is_asked_for_again_after_five_minutes() -> None:
-    ses, watch = Ses([14, 50]), Stopwatch()
-    rate = rate_of(ses, watch)
-    assert [await rate(), await rate()] == [14, 14]
-    watch.now += 299
-    assert await rate() == 14
-    watch.now += 1
-    assert await rate() == 50
-    assert ses.asked == 2
+# -- slots -----------------------------------------------------------------------------------------------
 
 
-async def test_while_ses_can_not_be_asked_the_last_rate_stays_and_the_question_comes_soon() -> None:
-    ses, watch = Ses([50, None, 200]), Stopwatch()
-    rate = rate_of(ses, watch)
-    assert await rate() == 50
-    watch.now += 300
-    assert await rate() == 50
-    watch.now += 30
-    assert await rate() == 200
+@virtual
+async def test_on_an_empty_line_an_email_goes_almost_at_once(world: World) -> None:
+    wait = await world.gate().reserve(1, Lane.TRANSACTIONAL, 25)
+    assert now() + wait < 0.05
 
 
-@pytest.mark.parametrize("unusable", [None, 0.0])
-async def test_without_an_answer_the_rate_is_that_of_any_account(unusable: float | None) -> None:
-    assert await rate_of(Ses([unusable]), Stopwatch())() == 14
+@virtual
+async def test_emails_that_ask_at_once_share_one_write_and_stand_a_slot_apart(world: World) -> None:
+    moments = await slots(world.gate(), 40, Lane.TRANSACTIONAL)
+    assert world.table.writes == 1
+    assert gaps(moments) == pytest.approx([SLOT] * 39, abs=1e-5)
 
 
-async def test_of_many_at_once_one_asks_and_nobody_waits_for_it() -> None:
-    ses = Ses([200])
-    client: Any = ses
-    rate = SendRate(client, 0, Stopwatch())
-    first = asyncio.create_task(rate())
-    await asyncio.sleep(0)
-    assert [await rate() for _ in range(5)] == [14] * 5
-    ses.gate.set()
-    assert await first == 200
-    assert ses.asked == 1
+@virtual
+async def test_a_bulk_batch_costs_few_writes(world: World) -> None:
+    moments = await slots(world.gate(), 100, Lane.BULK)
+    assert gaps(moments) == pytest.approx([SLOT] * 99, abs=0.01)
+    assert world.table.writes <= 3 * moments[-1]
 
 
-# -- the pacer -----------------------------------------------------------------------------------------------
+@virtual
+async def test_slots_of_all_environments_stand_a_slot_apart_together(world: World) -> None:
+    every = await asyncio.gather(*(slots(world.gate(), 10, Lane.TRANSACTIONAL) for _ in range(8)))
+    moments = [moment for some in every for moment in some]
+    assert min(gaps(moments)) >= SLOT - 1e-5
+    assert max(moments) < 81 * SLOT + 0.05
 
 
-def pacer(watch: Stopwatch, rate: float = 10) -> ProcessPacer:
-    async def known() -> float:
-        return rate
-
-    return ProcessPacer(known, watch)
-
-
-async def waits(gate: ProcessPacer, *recipients: int) -> list[float]:
-    return [round(await gate.reserve(count, Lane.TRANSACTIONAL), 6) for count in recipients]
+@virtual
+async def test_an_email_with_copies_takes_the_slots_of_all_its_recipients(world: World) -> None:
+    gate = world.gate()
+    first = now() + await gate.reserve(5, Lane.TRANSACTIONAL, 25)
+    second = now() + await gate.reserve(1, Lane.TRANSACTIONAL, 25)
+    assert second - first >= 5 * SLOT - 0.001
 
 
-async def test_the_first_goes_at_once_and_the_others_evenly_after_it() -> None:
-    assert await waits(pacer(Stopwatch()), 1, 1, 1) == [0, 0.1, 0.2]
+@virtual
+async def test_an_email_larger_than_the_rate_still_passes_alone(world: World) -> None:
+    gate = world.gate(rate=14)
+
+    async def moment(recipients: int) -> float:
+        wait = await gate.reserve(recipients, Lane.BULK, 25)
+        return now() + wait
+
+    first, large, last = await asyncio.gather(moment(1), moment(50), moment(1))
+    assert large - first >= 1
+    assert last - large >= 1
 
 
-async def test_every_recipient_takes_a_slot() -> None:
-    assert await waits(pacer(Stopwatch()), 50, 1) == [0, 5]
+# -- lanes -----------------------------------------------------------------------------------------------
 
 
-async def test_a_pause_is_not_saved_up_for_a_burst() -> None:
-    watch = Stopwatch()
-    gate = pacer(watch)
-    await waits(gate, 1)
-    watch.now += 60
-    assert await waits(gate, 1, 1) == [0, 0.1]
+@virtual
+async def test_a_password_reset_waits_less_than_a_second_behind_a_campaign(world: World) -> None:
+    campaign = [asyncio.create_task(slots(world.gate(), 200, Lane.BULK)) for _ in range(3)]
+    direct = world.gate()
+    for _ in range(20):
+        await asyncio.sleep(0.2)
+        began = now()
+        wait = await direct.reserve(1, Lane.TRANSACTIONAL, 25)
+        assert now() - began + wait < 0.8
+    await asyncio.gather(*campaign)
 
 
-async def test_after_a_throttle_it_goes_at_half_the_rate_and_recovers_within_five_seconds() -> None:
-    watch = Stopwatch()
-    gate = pacer(watch)
-    await gate.throttled()
-    assert await waits(gate, 1, 1) == [0, 0.2]
-    watch.now += 2.5
-    assert await waits(gate, 1, 1) == [0, round(1 / 7.5, 6)]
-    watch.now += 2.5
-    assert await waits(gate, 1, 1) == [0, 0.1]
+@virtual
+async def test_a_smaller_share_for_bulk_mail_shortens_the_wait_behind_it(world: World) -> None:
+    campaign = [asyncio.create_task(slots(world.gate(share=0.2), 100, Lane.BULK)) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert await world.gate().reserve(1, Lane.TRANSACTIONAL, 25) < 0.5
+    await asyncio.gather(*campaign)
 
 
-async def test_reservations_at_once_never_share_a_slot() -> None:
-    gate = pacer(Stopwatch())
-    found = await asyncio.gather(*(gate.reserve(1, Lane.BULK) for _ in range(10)))
-    assert sorted(round(wait, 6) for wait in found) == [round(n / 10, 6) for n in range(10)]
+@virtual
+async def test_bulk_mail_goes_on_while_transactional_mail_fills_the_line(world: World) -> None:
+    flood = asyncio.create_task(slots(world.gate(), 600, Lane.TRANSACTIONAL, within=60))
+    await asyncio.sleep(0.1)
+    waits = await slots(world.gate(), 3, Lane.BULK)
+    assert all(wait < 25 for wait in waits)
+    await flood
 
 
-@given(
-    st.floats(1, 1000), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 50), st.booleans()), max_size=30)
-)
-async def test_no_stretch_of_time_holds_more_than_the_rate(
-    rate: float, asked: list[tuple[float, int, bool]]
+@virtual
+async def test_bulk_mail_comes_on_as_soon_as_transactional_mail_leaves_room(world: World) -> None:
+    bulk = world.gate()
+    await slots(bulk, 20, Lane.BULK)  # it had its part a moment ago
+    await slots(world.gate(), 150, Lane.TRANSACTIONAL)  # three seconds of the line
+    (moment,) = await slots(bulk, 1, Lane.BULK)
+    assert moment < 4.5
+
+
+# -- no slot in time -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_without_any_time_no_slot_is_taken(lane: Lane) -> None:
+    async def play(world: World) -> None:
+        assert await world.gate().reserve(1, lane, -1) > 0
+        assert world.table.writes == 0
+
+    run_virtually(play(World()))
+
+
+@virtual
+async def test_transactional_mail_that_cannot_be_in_time_is_told_at_once_and_takes_no_slot(
+    world: World,
 ) -> None:
-    """Between two sends lies the time that the first one's recipients take, whatever is asked and when."""
-    watch = Stopwatch()
-    gate = pacer(watch, rate)
-    free_from = 0.0
-    for pause, recipients, throttled in asked:
-        watch.now += pause
-        if throttled:
-            await gate.throttled()
-        start = watch.now + await gate.reserve(recipients, Lane.TRANSACTIONAL)
-        assert start >= free_from - 1e-6
-        free_from = start + recipients / rate
+    gate = world.gate()
+    await slots(gate, 200, Lane.TRANSACTIONAL)
+    until, began = world.table.line.until, now()
+    assert await gate.reserve(1, Lane.TRANSACTIONAL, 2.0) > 3.5
+    assert world.table.line.until == until
+    assert now() == began
+
+
+@virtual
+async def test_a_longer_line_than_was_known_is_told_as_well(world: World) -> None:
+    late = world.gate()
+    await late.reserve(1, Lane.TRANSACTIONAL, 2.0)
+    await slots(world.gate(), 200, Lane.TRANSACTIONAL)
+    assert await late.reserve(1, Lane.TRANSACTIONAL, 2.0) > 2.0
+
+
+@virtual
+async def test_bulk_mail_without_a_slot_in_time_is_let_go(world: World) -> None:
+    moments = await slots(world.gate(), 200, Lane.BULK, within=2.0)
+    in_time = [moment for moment in moments if moment <= 2.0]
+    assert 80 <= len(in_time) <= 100
+    assert now() < 2.1
+
+
+@virtual
+async def test_nobody_is_disturbed_by_one_who_went_away(world: World) -> None:
+    gate = world.gate()
+    gone = [asyncio.create_task(gate.reserve(1, lane, 25)) for lane in Lane]
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(gate.reserve(1, lane, 25)) for lane in Lane]
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+    assert all(wait < 1 for wait in await asyncio.gather(*others))
+
+
+# -- throttles -------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_throttle_slows_every_environment_down(world: World) -> None:
+    gate, other = world.gate(), world.gate()
+    await gate.reserve(1, Lane.TRANSACTIONAL, 25)
+    await gate.throttled()
+    await other.reserve(1, Lane.TRANSACTIONAL, 25)
+    moments = await slots(other, 10, Lane.TRANSACTIONAL)
+    assert gaps(moments)[-1] == pytest.approx(SLOT / CLOSING, rel=0.02)
+
+
+@virtual
+async def test_many_throttles_at_once_are_one_write(world: World) -> None:
+    gate = world.gate()
+    await asyncio.gather(*(gate.throttled() for _ in range(50)))
+    assert world.table.writes == 1
+    assert world.table.line.openness == CLOSING
+
+
+@virtual
+async def test_ten_seconds_later_the_whole_rate_is_used_again(world: World) -> None:
+    gate = world.gate()
+    await gate.throttled()
+    await asyncio.sleep(10)
+    assert gaps(await slots(gate, 10, Lane.TRANSACTIONAL))[-1] == pytest.approx(SLOT, abs=1e-5)
+
+
+@virtual
+async def test_a_throttle_counts_here_even_where_the_table_cannot_be_told(world: World) -> None:
+    gate = world.gate()
+    await gate.reserve(1, Lane.TRANSACTIONAL, 25)
+    world.table.trouble = refuses
+    await gate.throttled()
+    world.table.trouble = None
+    await asyncio.sleep(1.1)
+    await gate.reserve(1, Lane.TRANSACTIONAL, 25)
+    assert gaps(await slots(gate, 10, Lane.TRANSACTIONAL))[-1] > SLOT * 1.05
+    assert "service-unavailable" in world.journal.names
+
+
+# -- a State table in trouble ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [refuses, hangs])
+def test_transactional_mail_goes_on_slowly_while_the_table_does_not_answer(
+    trouble: Callable[[], Awaitable[None]],
+) -> None:
+    async def play(world: World) -> list[float]:
+        gate = world.gate()
+        world.table.trouble = trouble
+        moments = await slots(gate, 4, Lane.TRANSACTIONAL)
+        assert world.table.questions == 1, "and leaves the table alone"
+        return moments
+
+    moments = run_virtually(play(World()))
+    assert moments[0] < 1.1
+    assert gaps(moments) == pytest.approx([SLOT / BLIND_SHARE] * 3, rel=0.001)
+
+
+@virtual
+async def test_fifty_blind_environments_keep_the_rate_together(world: World) -> None:
+    world.table.trouble = refuses
+    every = await asyncio.gather(*(slots(world.gate(), 12, Lane.TRANSACTIONAL, 12) for _ in range(50)))
+    moments = [moment for some in every for moment in some if moment >= 0.5]
+    assert sum(0.5 <= moment < 10.5 for moment in moments) <= 10 * RATE
+
+
+@virtual
+async def test_transactional_mail_that_would_wait_too_long_for_that_is_held(world: World) -> None:
+    gate = world.gate()
+    world.table.trouble = refuses
+    await gate.reserve(1, Lane.TRANSACTIONAL, 25)
+    with pytest.raises(ServiceUnavailable):
+        await gate.reserve(1, Lane.TRANSACTIONAL, 0.5)
+
+
+@virtual
+async def test_bulk_mail_waits_for_the_table_and_goes_on_with_it(world: World) -> None:
+    gate = world.gate()
+    world.table.trouble = refuses
+    bulk = asyncio.create_task(slots(gate, 5, Lane.BULK))
+    await asyncio.sleep(6)
+    assert not bulk.done()
+    assert world.table.questions <= 4, "no storm of questions"
+    world.table.trouble = None
+    assert max(await bulk) < 15
+
+
+@virtual
+async def test_bulk_mail_whose_time_is_over_meanwhile_is_held(world: World) -> None:
+    gate = world.gate()
+    world.table.trouble = refuses
+    with pytest.raises(ServiceUnavailable, match="bulk mail waits"):
+        await gate.reserve(1, Lane.BULK, 5)
+    assert now() < 5.1
+
+
+@virtual
+async def test_a_bug_reaches_those_who_wait_and_the_gate_goes_on(world: World) -> None:
+    gate = world.gate()
+    world.table.trouble = is_broken
+    for lane in Lane:
+        with pytest.raises(RuntimeError, match="a bug"):
+            await gate.reserve(1, lane, 25)
+    world.table.trouble = None
+    assert await gate.reserve(1, Lane.TRANSACTIONAL, 25) < 1
+
+
+@virtual
+async def test_a_line_that_never_stands_still_is_tried_again(world: World) -> None:
+    """Others move the line just before every write of this environment, for a while."""
+    gate = world.gate()
+    await gate.reserve(1, Lane.TRANSACTIONAL, 25)
+    await asyncio.sleep(1)
+    moves = iter([0.5, -0.5, 0.5, -0.5, 0.5])
+
+    async def move() -> None:
+        ahead = next(moves, None)
+        if ahead is not None:
+            until = int((BEGIN.timestamp() + now() + ahead) * SECOND)
+            world.table.line = replace(world.table.line, until=until)
+
+    world.table.trouble = move
+    assert await gate.reserve(1, Lane.TRANSACTIONAL, 25) < 1
+    assert next(moves, None) is None
+
+
+# -- clocks and rates ------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_clock_three_seconds_ahead_does_not_carry_the_line_away(world: World) -> None:
+    await slots(world.gate(skew=3.0), 5, Lane.TRANSACTIONAL)
+    true_now = int((BEGIN.timestamp() + now()) * SECOND)
+    assert world.table.line.until - true_now < 0.7 * SECOND
+
+
+@virtual
+async def test_a_line_that_a_broken_clock_carried_away_is_begun_anew(world: World) -> None:
+    gate = world.gate()
+    far = int(BEGIN.timestamp() * SECOND) + 2 * ABSURD
+    await world.table.restart(Claim(now=far, length=1, earliest=far, latest=far, last=far))
+    assert await gate.reserve(1, Lane.TRANSACTIONAL, 25) < 0.1
+
+
+@virtual
+async def test_an_environment_that_ses_does_not_answer_takes_the_rate_from_another(world: World) -> None:
+    asked, unanswered = world.gate(rate=0), world.gate(rate=0)
+    asked._rate.learn(RATE, int(BEGIN.timestamp()))
+    await asked.reserve(1, Lane.TRANSACTIONAL, 25)
+    assert world.table.line.rate == RATE
+    assert gaps(await slots(unanswered, 3, Lane.TRANSACTIONAL)) == pytest.approx([SLOT] * 2, abs=1e-5)
+
+
+@virtual
+async def test_one_call_may_carry_what_the_reserve_forgives(world: World) -> None:
+    assert await world.gate(rate=500).burst() == 11
+    world.table.trouble = refuses
+    assert await world.gate(rate=500).burst() == 1

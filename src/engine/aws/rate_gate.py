@@ -194,7 +194,7 @@ class SharedRateGate:
             elif self._line.resting:
                 ticket.fail(ServiceUnavailable("DynamoDB (State) does not answer; bulk mail waits for it"))
             else:
-                ticket.deny(self._line.line.until)
+                ticket.deny(now + SECOND)
 
     def _wait_for_next(self, *, granted: bool, used: float) -> float:
         """Seconds to the next claim: a round; longer without luck, and shorter when little was claimed."""
