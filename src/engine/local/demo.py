@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from engine.domain.identity import email_id, retry_id
+from engine.local.emulator import PROJECT
 from engine.local.environment import LocalEnvironment
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
 
@@ -18,11 +20,7 @@ SOURCE: Final = "demo-shop"
 PATIENCE: Final = 90.0  # seconds until an email that has not settled counts as stuck
 
 _SIMULATOR: Final = "simulator.amazonses.com"
-_WELCOME: Final[dict[str, Any]] = {
-    "userName": "Ada",
-    "companyName": "Northwind",
-    "actionUrl": "https://shop.example.com/start",
-}
+_SAMPLES: Final = PROJECT / "starter_templates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +80,13 @@ class Progress:
 
 
 def request(to: str, template: str = "welcome", **more: Any) -> EmailRequest:
-    data = more.pop("template_data", _WELCOME)
-    return EmailRequest(to=to, template_name=template, template_data=data, **more)
+    """A request with the template's own sample data."""
+    return EmailRequest(to=to, template_name=template, **({"template_data": sample(template)} | more))
+
+
+def sample(template: str) -> dict[str, Any]:
+    file = _SAMPLES / template / "sample.json"
+    return msgspec.json.decode(file.read_bytes(), type=dict[str, Any]) if file.exists() else {}
 
 
 def cases() -> list[Case]:
@@ -107,7 +110,7 @@ def cases() -> list[Case]:
         ),
         Case(
             title="with attachment",
-            request=request(f"success+file@{_SIMULATOR}", attachments=[invoice]),
+            request=request(f"success+file@{_SIMULATOR}", "order-confirmation", attachments=[invoice]),
             status="delivered",
         ),
         Case(

@@ -1,0 +1,17 @@
+"""The whole loop: the command a person runs, with a real deployment and real worker processes."""
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.cli import app
+from engine.local.demo import cases
+
+
+@pytest.mark.e2e
+def test_the_demo_deploys_sends_one_of_each_fate_and_sees_each_to_its_end() -> None:
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 0, result.output
+    assert f"All {len(cases())} emails ended as they should" in result.output
+    assert "http://127.0.0.1:" in result.output
+    for case in cases():
+        assert case.title in result.output
