@@ -51,9 +51,16 @@ def test_clocks_that_differ_keep_the_rate_once_they_know_each_other(skew: float)
 
 
 def test_the_rate_that_ses_names_is_found_by_all_though_it_may_be_asked_once_a_second() -> None:
-    result = play(rate=200, environments=14, seconds=12, configured=False)
+    result = play(rate=200, environments=14, seconds=12, configured=0)
     assert 0.97 <= result.used <= 1
     assert result.sliding_throttles == 0
+
+
+def test_a_configured_rate_twice_too_high_finds_down_to_the_true_one() -> None:
+    result = play(rate=50, environments=14, configured=100, seconds=60, warm_up=30)
+    assert 0.9 <= result.used <= 1
+    assert result.steady_throttles < 0.02 * result.sent
+    assert result.lost == 0
 
 
 def test_a_flood_of_transactional_mail_leaves_bulk_mail_something() -> None:

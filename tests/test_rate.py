@@ -15,6 +15,7 @@ from engine.domain.rate import (
     LEAST_OPEN,
     LONGEST_BULK_CLAIM,
     LOOK_AHEAD,
+    OPENING,
     SECOND,
     URGENT_LOOK_AHEAD,
     Line,
@@ -216,17 +217,17 @@ def closed(line: Line, now: int) -> Line:
     return line if factor is None else replace(line, openness=factor, throttled_at=now)
 
 
-def test_a_throttle_closes_the_gate_by_a_tenth_and_ten_seconds_open_it() -> None:
+def test_a_throttle_closes_the_gate_by_a_twentieth_and_ten_seconds_open_it() -> None:
     line = closed(Line(), NOW)
     assert openness(line, NOW) == CLOSING
-    assert openness(line, NOW + 5 * SECOND) == pytest.approx(0.95)
+    assert openness(line, NOW + 5 * SECOND) == pytest.approx(0.975)
     assert openness(line, NOW + 10 * SECOND) == 1
 
 
 def test_throttles_within_a_second_have_one_cause() -> None:
     line = closed(Line(), NOW)
     assert closed_further(line, NOW + SECOND - 1) is None
-    assert closed_further(line, NOW + SECOND) == pytest.approx((CLOSING + 0.01) * CLOSING)
+    assert closed_further(line, NOW + SECOND) == pytest.approx((CLOSING + OPENING) * CLOSING)
 
 
 @given(st.lists(st.integers(0, 20 * SECOND), max_size=100))
@@ -236,4 +237,4 @@ def test_the_gate_is_never_shut_and_never_wider_than_the_rate(pauses: list[int])
         now += pause
         line = closed(line, now)
         assert LEAST_OPEN <= openness(line, now) <= 1
-    assert openness(line, now + math.ceil(SECOND / 0.01)) == 1
+    assert openness(line, now + math.ceil(SECOND / OPENING)) == 1

@@ -38,13 +38,16 @@ class Cell(Struct, frozen=True, kw_only=True):
     copies: float = 0.0  # part of the emails that go to three recipients
     skew: float = 0.002  # clocks are off by up to so much, either way
     share: float = 0.8
-    configured: bool = True  # SES_MAX_SEND_RATE is set; else GetAccount says it
+    configured: float | None = None  # SES_MAX_SEND_RATE; the true rate if not given, 0 for asking SES
     outage: tuple[float, float] | None = None  # the State table throttles, from and to
     seed: int = 1
 
 
 class CellResult(Struct, frozen=True, kw_only=True):
-    """`used`: part of the rate in steady state, `bulk_used`: by bulk mail. Waits in seconds, from asking the gate to the send."""
+    """`used`: part of the rate in steady state; `bulk_used`: by bulk mail.
+
+    Waits are in seconds, from asking the gate to the send.
+    """
 
     cell: Cell
     used: float
@@ -76,7 +79,7 @@ class _Play:
             environment(
                 self.table,
                 self.ses,
-                configured=cell.rate if cell.configured else 0,
+                configured=cell.rate if cell.configured is None else cell.configured,
                 skew=chance.uniform(-cell.skew, cell.skew),
                 share=cell.share,
                 seed=chance.randrange(1 << 30),
@@ -198,7 +201,8 @@ def _troubles() -> Iterator[Cell]:
     yield Cell(name="skew 3 s", rate=200, environments=14, skew=3, seconds=60, warm_up=30)
     yield Cell(name="skew 3 s", rate=14, environments=50, skew=3, seconds=90, warm_up=40)
     yield Cell(name="copies", rate=50, environments=4, copies=0.1, seconds=60)
-    yield Cell(name="GetAccount", rate=200, environments=14, configured=False)
+    yield Cell(name="GetAccount", rate=200, environments=14, configured=0)
+    yield Cell(name="twice too high", rate=50, environments=14, configured=100, seconds=90, warm_up=30)
     yield Cell(name="busy", rate=50, environments=14, transactional=0.5, seconds=60)
     yield Cell(name="flood", rate=50, environments=14, transactional=1.2, seconds=60)
     yield Cell(name="no bulk", rate=50, environments=14, transactional=0.9, bulk=0, seconds=60)

@@ -5,7 +5,6 @@ once; bulk mail claims about once a second, and never so far ahead that a passwo
 """
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.aws.rate_line import SharedLine
-from engine.aws.send_rate import SendRate
+from engine.aws.send_rate import SendRate, spread
 from engine.domain.deferral import Lane
 from engine.domain.failures import ServiceUnavailable
 from engine.domain.rate import (
@@ -77,7 +76,7 @@ class SharedRateGate:
         *,
         bulk_share: float,
         sleep: Sleep = asyncio.sleep,
-        vary: Callable[[float, float], float] = random.uniform,
+        vary: Callable[[float, float], float] = spread,
     ) -> None:
         self._line = line
         self._rate = rate

@@ -19,6 +19,10 @@ _PATIENCE: Final = 1.0  # seconds; mail waits meanwhile
 CAUTIOUS_RATE: Final = 14.0
 
 
+# The system's dice: environments restored from one snapshot would all throw the same with Python's own.
+spread: Final[Callable[[float, float], float]] = random.SystemRandom().uniform
+
+
 class SendRate:
     """Recipients a second: the configured one, or what SES says (GetAccount), remembered for five minutes.
 
@@ -33,7 +37,7 @@ class SendRate:
         client: "SESV2Client",
         configured: float,
         clock: Callable[[], float],
-        vary: Callable[[float, float], float] = random.uniform,
+        vary: Callable[[float, float], float] = spread,
     ) -> None:
         self._client = client
         self._configured = configured

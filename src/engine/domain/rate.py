@@ -29,9 +29,9 @@ URGENT_LOOK_AHEAD: Final = 200_000
 BULK_FLOOR: Final = 0.1
 # A line handed out further than this is the work of a broken clock, not of mail.
 ABSURD: Final = 180 * SECOND
-# On a throttle the gate closes by a tenth, once a second at most, and opens by a hundredth a second.
-CLOSING: Final = 0.9
-OPENING: Final = 0.01
+# On a throttle the gate closes by a twentieth, once a second at most; ten seconds open it again.
+CLOSING: Final = 0.95
+OPENING: Final = 0.005
 LEAST_OPEN: Final = 0.05
 
 
