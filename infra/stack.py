@@ -1,7 +1,6 @@
 """The stack: read `__init__` as the way of an email."""
 
 from aws_cdk import Aws, CfnOutput, Stack, StackSynthesizer
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.bundling import Bundles
@@ -14,6 +13,7 @@ from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 from infra.constructs.template_seeder import TemplateSeeder
 from infra.constructs.templates_bucket import TemplatesBucket
+from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 
 
@@ -27,6 +27,7 @@ class EmailEngineStack(Stack):
         *,
         settings: StackSettings,
         bundles: Bundles,
+        code_from: CodeSource = from_assets,
         synthesizer: StackSynthesizer | None = None,
     ) -> None:
         super().__init__(
@@ -37,8 +38,7 @@ class EmailEngineStack(Stack):
             synthesizer=synthesizer,
         )
         prefix = Aws.STACK_NAME
-        engine = lambda_.Code.from_asset(str(bundles.engine))
-        seeder = lambda_.Code.from_asset(str(bundles.seeder))
+        code = code_from(self, bundles)
 
         queues = EmailQueues(self, "Queues", prefix=prefix, settings=settings)
         tables = EmailTables(self, "Tables", prefix=prefix)
@@ -52,7 +52,7 @@ class EmailEngineStack(Stack):
             "TemplateSeeder",
             prefix=prefix,
             settings=settings,
-            code=seeder,
+            code=code.seeder,
             templates=templates,
             templates_digest=bundles.templates_digest,
         )
@@ -61,7 +61,7 @@ class EmailEngineStack(Stack):
             "EmailSender",
             prefix=prefix,
             settings=settings,
-            code=engine,
+            code=code.sender,
             bus=bus,
             queues=queues,
             tables=tables,
@@ -73,7 +73,7 @@ class EmailEngineStack(Stack):
             "FeedbackProcessor",
             prefix=prefix,
             settings=settings,
-            code=engine,
+            code=code.feedback,
             bus=bus,
             queues=queues,
             tables=tables,
