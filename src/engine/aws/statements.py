@@ -23,9 +23,19 @@ if TYPE_CHECKING:
 STATEMENT_LIMIT: Final = 25
 # What DynamoDB says of an INSERT on a key that exists, and of a WHERE that does not hold.
 _NOT_DONE: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
-_THROTTLES: Final = frozenset(
-    {"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"}
+# What passes; any other refusal of the call stands as long as this environment does.
+_PASSING: Final = frozenset(
+    {
+        "ThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "ExpiredTokenException",
+    }
 )
+# What a statement meets where the role may do no PartiQL: the call as such is answered with 200.
+_FORBIDDEN: Final = "AccessDenied"
 
 
 class Statement(Struct, frozen=True):
@@ -83,10 +93,14 @@ class BatchStatements:
                 return [error for _ in statements]
             self.available = False
             return None
-        return [_outcome(response.get("Error")) for response in answer["Responses"]]
+        errors = [response.get("Error") or {} for response in answer["Responses"]]
+        if any(error.get("Code") == _FORBIDDEN for error in errors):
+            self.available = False
+            return None
+        return [_outcome(error) for error in errors]
 
 
-def _outcome(error: Any) -> Outcome:
+def _outcome(error: Mapping[str, Any]) -> Outcome:
     if not error:
         return True
     if error.get("Code") in _NOT_DONE:
@@ -95,6 +109,6 @@ def _outcome(error: Any) -> Outcome:
 
 
 def _is_missing(error: ServiceUnavailable) -> bool:
-    """Whether it failed for good: an answer that is no throttle. A connection that broke says nothing."""
+    """Whether it failed for good: an answer that does not pass. A connection that broke says nothing."""
     cause = error.__cause__
-    return isinstance(cause, ClientError) and cause.response["Error"]["Code"] not in _THROTTLES
+    return isinstance(cause, ClientError) and cause.response["Error"]["Code"] not in _PASSING
