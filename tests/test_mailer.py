@@ -11,6 +11,7 @@ from typing import Any
 import aioboto3
 import pytest
 from aiobotocore.config import AioConfig
+from botocore.exceptions import ClientError
 from msgspec.structs import replace
 from tests.real_clients import opened
 
@@ -18,6 +19,7 @@ from engine.aws.mailer import SesMailer
 from engine.domain.failures import OutcomeUnknown, SendingPaused, SendRefused, SendThrottled
 from engine.domain.message import AttachedFile, OutgoingMessage
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.ports import SendFailure
 from engine.runtime import SES_CONFIG
 
 MESSAGE = OutgoingMessage(
@@ -44,6 +46,12 @@ async def mailer_to(url: str, config: AioConfig = SES_CONFIG) -> AsyncIterator[S
         yield SesMailer(client, "Mail-ConfigSet")
 
 
+async def answer_to(mailer: SesMailer, message: OutgoingMessage = MESSAGE) -> str | SendFailure:
+    """Send one message alone."""
+    (answer,) = await mailer.send([message])
+    return answer
+
+
 # -- what goes out -------------------------------------------------------------------------------------------
 
 
@@ -60,7 +68,7 @@ async def test_a_message_arrives_whole(mailer: SesMailer, ses: ThreadedSimulator
             AttachedFile("logo.png", "image/png", b"\x89PNG", content_id="logo"),
         ),
     )
-    message_id = await mailer.send(message)
+    message_id = await answer_to(mailer, message)
     (sent,) = ses.messages
     assert sent.message_id == message_id
     assert (sent.sender, sent.to) == ("The Shop <no-reply@shop.example>", ("ada@example.com",))
@@ -84,7 +92,7 @@ async def test_a_message_arrives_whole(mailer: SesMailer, ses: ThreadedSimulator
 async def test_a_message_has_no_part_that_its_template_has_not(
     mailer: SesMailer, ses: ThreadedSimulator, html: str | None, text: str | None
 ) -> None:
-    await mailer.send(replace(MESSAGE, html=html, text=text))
+    await answer_to(mailer, replace(MESSAGE, html=html, text=text))
     (sent,) = ses.messages
     assert (sent.html, sent.text) == (html, text)
 
@@ -110,8 +118,7 @@ async def test_ses_says_no_and_takes_nothing(
     mailer: SesMailer, ses: ThreadedSimulator, fault: dict[str, Any], expected: type[Exception]
 ) -> None:
     ses.faults.set(**fault)
-    with pytest.raises(expected):
-        await mailer.send(MESSAGE)
+    assert isinstance(await answer_to(mailer), expected)
     assert ses.messages == ()
 
 
@@ -119,8 +126,9 @@ async def test_a_recipient_too_many_is_a_refusal_in_the_words_of_ses(
     mailer: SesMailer, ses: ThreadedSimulator
 ) -> None:
     crowd = tuple(f"a{number}@example.com" for number in range(50))
-    with pytest.raises(SendRefused, match="BadRequestException: Recipient count exceeds 50"):
-        await mailer.send(replace(MESSAGE, cc=crowd))
+    answer = await answer_to(mailer, replace(MESSAGE, cc=crowd))
+    assert isinstance(answer, SendRefused)
+    assert "BadRequestException: Recipient count exceeds 50" in answer.refusal.message
     assert ses.messages == ()
 
 
@@ -132,8 +140,9 @@ async def test_an_answer_that_never_comes_is_unknown_and_no_second_request_leave
 ) -> None:
     ses.faults.set(hang_after_next=5)
     async with mailer_to(ses.url, IMPATIENT) as mailer:
-        with pytest.raises(OutcomeUnknown, match="ReadTimeoutError"):
-            await mailer.send(MESSAGE)
+        answer = await answer_to(mailer)
+    assert isinstance(answer, OutcomeUnknown)
+    assert "ReadTimeoutError" in str(answer)
     assert len(ses.messages) == 1
     assert ses.faults.plan.hang_after_next == 4  # one request met the fault; a second try would have as well
 
@@ -146,10 +155,165 @@ async def test_the_sdk_makes_no_second_try(
     mailer: SesMailer, ses: ThreadedSimulator, fault: str, accepted: int
 ) -> None:
     ses.faults.set(**{fault: 5})
-    with pytest.raises((SendThrottled, OutcomeUnknown)):
-        await mailer.send(MESSAGE)
+    assert isinstance(await answer_to(mailer), SendThrottled | OutcomeUnknown)
     assert getattr(ses.faults.plan, fault) == 4
     assert len(ses.messages) == accepted
+
+
+# -- several in one call -------------------------------------------------------------------------------------
+
+
+def several(count: int = 3) -> list[OutgoingMessage]:
+    return [
+        replace(MESSAGE, email_id=f"e{n}", to=f"{n}@example.com", tags=(("emailId", f"e{n}"),))
+        for n in range(count)
+    ]
+
+
+def operations(ses: ThreadedSimulator) -> list[str]:
+    return [message.operation for message in ses.messages]
+
+
+async def test_several_messages_go_in_one_call_each_with_its_own_message_id(
+    mailer: SesMailer, ses: ThreadedSimulator
+) -> None:
+    answers = await mailer.send(several())
+    assert answers == [sent.message_id for sent in ses.messages]
+    assert [sent.tags["emailId"] for sent in ses.messages] == ["e0", "e1", "e2"]
+    assert operations(ses) == ["SendBulkEmail"] * 3
+
+
+async def test_a_message_alone_goes_by_send_email(mailer: SesMailer, ses: ThreadedSimulator) -> None:
+    await mailer.send(several(1))
+    assert operations(ses) == ["SendEmail"]
+
+
+async def test_each_email_of_a_call_has_an_answer_of_its_own(
+    mailer: SesMailer, ses: ThreadedSimulator
+) -> None:
+    ses.faults.set(
+        bulk_statuses={
+            0: "MESSAGE_REJECTED",
+            1: "ACCOUNT_THROTTLED",
+            3: "FAILED",
+            4: "ACCOUNT_SENDING_PAUSED",
+        }
+    )
+    refused, throttled, sent, unknown, paused = await mailer.send(several(5))
+    assert isinstance(refused, SendRefused)
+    assert isinstance(throttled, SendThrottled)
+    assert isinstance(unknown, OutcomeUnknown)
+    assert isinstance(paused, SendingPaused)
+    (message,) = ses.messages
+    assert (message.message_id, message.to) == (sent, ("2@example.com",))
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"throttle_next": 1}, SendThrottled),
+        ({"sending_paused": True}, SendingPaused),
+        ({"account_suspended": True}, SendingPaused),
+        ({"daily_quota_used_up": True}, SendingPaused),
+        ({"server_error_next": 1}, OutcomeUnknown),
+        ({"reset_before_next": 1}, OutcomeUnknown),
+    ],
+)
+async def test_a_call_that_fails_as_a_whole_fails_for_each_of_its_emails_and_is_not_tried_again(
+    mailer: SesMailer, ses: ThreadedSimulator, fault: dict[str, Any], expected: type[Exception]
+) -> None:
+    ses.faults.set(**fault)
+    answers = await mailer.send(several())
+    assert [type(answer) for answer in answers] == [expected] * 3
+    assert ses.messages == ()
+    ses.faults.clear()
+    await mailer.send(several())
+    assert operations(ses) == ["SendBulkEmail"] * 3  # and it turned nothing off
+
+
+@pytest.mark.parametrize("fault", ["reset_after_next", "hang_after_next"])
+async def test_a_lost_answer_to_a_call_is_unknown_for_each_of_its_emails(
+    ses: ThreadedSimulator, fault: str
+) -> None:
+    ses.faults.set(**{fault: 5})
+    async with mailer_to(ses.url, IMPATIENT) as mailer:
+        answers = await mailer.send(several())
+    assert [type(answer) for answer in answers] == [OutcomeUnknown] * 3
+    assert len(ses.messages) == 3
+    assert getattr(ses.faults.plan, fault) == 4  # neither the SDK nor the mailer tried again
+
+
+async def test_one_email_that_makes_ses_refuse_the_call_does_not_take_the_others_with_it(
+    mailer: SesMailer, ses: ThreadedSimulator
+) -> None:
+    ses.faults.set(refuse_next=2, refuse_code="BadRequestException")  # the call, and the first one alone
+    answers = await mailer.send(several())
+    assert sorted(type(answer).__name__ for answer in answers) == ["SendRefused", "str", "str"]
+    assert operations(ses) == ["SendEmail"] * 2
+    await mailer.send(several(2))
+    assert operations(ses)[2:] == ["SendBulkEmail"] * 2  # sharing calls goes on
+
+
+async def test_an_answer_that_nobody_knows_is_asked_again_for_each_alone(
+    mailer: SesMailer, ses: ThreadedSimulator
+) -> None:
+    ses.faults.set(refuse_next=1, refuse_code="RequestEntityTooLarge")
+    assert all(isinstance(answer, str) for answer in await mailer.send(several()))
+    assert operations(ses) == ["SendEmail"] * 3
+
+
+class Scripted:
+    """A client whose SendBulkEmail answers as it is told; SendEmail works."""
+
+    def __init__(self, bulk: Exception | dict[str, Any]) -> None:
+        self._bulk = bulk
+        self.calls: list[str] = []
+
+    async def send_bulk_email(self, **_: Any) -> dict[str, Any]:
+        self.calls.append("SendBulkEmail")
+        if isinstance(self._bulk, Exception):
+            raise self._bulk
+        return self._bulk
+
+    async def send_email(self, **request: Any) -> dict[str, Any]:
+        self.calls.append("SendEmail")
+        return {"MessageId": f"ses-{request['Destination']['ToAddresses'][0]}"}
+
+
+def scripted(bulk: Exception | dict[str, Any]) -> tuple[SesMailer, list[str]]:
+    client: Any = Scripted(bulk)
+    return SesMailer(client, "Mail-ConfigSet"), client.calls
+
+
+def error(code: str, status: int) -> ClientError:
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "SendBulkEmail")
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 403), ("404", 404), ("501", 501)])
+async def test_where_the_shared_call_is_not_offered_each_goes_alone_from_then_on(
+    code: str, status: int
+) -> None:
+    mailer, calls = scripted(error(code, status))
+    for _ in range(2):
+        assert await mailer.send(several(2)) == ["ses-0@example.com", "ses-1@example.com"]
+    assert calls == ["SendBulkEmail", *["SendEmail"] * 4]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"BulkEmailEntryResults": []},
+        {"BulkEmailEntryResults": [{"Status": "SUCCESS", "MessageId": "ses-1"}]},
+        {"BulkEmailEntryResults": [{}, {}]},
+        {"BulkEmailEntryResults": [{"Status": "SUCCESS"}, {"Status": "SUCCESS", "MessageId": ""}]},
+    ],
+)
+async def test_an_answer_that_does_not_tell_of_each_email_is_unknown(answer: dict[str, Any]) -> None:
+    mailer, calls = scripted(answer)
+    assert [type(one) for one in await mailer.send(several(2))] == [OutcomeUnknown] * 2
+    assert calls == ["SendBulkEmail"]
 
 
 # -- what the simulator can't do: a server that breaks in the middle -----------------------------------------
@@ -211,8 +375,7 @@ async def nonsense(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize("answer", [reset, hang_up, half_an_answer, no_answer_from_a_proxy, nonsense])
 async def test_an_answer_that_breaks_off_is_unknown_and_the_request_left_once(answer: Answer) -> None:
     async with broken(answer) as (mailer, server):
-        with pytest.raises(OutcomeUnknown):
-            await mailer.send(MESSAGE)
+        assert isinstance(await answer_to(mailer), OutcomeUnknown)
         assert server.requests == 1
 
 
@@ -221,9 +384,10 @@ async def test_a_connection_that_is_refused_means_not_now() -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     async with mailer_to(f"http://127.0.0.1:{port}") as mailer:
-        with pytest.raises(SendThrottled, match="could not be reached") as caught:
-            await mailer.send(MESSAGE)
-    assert not caught.value.unexpected
+        answer = await answer_to(mailer)
+    assert isinstance(answer, SendThrottled)
+    assert "could not be reached" in str(answer)
+    assert not answer.unexpected
 
 
 async def test_without_credentials_nothing_leaves_and_somebody_must_look(
@@ -235,9 +399,10 @@ async def test_without_credentials_nothing_leaves_and_somebody_must_look(
         monkeypatch.setenv(variable, str(tmp_path / "none"))
     session: Any = aioboto3.Session(region_name="eu-west-1")
     async with session.client("sesv2", endpoint_url=ses.url, config=SES_CONFIG) as client:
-        with pytest.raises(SendThrottled, match="NoCredentialsError") as caught:
-            await SesMailer(client, "Mail-ConfigSet").send(MESSAGE)
-    assert caught.value.unexpected
+        answer = await answer_to(SesMailer(client, "Mail-ConfigSet"))
+    assert isinstance(answer, SendThrottled)
+    assert "NoCredentialsError" in str(answer)
+    assert answer.unexpected
     assert ses.messages == ()
 
 
@@ -249,7 +414,7 @@ async def test_a_cancelled_send_is_cancelled() -> None:
         await over.wait()
 
     async with broken(stall) as (mailer, _):
-        sending = asyncio.create_task(mailer.send(MESSAGE))
+        sending = asyncio.create_task(answer_to(mailer))
         await arrived.wait()
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):

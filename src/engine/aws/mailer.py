@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.aws.errors import bulk_entry_error, is_not_offered, ses_error
 from engine.aws.ses_requests import send_bulk_email_request, send_email_request
-from engine.domain.failures import OutcomeUnknown
+from engine.domain.failures import OutcomeUnknown, SendRefused, SendThrottled
 from engine.domain.message import OutgoingMessage
 from engine.ports import SendFailure
 
@@ -29,6 +29,9 @@ class SesMailer:
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         if len(messages) > 1 and self._bulk_is_offered:
             return await self._send_together(messages)
+        return await self._send_apart(messages)
+
+    async def _send_apart(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         return list(await asyncio.gather(*map(self._send_one, messages)))
 
     async def _send_one(self, message: OutgoingMessage) -> str | SendFailure:
@@ -48,8 +51,10 @@ class SesMailer:
             if is_not_offered(error):
                 # Nothing was sent. An older role or another SES lacks the call: one by one from here on.
                 self._bulk_is_offered = False
-                return await self.send(messages)
+                return await self._send_apart(messages)
             failure = ses_error(error)
+            if _may_be_the_fault_of_one(failure):
+                return await self._send_apart(messages)
             return [failure for _ in messages]
         if len(results) != len(messages):
             lost = OutcomeUnknown("SES answered SendBulkEmail with another number of results")
@@ -59,3 +64,8 @@ class SesMailer:
             or bulk_entry_error(result.get("Status", "nothing"), result.get("Error", ""))
             for result in results
         ]
+
+
+def _may_be_the_fault_of_one(failure: SendFailure) -> bool:
+    """Whether SES refused a whole call, with nothing sent: one bad email must not take the others with it."""
+    return isinstance(failure, SendRefused) or (isinstance(failure, SendThrottled) and failure.unexpected)
