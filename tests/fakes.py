@@ -136,12 +136,15 @@ class FakeLedger(Port):
         there = self.rows.get(row.email_id)
         if there is None:
             self.put(row)
-        return there
+        own = there is not None and there.claim_id is not None and there.claim_id == row.claim_id
+        return None if own else there
 
     async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:
         async with self.effect("ledger.reclaim"):
             there = self.rows.get(row.email_id)
-            if there is None or there.status != Status.SENDING or there.lease_until != seen_lease:
+            if there is None or there.status != Status.SENDING:
+                return False
+            if there.lease_until != seen_lease and there.claim_id != row.claim_id:
                 return False
             self.put(row_changed(there, lease_until=row.lease_until, claim_id=row.claim_id))
             return True
@@ -346,8 +349,8 @@ class Lost(msgspec.Struct, frozen=True):
 class FakeMailer(Port):
     """Answers the scripted outcomes in turn (a message id, a failure, or `Lost`), then accepts everything.
 
-    `sent` holds what SES took, by message id: a lost answer is in it, a failure is not. `calls` holds how many
-    messages each call carried. An error that is no failure to send is raised.
+    `sent` holds what SES took, by message id: a lost answer is in it, a failure is not. `calls` holds how
+    many messages each call carried. An error that is no failure to send is raised.
     """
 
     outcomes: list[str | Exception | Lost] = field(default_factory=list)

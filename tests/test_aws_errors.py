@@ -10,8 +10,9 @@ from aiohttp.client_reqrep import ConnectionKey
 from botocore import exceptions as sdk
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
+from botocore.session import get_session
 
-from engine.aws.errors import is_code, service_errors, ses_error
+from engine.aws.errors import bulk_entry_error, is_code, is_not_offered, service_errors, ses_error
 from engine.domain.failures import (
     FailureCode,
     OutcomeUnknown,
@@ -125,6 +126,102 @@ def test_an_answer_without_a_status_leaves_the_outcome_unknown() -> None:
 def test_what_is_told_of_mail_that_waits_quotes_no_message(code: str, message: str) -> None:
     """It is logged, and SES's messages may hold addresses."""
     assert str(ses_error(answer(code, message))) == f"SES answered {code}"
+
+
+# -- what SES answers for each email of a bulk call ----------------------------------------------------------
+
+BULK_REFUSED = [("MESSAGE_REJECTED", False)] + [
+    (status, True)
+    for status in (
+        "INVALID_PARAMETER",
+        "MAIL_FROM_DOMAIN_NOT_VERIFIED",
+        "CONFIGURATION_SET_NOT_FOUND",
+        "TEMPLATE_NOT_FOUND",
+        "INVALID_SENDING_POOL_NAME",
+    )
+]
+BULK_THROTTLED = ["ACCOUNT_THROTTLED", "TRANSIENT_FAILURE"]
+BULK_PAUSED = [
+    "ACCOUNT_SUSPENDED",
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED",
+    "ACCOUNT_SENDING_PAUSED",
+    "CONFIGURATION_SET_SENDING_PAUSED",
+]
+
+
+@pytest.mark.parametrize(("status", "configuration"), BULK_REFUSED)
+def test_an_email_that_a_bulk_call_refuses_is_refused_in_the_words_of_ses(
+    status: str, *, configuration: bool
+) -> None:
+    error = bulk_entry_error(status, "the reason")
+    assert isinstance(error, SendRefused)
+    assert error.refusal.message == f"SES refused the email with {status}: the reason"
+    assert error.configuration is configuration
+
+
+@pytest.mark.parametrize("status", BULK_THROTTLED)
+def test_an_email_that_a_bulk_call_has_no_room_for_is_throttled(status: str) -> None:
+    error = bulk_entry_error(status, "ada@example.com")
+    assert isinstance(error, SendThrottled)
+    assert str(error) == f"SES answered {status}"
+    assert not error.unexpected
+
+
+@pytest.mark.parametrize("status", BULK_PAUSED)
+def test_an_email_of_an_account_that_may_not_send_for_now_pauses(status: str) -> None:
+    error = bulk_entry_error(status, "ada@example.com")
+    assert isinstance(error, SendingPaused)
+    assert str(error) == f"SES answered {status}"
+
+
+@pytest.mark.parametrize("status", ["FAILED", "SOMETHING_NEW", "SUCCESS", ""])
+def test_a_status_that_says_nothing_certain_leaves_the_outcome_unknown(status: str) -> None:
+    """SUCCESS comes here only without a message id."""
+    assert isinstance(bulk_entry_error(status, "ada@example.com"), OutcomeUnknown)
+
+
+def test_every_status_that_botocore_knows_of_is_judged() -> None:
+    model = get_session().get_service_model("sesv2").shape_for("BulkEmailStatus")
+    judged = {status for status, _ in BULK_REFUSED} | {*BULK_THROTTLED, *BULK_PAUSED, "SUCCESS", "FAILED"}
+    assert set(model.metadata["enum"]) == judged
+
+
+# -- a call that is not there --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("AccessDeniedException", 403),
+        ("AccessDenied", 403),
+        ("UnknownOperationException", 404),
+        ("404", 404),
+        ("405", 405),
+        ("501", 501),
+        ("NotImplementedException", 501),
+    ],
+)
+def test_a_call_that_is_missing_or_forbidden_is_not_offered(code: str, status: int) -> None:
+    assert is_not_offered(answer(code, "no", status))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        answer("NotFoundException", "Configuration set <x> does not exist.", 404),
+        answer("TooManyRequestsException", "", 429),
+        answer("BadRequestException", ""),
+        answer("ExpiredTokenException", "", 403),
+        answer("InternalFailure", "", 500),
+        answer("ServiceUnavailable", "", 503),
+        ClientError({}, "SendBulkEmail"),
+        sdk.ReadTimeoutError(endpoint_url=URL),
+        KeyError("BulkEmailEntryResults"),
+    ],
+    ids=repr,
+)
+def test_any_other_answer_or_none_says_nothing_about_what_is_offered(error: Exception) -> None:
+    assert not is_not_offered(error)
 
 
 # -- what happens on the way there ---------------------------------------------------------------------------

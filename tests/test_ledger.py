@@ -31,6 +31,7 @@ CLAIM = TrackingRow(
     original_source="shop",
     template_name="welcome",
     ttl=int(NOW.timestamp()) + 7_776_000,
+    claim_id="claim-1",
     lease_until=LEASE,
     request_hash="hash",
     metadata={"order": "1042"},
@@ -48,6 +49,11 @@ def standing(status: Status, **changes: Any) -> TrackingRow:
     """A row that has reached a status; a settled one has no lease."""
     lease = LEASE if status is Status.SENDING else None
     return replace(CLAIM, **({"status": status, "status_rank": RANK[status], "lease_until": lease} | changes))
+
+
+def rival(number: int, lease: float = LEASE + 60) -> TrackingRow:
+    """The same row, as another invocation would claim it."""
+    return replace(CLAIM, claim_id=f"rival-{number}", lease_until=lease)
 
 
 async def put(ledger: Ledger, *rows: TrackingRow) -> None:
@@ -91,42 +97,64 @@ async def test_a_claimed_row_reads_back_as_it_was_written(ledger: Ledger) -> Non
 
 async def test_a_claim_that_is_taken_is_answered_with_the_row_that_is_there(ledger: Ledger) -> None:
     await put(ledger, CLAIM)
-    second = replace(CLAIM, lease_until=LEASE + 100, request_hash="other")
+    second = replace(rival(2), request_hash="other")
     assert await ledger.claim([second]) == [CLAIM]
     assert await ledger.read("e1") == CLAIM
 
 
+async def test_a_claim_that_is_written_twice_is_still_ones_own(ledger: Ledger) -> None:
+    """The SDK repeats a write whose answer was lost, and finds the row that it wrote itself."""
+    assert await ledger.claim([CLAIM]) == [None]
+    assert await ledger.claim([CLAIM]) == [None]
+    assert await ledger.read("e1") == CLAIM
+
+
+async def test_a_row_without_a_claim_is_nobodys_own(ledger: Ledger) -> None:
+    old = replace(CLAIM, claim_id=None)
+    await put(ledger, old)
+    assert await ledger.claim([old]) == [old]
+
+
 async def test_of_many_concurrent_claims_exactly_one_wins(ledger: Ledger) -> None:
-    rivals = [replace(CLAIM, lease_until=LEASE + number) for number in range(20)]
+    rivals = [rival(number) for number in range(20)]
     answers = await asyncio.gather(*(ledger.claim([rival]) for rival in rivals))
-    winners = [rival for rival, answer in zip(rivals, answers, strict=True) if answer == [None]]
+    winners = [one for one, answer in zip(rivals, answers, strict=True) if answer == [None]]
     assert winners == [await row(ledger)]
 
 
 async def test_a_batch_of_claims_is_answered_row_by_row_in_order(ledger: Ledger) -> None:
     rows = [replace(CLAIM, email_id=f"e{number}") for number in range(5)]
     await put(ledger, rows[1], rows[3])
-    assert await ledger.claim(rows) == [None, rows[1], None, rows[3], None]
+    mine = [replace(row, claim_id="claim-2") for row in rows]
+    assert await ledger.claim(mine) == [None, rows[1], None, rows[3], None]
 
 
 async def test_a_lease_is_taken_over_by_whoever_saw_it(ledger: Ledger) -> None:
     await put(ledger, CLAIM)
-    assert await ledger.reclaim(replace(CLAIM, lease_until=LEASE + 60), LEASE)
-    assert (await row(ledger)).lease_until == LEASE + 60
+    assert await ledger.reclaim(rival(2), LEASE)
+    assert await row(ledger) == rival(2)
+
+
+async def test_a_takeover_that_is_written_twice_is_still_ones_own(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    assert await ledger.reclaim(rival(2), LEASE)
+    assert await ledger.reclaim(rival(2), LEASE)
+    assert not await ledger.reclaim(rival(3, LEASE + 90), LEASE)
+    assert await row(ledger) == rival(2)
 
 
 async def test_a_lease_that_has_changed_since_is_not_taken_over(ledger: Ledger) -> None:
     await put(ledger, CLAIM)
-    assert not await ledger.reclaim(replace(CLAIM, lease_until=LEASE + 60), LEASE - 1)
-    assert not await ledger.reclaim(replace(CLAIM, lease_until=LEASE + 60), None)
+    assert not await ledger.reclaim(rival(2), LEASE - 1)
+    assert not await ledger.reclaim(rival(2), None)
     assert await ledger.read("e1") == CLAIM
 
 
 async def test_of_many_who_saw_a_dead_lease_exactly_one_takes_over(ledger: Ledger) -> None:
     await put(ledger, CLAIM)
-    rivals = [replace(CLAIM, lease_until=LEASE + number) for number in range(1, 11)]
+    rivals = [rival(number, LEASE + number) for number in range(1, 11)]
     won = await asyncio.gather(*(ledger.reclaim(rival, LEASE) for rival in rivals))
-    assert [rival for rival, taken in zip(rivals, won, strict=True) if taken] == [await row(ledger)]
+    assert [one for one, taken in zip(rivals, won, strict=True) if taken] == [await row(ledger)]
 
 
 @pytest.mark.parametrize("status", _REPORTED)
@@ -135,7 +163,7 @@ async def test_a_row_that_moved_on_is_neither_taken_over_nor_given_back(
 ) -> None:
     moved = standing(status, lease_until=LEASE)
     await put(ledger, moved)
-    assert not await ledger.reclaim(replace(moved, lease_until=LEASE + 60), LEASE)
+    assert not await ledger.reclaim(rival(2), LEASE)
     await ledger.release("e1", LEASE)
     assert await ledger.read("e1") == moved
 
@@ -145,7 +173,7 @@ async def test_a_claim_given_back_is_free_for_one_who_saw_no_lease(ledger: Ledge
     await ledger.release("e1", LEASE)
     free = await row(ledger)
     assert free == replace(CLAIM, lease_until=None)
-    won = await asyncio.gather(*(ledger.reclaim(replace(CLAIM, lease_until=LEASE + n), None) for n in (1, 2)))
+    won = await asyncio.gather(*(ledger.reclaim(rival(n, LEASE + n), None) for n in (1, 2)))
     assert sorted(won) == [False, True]
 
 
@@ -373,6 +401,7 @@ async def test_attributes_are_named_and_typed_as_the_contract_says(client: Any) 
             "originalSource": {"S": "shop"},
             "templateName": {"S": "welcome"},
             "ttl": {"N": "1803283200"},  # 90 days on, in seconds
+            "claimId": {"S": "claim-1"},
             "requestHash": {"S": "hash"},
             "metadata": {"M": {"order": {"S": "1042"}}},
             "tags": {"M": {"campaign": {"S": "spring"}}},
