@@ -5,7 +5,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import uuid4
 
+from engine.aws.batched_ledger import BatchedLedger
 from engine.aws.bounce_quota import DailyCounters
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
@@ -30,6 +32,10 @@ from engine.settings import SenderSettings, feedback_settings, sender_settings
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def new_claim_id() -> str:
+    return uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         bulk_share=settings.bulk_share,
     )
     collaborators = Collaborators(
-        ledger=TrackingLedger(dynamodb, settings.tracking_table),
+        ledger=BatchedLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
         quota=DailyCounters(dynamodb, settings.state_table),
         templates=S3TemplateStore(
@@ -87,6 +93,7 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         journal=journal,
         clock=now,
         sleep=asyncio.sleep,
+        new_claim_id=new_claim_id,
         policy=_policy(settings),
     )
     lanes = Lanes(
@@ -105,6 +112,7 @@ def _policy(settings: SenderSettings) -> SendingPolicy:
         quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
         retention_days=settings.data_retention_days,
         reconcile_seconds=settings.reconcile_seconds,
+        largest_call=settings.bulk_call_size,
     )
 
 

@@ -41,6 +41,7 @@ class SenderSettings(Struct, frozen=True, kw_only=True):
     bulk_share: float  # of the rate, at most, while transactional mail waits
     template_cache_seconds: float
     reconcile_seconds: float
+    bulk_call_size: int  # emails that one SendBulkEmail may carry; 1 sends each by SendEmail
     environment: str
     log_level: str
 
@@ -164,6 +165,9 @@ def sender_settings(environ: Mapping[str, str]) -> SenderSettings:
         ),
         reconcile_seconds=read.number(
             "RECONCILE_SECONDS", 300.0, float, lambda v: 0 <= v <= 43200, "seconds from 0 to 43200"
+        ),
+        bulk_call_size=read.number(
+            "BULK_CALL_SIZE", 50, int, lambda v: 1 <= v <= 50, "a whole number of emails from 1 to 50"
         ),
         environment=read.optional("ENVIRONMENT", "prod"),
         log_level=read.choice("LOG_LEVEL", "INFO", _LOG_LEVELS),
