@@ -54,7 +54,7 @@ _SEEDER_MODULES = (
     "handlers/template_seeder.py",
 )
 
-_TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KEPT = 3
 _SCHEME = "1"  # raise it when this file makes another zip out of the same input
 
@@ -203,7 +203,7 @@ def _digest(*parts: str | bytes) -> str:
 def _add(archive: Path, files: list[tuple[str, Path]]) -> None:
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED, compresslevel=6) as zipped:
         for name, path in files:
-            entry = zipfile.ZipInfo(name, _TIME_STAMP)
+            entry = zipfile.ZipInfo(name, TIME_STAMP)
             entry.external_attr = 0o644 << 16
             entry.create_system = 3  # Unix, also when built on Windows
             entry.compress_type = zipfile.ZIP_DEFLATED

@@ -1,0 +1,165 @@
+"""The distribution package: everything a customer needs to install without CDK, git or make.
+
+    dist/sesmailengine-v<version>.zip
+    ├── lambda/             the functions' zips
+    ├── starter-templates/  for reading; the template seeder carries its own copy
+    ├── template.yaml       from the same constructs as `cdk deploy`, without CDK's bootstrap
+    ├── install.py          with its modules in installer/
+    ├── requirements.txt
+    └── docs/
+
+Two builds of one commit are the same, byte for byte. Call it by `python -m infra.package`.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml  # type: ignore[import-untyped]  # one call; its stubs would be a dependency of their own
+from aws_cdk import App, DefaultStackSynthesizer, Stack
+from aws_cdk import aws_lambda as lambda_
+
+from infra.bundling import ROOT, TIME_STAMP, Bundles
+from infra.function_code import from_parameters
+from infra.settings import StackSettings, Target
+from infra.stack import EmailEngineStack
+
+_INSTALLER = ROOT / "installer"
+_DOCUMENTS = {".md", ".json"}
+
+# The order in which a person reads a template.
+_SECTIONS = ("AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings",
+             "Conditions", "Resources", "Outputs")  # fmt: skip
+
+_Template = dict[str, Any]
+
+
+def build_package(output: Path = ROOT / "dist", *, target: Target = "lambda") -> Path:
+    """Build the package into `output`. A `target` of "local" makes zips that run on this machine."""
+    bundles = Bundles.build(target)
+    template = package_template(bundles)
+    path = output / f"sesmailengine-v{version()}.zip"
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output) as scratch:
+        partial = Path(scratch) / path.name
+        with zipfile.ZipFile(partial, "w") as package:
+            for name, content in sorted(_contents(bundles, template)):
+                package.writestr(*_entry(name, content))
+        partial.replace(path)
+    return path
+
+
+def version() -> str:
+    """The project's version, from pyproject.toml."""
+    text: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    return text
+
+
+def package_template(bundles: Bundles) -> _Template:
+    """The stack's template with its code behind parameters, and nothing that CDK would have to prepare."""
+    with tempfile.TemporaryDirectory() as scratch:
+        context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+        app = App(context=context, outdir=scratch, analytics_reporting=False)
+        stack = EmailEngineStack(
+            app,
+            "SESMailEngine",
+            settings=StackSettings(default_sender_email="no-reply@example.com"),
+            bundles=bundles,
+            code_from=from_parameters,
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        _publish_versions_of(stack, bundles)
+        made = app.synth().get_stack_by_name(stack.stack_name)
+        template: _Template = json.loads(Path(made.template_full_path).read_text(encoding="utf-8"))
+    return {name: template[name] for name in _SECTIONS if name in template}
+
+
+def _publish_versions_of(stack: Stack, bundles: Bundles) -> None:
+    """New code must make a new function version, though the template names it by a parameter."""
+    for construct in stack.node.find_all():
+        if isinstance(construct, lambda_.Function):
+            construct.invalidate_version_based_on(f"{bundles.engine.name} {bundles.seeder.name}")
+
+
+def release_facts(template: _Template) -> dict[str, Any]:
+    """What the installer must know of the template, which it can't read: YAML is not in Python's library."""
+    resources = template["Resources"]
+    kept = {name: found for name, found in resources.items() if "Retain" in found.get("DeletionPolicy", "")}
+    reserved = [
+        found["Properties"]["ReservedConcurrentExecutions"]
+        for found in resources.values()
+        if "ReservedConcurrentExecutions" in found.get("Properties", {})
+    ]
+    return {
+        "version": version(),
+        "parameters": template["Parameters"],
+        "reservedConcurrency": reserved,
+        "keptTemplate": {"Resources": kept},
+    }
+
+
+def _contents(bundles: Bundles, template: _Template) -> Iterator[tuple[str, bytes]]:
+    yield "lambda/email-sender.zip", bundles.engine.read_bytes()
+    yield "lambda/feedback-processor.zip", bundles.engine.read_bytes()
+    yield "lambda/template-seeder.zip", bundles.seeder.read_bytes()
+    yield "template.yaml", _as_yaml(template)
+    yield "installer/release.json", (json.dumps(release_facts(template), indent=2) + "\n").encode()
+    yield "install.py", (_INSTALLER / "install.py").read_bytes()
+    yield "requirements.txt", (_INSTALLER / "requirements.txt").read_bytes()
+    for module in _INSTALLER.glob("*.py"):
+        if module.name != "install.py":
+            yield f"installer/{module.name}", module.read_bytes()
+    yield from _folder(ROOT / "starter_templates", "starter-templates")
+    for name, content in _folder(ROOT / "docs", "docs"):
+        if Path(name).suffix in _DOCUMENTS:
+            yield name, content
+    for name in ("LICENSE", "CHANGELOG.md"):
+        yield f"docs/{name}", (ROOT / name).read_bytes()
+
+
+def _folder(folder: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield f"{name}/{path.relative_to(folder).as_posix()}", path.read_bytes()
+
+
+def _as_yaml(template: _Template) -> bytes:
+    text: str = yaml.dump(template, Dumper=_PlainDumper, sort_keys=False, width=110, allow_unicode=True)
+    return text.encode()
+
+
+class _PlainDumper(yaml.SafeDumper):  # type: ignore[misc]  # untyped, as above
+    """Without anchors: CloudFormation reads them, people don't."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+def _entry(name: str, content: bytes) -> tuple[zipfile.ZipInfo, bytes, int]:
+    entry = zipfile.ZipInfo(name, TIME_STAMP)
+    entry.external_attr = 0o644 << 16
+    entry.create_system = 3  # Unix, also when built on Windows
+    return entry, content, zipfile.ZIP_STORED if name.endswith(".zip") else zipfile.ZIP_DEFLATED
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m infra.package", description="Build the package.")
+    parser.add_argument("--output", type=Path, default=ROOT / "dist", metavar="FOLDER")
+    parser.add_argument("--target", choices=get_args(Target), default="lambda", help="whose machine runs it")
+    options = parser.parse_args(arguments)
+    path = build_package(options.output, target=options.target)
+    with zipfile.ZipFile(path) as package:
+        for entry in package.infolist():
+            if entry.filename.startswith("lambda/"):
+                sys.stdout.write(f"{entry.filename:32}{entry.file_size / 2**20:6.2f} MB\n")
+    sys.stdout.write(f"{path} is written, {path.stat().st_size / 2**20:.2f} MB\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
