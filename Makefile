@@ -43,7 +43,7 @@ local: $(VENV)/.ready .venv-emulator/.ready ## The same, left running, with the 
 	@$(BIN)/sesmailengine local
 
 test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
-	@$(BIN)/pytest
+	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
 # The CDK CLI looks for Node on the path, and finds the one from PyPI first.
 synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template.yaml
