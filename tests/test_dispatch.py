@@ -1,0 +1,340 @@
+"""Emails that share a call to SES: together on the way there, each with a fate of its own afterwards."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from tests.cloud import queue_event, request_event
+from tests.engine_room import INVOCATION, RECONCILE, EngineRoom, plenty
+from tests.fakes import FakeTemplate, Lost
+
+from engine.domain.deferral import Lane
+from engine.domain.failures import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
+from engine.domain.identity import email_id
+from engine.domain.rendering import Rendered
+from engine.schemas.envelopes import BatchAnswer
+from engine.schemas.rows import SuppressionRow, TrackingRow
+from engine.sending.dispatch import TIME_FOR_A_SEND
+from engine.sending.pipeline import LEASE_MARGIN
+
+
+@pytest.fixture
+def room() -> EngineRoom:
+    return EngineRoom()
+
+
+def bulk(*numbers: int, **detail: Any) -> list[dict[str, Any]]:
+    """Requests of the bulk lane, which differ in their recipient."""
+    return [
+        request_event(event_id=f"event-{n}", **({"to": f"{n}@example.com", "priority": "bulk"} | detail))
+        for n in numbers
+    ]
+
+
+def row(room: EngineRoom, number: int) -> TrackingRow:
+    return room.world.ledger.rows[email_id("shop", f"event-{number}")]
+
+
+def statuses(room: EngineRoom, *numbers: int) -> list[str]:
+    return [row(room, number).status for number in numbers]
+
+
+def leases(room: EngineRoom) -> set[float | None]:
+    return {row.lease_until for row in room.world.ledger.rows.values()}
+
+
+def kept(answer: BatchAnswer) -> list[int]:
+    """Which of the delivered messages stay in the queue."""
+    return [int(failure.item_identifier.removeprefix("message-")) for failure in answer.batch_item_failures]
+
+
+def waits(room: EngineRoom) -> dict[int, int]:
+    """For how many seconds each message was hidden last."""
+    return {
+        int(handle.removeprefix("receipt-")): seconds for _, handle, seconds in room.world.retry_queue.held
+    }
+
+
+async def deliver(
+    room: EngineRoom, events: Sequence[object], seconds_left: Callable[[], float] = plenty
+) -> BatchAnswer:
+    return await room.lanes.queue(queue_event(*events), seconds_left)
+
+
+def recipients_of(room: EngineRoom) -> list[str]:
+    return sorted(message.to for message in room.world.mailer.sent.values())
+
+
+# -- which go together ---------------------------------------------------------------------------------------
+
+
+async def test_bulk_emails_of_a_batch_share_calls_and_each_gets_its_slots(room: EngineRoom) -> None:
+    assert await deliver(room, bulk(*range(120))) == BatchAnswer()
+    assert room.world.mailer.calls == [50, 50, 20]
+    assert room.world.gate.reserved == [(50, Lane.BULK), (50, Lane.BULK), (20, Lane.BULK)]
+    assert len(room.world.mailer.sent) == 120
+    assert leases(room) == {None}
+
+
+async def test_transactional_emails_in_a_queue_go_alone_and_wait_for_no_other(room: EngineRoom) -> None:
+    await deliver(room, [*bulk(0, 1), *bulk(2, 3, priority="transactional")])
+    assert sorted(room.world.mailer.calls) == [1, 1, 2]
+    assert sorted(room.world.gate.reserved) == [
+        (1, Lane.TRANSACTIONAL),
+        (1, Lane.TRANSACTIONAL),
+        (2, Lane.BULK),
+    ]
+
+
+async def test_the_call_size_is_a_setting_and_one_turns_sharing_off() -> None:
+    room = EngineRoom(largest_call=2)
+    await deliver(room, bulk(*range(5)))
+    assert room.world.mailer.calls == [2, 2, 1]
+    room = EngineRoom(largest_call=1)
+    await deliver(room, bulk(*range(5)))
+    assert room.world.mailer.calls == [1] * 5
+
+
+async def test_an_email_with_copies_goes_alone_and_counts_all_its_recipients(room: EngineRoom) -> None:
+    await deliver(room, [*bulk(0, 1), *bulk(2, cc=["cc@example.com"], bcc=["bcc@example.com"])])
+    assert sorted(room.world.mailer.calls) == [1, 2]
+    assert sorted(room.world.gate.reserved) == [(2, Lane.BULK), (3, Lane.BULK)]
+
+
+async def test_a_copy_that_is_suppressed_keeps_nobody_from_sharing(room: EngineRoom) -> None:
+    room.world.suppression.rows["cc@example.com"] = SuppressionRow(email="cc@example.com")
+    await deliver(room, [*bulk(0), *bulk(1, cc=["cc@example.com"])])
+    assert room.world.mailer.calls == [2]
+
+
+async def test_emails_of_two_templates_from_one_sender_share_a_call(room: EngineRoom) -> None:
+    news = Rendered(subject="News", html="<p>News</p>", text="News", sender_email=None, sender_name=None)
+    room.world.templates.templates["news"] = FakeTemplate("news", rendered=news)
+    await deliver(room, [*bulk(0), *bulk(1, templateName="news")])
+    assert room.world.mailer.calls == [2]
+    assert sorted(room.subjects_sent) == ["Hello", "News"]
+
+
+async def test_what_is_refused_before_takes_no_place_in_a_call(room: EngineRoom) -> None:
+    assert await deliver(room, [*bulk(0), *bulk(1, to="nope"), *bulk(2, templateName="no"), *bulk(3)]) == (
+        BatchAnswer()
+    )
+    assert room.world.mailer.calls == [2]
+    assert statuses(room, 0, 1, 2, 3) == ["sent", "failed", "failed", "sent"]
+
+
+# -- a fate for each -----------------------------------------------------------------------------------------
+
+
+async def test_each_email_of_a_call_is_settled_or_held_by_its_own_answer(room: EngineRoom) -> None:
+    no = SendRefused(Refusal(FailureCode.REJECTED, "no"))
+    room.world.mailer.outcomes = [
+        "ses-0",
+        no,
+        SendThrottled("slow"),
+        SendingPaused("paused"),
+        Lost(),
+        SendThrottled("what?", unexpected=True),
+    ]
+    answer = await deliver(room, bulk(*range(6)))
+    assert room.world.mailer.calls == [6]
+    assert kept(answer) == [2, 3, 4, 5]
+    assert statuses(room, *range(6)) == ["sent", "failed", "sending", "sending", "sending", "sending"]
+    assert row(room, 0).ses_message_id == "ses-0"
+    assert row(room, 1).failure_code == "rejected"
+    assert [row(room, n).lease_until is None for n in range(6)] == [True, True, True, True, False, True]
+    assert waits(room) == {2: 2, 3: 60, 4: INVOCATION + LEASE_MARGIN + RECONCILE, 5: 2}
+    assert sorted(room.world.status_events.statuses()) == ["failed", "sent"]
+    assert room.world.quota.sends == {"2026-03-02": 1}
+    for name in ("ses-throttled", "ses-paused", "outcome-unknown", "ses-answer-unexpected"):
+        assert room.world.journal.names.count(name) == 1, name
+
+
+async def test_however_many_emails_of_a_call_are_throttled_the_gate_narrows_once(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendThrottled("slow")] * 10
+    await deliver(room, bulk(*range(10)))
+    assert room.world.gate.throttles == 1
+    assert leases(room) == {None}
+
+
+async def test_a_gate_that_can_not_be_told_of_a_throttle_changes_no_fate(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = ["ses-0", SendThrottled("slow")]
+    room.world.gate.fail_next = ["throttled"]
+    assert kept(await deliver(room, bulk(0, 1))) == [1]
+    assert statuses(room, 0, 1) == ["sent", "sending"]
+
+
+async def test_a_lost_answer_is_an_unknown_outcome_for_each_which_the_send_events_settle(
+    room: EngineRoom,
+) -> None:
+    room.world.mailer.outcomes = [Lost()] * 5
+    events = bulk(*range(5))
+    assert kept(await deliver(room, events)) == [0, 1, 2, 3, 4]
+    assert None not in leases(room)
+    assert not room.world.status_events.published
+
+    await room.ses_reports_sends()
+    assert set(statuses(room, *range(5))) == {"sent"}
+    assert await deliver(room, events) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 5
+
+
+async def test_emails_of_a_lost_call_that_ses_never_reports_are_sent_again_after_the_window_alone(
+    room: EngineRoom,
+) -> None:
+    """Of three emails in a lost call SES took two."""
+    room.world.mailer.outcomes = [Lost()] * 3
+    events = bulk(0, 1, 2)
+    await deliver(room, events)
+    never = next(key for key, sent in room.world.mailer.sent.items() if sent.to == "1@example.com")
+    del room.world.mailer.sent[never]
+    await room.ses_reports_sends()
+
+    assert kept(await deliver(room, events)) == [1]  # the claim may still be alive
+    room.world.clock.advance(waits(room)[1])
+    assert kept(await deliver(room, events)) == [1]  # now its outcome is unknown
+    room.world.clock.advance(RECONCILE)
+    assert await deliver(room, events) == BatchAnswer()
+    assert recipients_of(room) == ["0@example.com", "1@example.com", "2@example.com"]
+
+
+async def test_a_bug_in_one_call_fails_its_emails_and_no_others(room: EngineRoom) -> None:
+    room = EngineRoom(largest_call=2)
+    room.world.mailer.outcomes = ["ses-0", ZeroDivisionError("0@example.com")]
+    assert kept(await deliver(room, bulk(0, 1, 2, 3))) == [0, 1]
+    assert statuses(room, 2, 3) == ["sent", "sent"]
+    assert None not in {row(room, n).lease_until for n in (0, 1)}  # what went out of it nobody knows
+    assert "example.com" not in str(room.world.journal.events)
+
+
+# -- held together -------------------------------------------------------------------------------------------
+
+
+async def test_a_call_for_which_time_runs_out_is_not_begun_and_all_its_claims_are_free(
+    room: EngineRoom,
+) -> None:
+    room.world.gate.waits = [20.0]
+    answer = await deliver(room, bulk(*range(30)), lambda: 20.0 + TIME_FOR_A_SEND - 0.1)
+    assert kept(answer) == list(range(30))
+    assert not room.world.mailer.calls
+    assert not room.world.sleep.naps
+    assert leases(room) == {None}
+    assert set(waits(room).values()) == {20}
+    assert await deliver(room, bulk(*range(30))) == BatchAnswer()
+    assert room.world.mailer.calls == [30]
+
+
+async def test_a_call_that_just_makes_it_is_sent(room: EngineRoom) -> None:
+    room.world.gate.waits = [20.0]
+    assert await deliver(room, bulk(0, 1), lambda: 20.0 + TIME_FOR_A_SEND) == BatchAnswer()
+    assert room.world.sleep.naps == [20.0]
+
+
+async def test_a_long_wait_at_the_gate_hides_a_message_for_a_minute_at_most(room: EngineRoom) -> None:
+    room.world.gate.waits = [4000.0]
+    await deliver(room, bulk(0, 1))
+    assert set(waits(room).values()) == {60}
+
+
+async def test_one_call_that_must_wait_does_not_hold_another() -> None:
+    room = EngineRoom(largest_call=2)
+    room.world.gate.waits = [0.0, 100.0]
+    assert kept(await deliver(room, bulk(0, 1, 2, 3))) == [2, 3]
+    assert recipients_of(room) == ["0@example.com", "1@example.com"]
+
+
+async def test_a_gate_that_is_away_holds_the_call_and_frees_all_its_claims(room: EngineRoom) -> None:
+    room.world.gate.fail_next = ["reserve"]
+    assert kept(await deliver(room, bulk(*range(5)))) == list(range(5))
+    assert leases(room) == {None}
+    assert await deliver(room, bulk(*range(5))) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 5
+
+
+async def test_a_claim_that_can_not_be_given_back_keeps_no_other_and_just_runs_out(room: EngineRoom) -> None:
+    room.world.gate.fail_next = ["reserve"]
+    room.world.ledger.fail_next = ["release"]
+    events = bulk(0, 1, 2)
+    assert kept(await deliver(room, events)) == [0, 1, 2]
+    held = [n for n in range(3) if row(room, n).lease_until is not None]
+    assert len(held) == 1
+    assert kept(await deliver(room, events)) == held
+    room.world.clock.advance(INVOCATION + LEASE_MARGIN + RECONCILE)
+    assert await deliver(room, events) == BatchAnswer()
+    assert len(room.world.mailer.sent) == 3
+
+
+# -- the same email twice in a batch -------------------------------------------------------------------------
+
+
+async def test_the_same_email_twice_in_a_batch_is_sent_and_told_once(room: EngineRoom) -> None:
+    assert await deliver(room, bulk(0, 1, 0, 0)) == BatchAnswer()
+    assert room.world.mailer.calls == [2]
+    assert room.world.status_events.statuses() == ["sent", "sent"]
+    assert room.world.quota.sends == {"2026-03-02": 2}
+
+
+@pytest.mark.parametrize("outcome", [SendThrottled("slow"), SendingPaused("paused"), Lost()])
+async def test_the_same_email_twice_stays_in_the_queue_with_its_first(room: EngineRoom, outcome: Any) -> None:
+    room.world.mailer.outcomes = [outcome]
+    assert kept(await deliver(room, bulk(0, 0))) == [0, 1]
+    assert room.world.mailer.calls == [1]
+
+
+async def test_a_publish_that_failed_brings_both_deliveries_again(room: EngineRoom) -> None:
+    room.world.status_events.fail_next = ["publish"]
+    assert kept(await deliver(room, bulk(0, 0))) == [0, 1]
+    assert await deliver(room, bulk(0, 0)) == BatchAnswer()
+    assert room.world.status_events.statuses() == ["sent"]
+    assert len(room.world.mailer.sent) == 1
+
+
+async def test_another_request_with_the_same_key_in_a_batch_is_refused_at_its_next_delivery(
+    room: EngineRoom,
+) -> None:
+    first, second = (
+        request_event(to=f"{n}@example.com", priority="bulk", idempotencyKey="order-7") for n in range(2)
+    )
+    assert kept(await deliver(room, [first, second])) == [1]
+    assert recipients_of(room) == ["0@example.com"]
+    assert await deliver(room, [second]) == BatchAnswer()
+    assert recipients_of(room) == ["0@example.com"]
+    assert [event.reason and event.reason.code for event in room.world.status_events.published] == [
+        None,
+        "idempotency-conflict",
+    ]
+
+
+async def test_a_refused_request_twice_in_a_batch_is_told_once(room: EngineRoom) -> None:
+    assert await deliver(room, bulk(0, 0, to="nope")) == BatchAnswer()
+    assert room.world.status_events.statuses() == ["failed"]
+
+
+async def test_rehearsals_of_one_email_in_a_batch_are_each_answered(room: EngineRoom) -> None:
+    assert await deliver(room, [*bulk(0, 0, dryRun=True), *bulk(0)]) == BatchAnswer()
+    assert sorted(room.world.status_events.statuses()) == ["dry_run", "dry_run", "sent"]
+    assert len(room.world.mailer.sent) == 1
+
+
+# -- what is kept for a retry --------------------------------------------------------------------------------
+
+
+async def test_the_requests_of_a_batch_are_kept_under_the_claim_in_their_rows(room: EngineRoom) -> None:
+    await deliver(room, bulk(0, 1))
+    (claim_id,) = {row.claim_id for row in room.world.ledger.rows.values()}
+    assert claim_id
+    for number in (0, 1):
+        request = await room.world.payloads.read(claim_id, row(room, number).email_id)
+        assert request
+        assert request.to == f"{number}@example.com"
+
+
+async def test_an_email_that_is_taken_over_is_kept_under_its_new_claim(room: EngineRoom) -> None:
+    room.world.mailer.outcomes = [SendThrottled("slow"), SendThrottled("slow")]
+    events = bulk(0, 1)
+    await deliver(room, events)
+    before = row(room, 0).claim_id
+    await deliver(room, events)
+    after = row(room, 0).claim_id
+    assert after not in {None, before}
+    assert room.world.payloads.claims == {row(room, n).email_id: after for n in (0, 1)}
