@@ -19,6 +19,8 @@ from engine.schemas.status import EmailStatusChanged
 EVENT = request_event(
     event_id="event-1", attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "a"}]
 )
+# Three bulk emails, one of which lies in the queue twice.
+BATCH = [request_event(event_id=f"event-{n}", to=f"{n}@example.com", priority="bulk") for n in (0, 1, 2, 0)]
 ROUNDS = 12  # more deliveries than any of these ways needs
 
 Way = Callable[[EngineRoom], Awaitable[bool]]
@@ -41,8 +43,16 @@ async def by_the_queue(room: EngineRoom) -> bool:
     return not (await room.deliver(EVENT)).batch_item_failures
 
 
-def a_room() -> EngineRoom:
-    room = EngineRoom()
+async def by_the_bulk_queue(room: EngineRoom) -> bool:
+    """One delivery of all that is in the queue; whether every message leaves it."""
+    if room.world.retry_queue.held:
+        await room.wait(max(seconds for *_, seconds in room.world.retry_queue.held))
+        room.world.retry_queue.held.clear()
+    return not (await room.deliver(*BATCH)).batch_item_failures
+
+
+def a_room(largest_call: int = 50) -> EngineRoom:
+    room = EngineRoom(largest_call=largest_call)
     room.world.templates.attachments["a"] = b"file"
     return room
 
@@ -63,9 +73,9 @@ async def live_and_die(room: EngineRoom, way: Way, kills: list[int]) -> None:
     pytest.fail(f"not settled after {ROUNDS} deliveries, killed at {kills}")
 
 
-async def points_of(way: Way) -> list[str]:
+async def points_of(way: Way, largest_call: int = 50) -> list[str]:
     """The await points of an undisturbed life."""
-    room = a_room()
+    room = a_room(largest_call)
     switch = KillSwitch()
     room.world.switch(switch)
     assert await way(room)
@@ -112,6 +122,44 @@ async def test_a_sender_killed_twice_anywhere_sends_exactly_once(way: Way) -> No
             await live_and_die(room, way, [first, second])
             assert len(room.world.mailer.sent) == 1, f"killed at {first} and {second}"
             assert room.row.status == Status.SENT
+
+
+def assert_each_is_sent_once(room: EngineRoom, how: str) -> None:
+    recipients = sorted(message.to for message in room.world.mailer.sent.values())
+    assert recipients == ["0@example.com", "1@example.com", "2@example.com"], how
+    assert {row.status for row in room.world.ledger.rows.values()} == {Status.SENT}, how
+    for email_id in room.world.ledger.rows:
+        assert "sent" in room.world.status_events.statuses(email_id), how
+
+
+@pytest.mark.parametrize("lateness", [0, RECONCILE - 10])
+@pytest.mark.parametrize("largest_call", [50, 2, 1])
+async def test_a_batch_killed_at_any_await_sends_each_of_its_emails_exactly_once(
+    largest_call: int, lateness: float
+) -> None:
+    for kill, point in enumerate(await points_of(by_the_bulk_queue, largest_call)):
+        room = a_room(largest_call)
+        room.ses_lateness = lateness
+        await live_and_die(room, by_the_bulk_queue, [kill])
+        assert_each_is_sent_once(room, f"killed at {point}")
+
+
+@pytest.mark.parametrize("largest_call", [50, 2])
+async def test_a_batch_killed_twice_anywhere_sends_each_of_its_emails_exactly_once(largest_call: int) -> None:
+    points = range(len(await points_of(by_the_bulk_queue, largest_call)))
+    for first in points:
+        for second in points:
+            room = a_room(largest_call)
+            await live_and_die(room, by_the_bulk_queue, [first, second])
+            assert_each_is_sent_once(room, f"killed at {first} and {second}")
+
+
+async def test_a_batch_that_lost_the_answer_to_a_shared_call_is_killed_anywhere_and_sends_once() -> None:
+    for kill, point in enumerate(await points_of(by_the_bulk_queue, 2)):
+        room = a_room(2)
+        room.world.mailer.outcomes = [Lost(), Lost()]
+        await live_and_die(room, by_the_bulk_queue, [kill])
+        assert_each_is_sent_once(room, f"killed at {point}")
 
 
 async def test_a_lost_answer_is_settled_by_the_send_event_and_never_sent_again() -> None:
