@@ -161,3 +161,18 @@ def test_a_failed_publish_raises_and_the_redelivery_publishes(
     assert not cloud.status_events()
     handler(dict(notification))
     assert [event["status"] for event in cloud.status_events()] == ["delivered"]
+
+
+def test_reports_of_another_topic_are_handled_and_noticed(
+    cloud: Cloud,
+    ses: ThreadedSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SES_FEEDBACK_TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:ours")
+    send(request_event())
+    notification = sns_event(ses.events[-1].body)
+    notification["Records"][0]["Sns"]["TopicArn"] = "arn:aws:sns:eu-west-1:123456789012:theirs"
+    handler(notification)
+    assert cloud.row()["status"] == "delivered"
+    assert "foreign-topic" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -25,6 +25,7 @@ from engine.feedback import FeedbackPipeline, FeedbackPolicy
 from engine.lanes import Lanes
 from engine.observability import PowertoolsJournal
 from engine.runtime import CONFIG, SES_CONFIG, Clients
+from engine.schemas.envelopes import SnsRecord
 from engine.sending.outcomes import Collaborators, SendingPolicy
 from engine.sending.pipeline import SendingPipeline
 from engine.settings import SenderSettings, feedback_settings, sender_settings
@@ -52,11 +53,22 @@ class EmailSender:
 
 @dataclass(frozen=True)
 class FeedbackProcessor:
-    """The feedback function at work."""
+    """The feedback function at work. `topic`: the ARN of the stack's feedback topic, empty where unknown."""
 
     pipeline: FeedbackPipeline
     journal: PowertoolsJournal
     clients: Clients
+    topic: str
+
+    async def process(self, records: Sequence[SnsRecord]) -> None:
+        """Handle what SNS delivered. Another topic's reports count as well, but somebody should know."""
+        for record in records:
+            if self.topic and record.sns.topic_arn not in {"", self.topic}:
+                self.journal.event("foreign-topic", topic=record.sns.topic_arn)
+        try:
+            await self.pipeline.process([record.sns.message for record in records])
+        finally:
+            self.journal.flush()
 
     async def close(self) -> None:
         await self.clients.close()
@@ -133,4 +145,4 @@ async def open_feedback_processor(variables: Mapping[str, str]) -> FeedbackProce
         clock=now,
         policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
     )
-    return FeedbackProcessor(pipeline, journal, clients)
+    return FeedbackProcessor(pipeline, journal, clients, settings.feedback_topic_arn)

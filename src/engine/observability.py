@@ -40,6 +40,7 @@ WARNINGS: Final = frozenset(
         "record-lost",
         "count-lost",
         "hold-failed",
+        "foreign-topic",
         "retry-impossible",
         "address-unusable",
         "ses-event-unknown",

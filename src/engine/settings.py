@@ -55,6 +55,7 @@ class FeedbackSettings(Struct, frozen=True, kw_only=True):
     retry_queue_url: str
     event_bus_name: str
     soft_bounce_retry_seconds: int
+    feedback_topic_arn: str  # empty where any topic may report
     environment: str
     log_level: str
 
@@ -119,6 +120,12 @@ class _Reader:
         value = self.required(name)
         if value and not value.startswith(("https://", "http://")):
             self.problems.append(f"{name} must be a queue URL starting with https://, not {value!r}")
+        return value
+
+    def topic(self, name: str) -> str:
+        value = self.optional(name)
+        if value and not value.startswith("arn:"):
+            self.problems.append(f"{name} must be the ARN of an SNS topic, not {value!r}")
         return value
 
     def finish(self) -> None:
@@ -192,6 +199,7 @@ def feedback_settings(environ: Mapping[str, str]) -> FeedbackSettings:
             lambda v: 0 <= v <= 900,
             "whole seconds from 0 to 900 (the longest delay of SQS)",
         ),
+        feedback_topic_arn=read.topic("SES_FEEDBACK_TOPIC_ARN"),
         environment=read.optional("ENVIRONMENT", "prod"),
         log_level=read.choice("LOG_LEVEL", "INFO", _LOG_LEVELS),
     )

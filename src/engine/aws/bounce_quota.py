@@ -1,10 +1,11 @@
 """The day's counters in the State table: `quota#<date>#<shard>`.
 
-One item takes 1,000 writes a second; the shards keep several environments from meeting on one.
+One item takes 1,000 writes a second; the shards keep several environments from meeting on one. They are picked
+by the system's randomness: environments restored from one snapshot would all draw the same from Python's own.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 """
 
-import random
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,7 @@ class DailyCounters:
     """Implements `BounceQuota`; its cost does not grow with the day's sends."""
 
     def __init__(
-        self, client: "DynamoDBClient", table: str, pick: Callable[[int], int] = random.randrange
+        self, client: "DynamoDBClient", table: str, pick: Callable[[int], int] = secrets.randbelow
     ) -> None:
         self._client = client
         self._table = table

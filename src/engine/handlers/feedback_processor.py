@@ -16,12 +16,9 @@ def handler(event: dict[str, Any], context: LambdaContext | None = None) -> None
 
     Raises for what could not be done, so that the delivery comes again and in the end lies in the DLQ, whole.
     """
-    messages = [record.sns.message for record in msgspec.convert(event, SnsEvent).records]
+    records = msgspec.convert(event, SnsEvent).records
 
     async def work(processor: FeedbackProcessor) -> None:
-        try:
-            await processor.pipeline.process(messages)
-        finally:
-            processor.journal.flush()
+        await processor.process(records)
 
     environment.invoke(work)
