@@ -167,7 +167,7 @@ def test_reports_of_another_topic_are_handled_and_noticed(
     cloud: Cloud,
     ses: ThreadedSimulator,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("SES_FEEDBACK_TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:ours")
     send(request_event())
@@ -175,4 +175,4 @@ def test_reports_of_another_topic_are_handled_and_noticed(
     notification["Records"][0]["Sns"]["TopicArn"] = "arn:aws:sns:eu-west-1:123456789012:theirs"
     handler(notification)
     assert cloud.row()["status"] == "delivered"
-    assert "foreign-topic" in capsys.readouterr().out
+    assert "foreign-topic" in caplog.text

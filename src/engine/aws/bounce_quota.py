@@ -1,7 +1,7 @@
 """The day's counters in the State table: `quota#<date>#<shard>`.
 
-One item takes 1,000 writes a second; the shards keep several environments from meeting on one. They are picked
-by the system's randomness: environments restored from one snapshot would all draw the same from Python's own.
+One item takes 1,000 writes a second; the shards keep several environments from meeting on one. The system's
+randomness picks them: environments restored from one snapshot would all draw the same from Python's own.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 """
 
