@@ -52,6 +52,9 @@ synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template
 		$(BIN)/cdk synth --no-notices -c defaultSenderEmail=$(DEFAULT_SENDER_EMAIL) > dist/template.yaml
 	@echo "cdk.out/ and dist/template.yaml are written"
 
+bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [COMPARE=old.json] [PROFILE=mine.toml]
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(COMPARE),--compare $(COMPARE)) $(if $(PROFILE),--profile $(PROFILE))
+
 requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements/lambda.txt
