@@ -32,6 +32,7 @@ from infra.stack import EmailEngineStack
 
 _INSTALLER = ROOT / "installer"
 _DOCUMENTS = {".md", ".json"}
+_KEEPS = {"Retain", "RetainExceptOnCreate"}
 
 # The order in which a person reads a template.
 _SECTIONS = ("AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings",
@@ -90,18 +91,30 @@ def _publish_versions_of(stack: Stack, bundles: Bundles) -> None:
 def release_facts(template: _Template) -> dict[str, Any]:
     """What the installer must know of the template, which it can't read: YAML is not in Python's library."""
     resources = template["Resources"]
-    kept = {name: found for name, found in resources.items() if "Retain" in found.get("DeletionPolicy", "")}
-    reserved = [
-        found["Properties"]["ReservedConcurrentExecutions"]
-        for found in resources.values()
-        if "ReservedConcurrentExecutions" in found.get("Properties", {})
-    ]
+    properties = [found.get("Properties", {}) for found in resources.values()]
     return {
         "version": version(),
         "parameters": template["Parameters"],
-        "reservedConcurrency": reserved,
-        "keptTemplate": {"Resources": kept},
+        "reservedConcurrency": [
+            _number_or_parameter(found["ReservedConcurrentExecutions"])
+            for found in properties
+            if "ReservedConcurrentExecutions" in found
+        ],
+        "keptTemplate": {
+            **{name: template[name] for name in ("Parameters", "Mappings", "Conditions") if name in template},
+            "Resources": {
+                name: found for name, found in resources.items() if found.get("DeletionPolicy") in _KEEPS
+            },
+        },
     }
+
+
+def _number_or_parameter(value: Any) -> Any:
+    """`{Fn::If: [condition, {Ref: parameter}, nothing]}` reserves what the parameter says, or nothing."""
+    if isinstance(value, dict):
+        value = value.get("Fn::If", (None, value))[1]
+        return value["Ref"]
+    return value
 
 
 def _contents(bundles: Bundles, template: _Template) -> Iterator[tuple[str, bytes]]:

@@ -1,0 +1,73 @@
+"""What this package brings along."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from installer.problem import Problem
+
+# The template's parameter for each zip's key in the code bucket.
+_ZIPS = {
+    "EmailSenderCodeKey": "email-sender",
+    "FeedbackProcessorCodeKey": "feedback-processor",
+    "TemplateSeederCodeKey": "template-seeder",
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file for the code bucket. Its key tells its content, so what is there need not be sent again."""
+
+    path: Path
+    key: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """The unpacked package.
+
+    `parameters` are as the template has them; `reserved` is the concurrency of each function that reserves
+    some, a number or a parameter's name; `kept_template` the part of the template that outlives the stack.
+    """
+
+    version: str
+    parameters: Mapping[str, Mapping[str, Any]]
+    reserved: tuple[int | str, ...]
+    kept_template: Mapping[str, Any]
+    template: Artifact
+    code: Mapping[str, Artifact]
+    first_email_data: Mapping[str, Any]
+
+
+def read_release(folder: Path) -> Release:
+    """Read the unpacked package in `folder`."""
+    try:
+        facts = json.loads((folder / "installer" / "release.json").read_text(encoding="utf-8"))
+        sample = folder / "starter-templates" / "welcome" / "sample.json"
+        return Release(
+            version=facts["version"],
+            parameters=facts["parameters"],
+            reserved=tuple(facts["reservedConcurrency"]),
+            kept_template=facts["keptTemplate"],
+            template=_artifact(folder / "template.yaml", "template"),
+            code={
+                name: _artifact(folder / "lambda" / f"{zipped}.zip", "lambda")
+                for name, zipped in _ZIPS.items()
+            },
+            first_email_data=json.loads(sample.read_text(encoding="utf-8")),
+        )
+    except FileNotFoundError as error:
+        raise Problem(
+            f"The package is not whole: {error.filename} is missing.",
+            "Unpack the zip anew, and run the install.py in that folder.",
+        ) from error
+
+
+def _artifact(path: Path, prefix: str) -> Artifact:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Artifact(path, f"{prefix}/{digest[:32]}{path.suffix}")
