@@ -12,6 +12,7 @@ Two builds of one commit are the same, byte for byte. Call it by `python -m infr
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -82,10 +83,14 @@ def package_template(bundles: Bundles) -> _Template:
 
 
 def _publish_versions_of(stack: Stack, bundles: Bundles) -> None:
-    """New code must make a new function version, though the template names it by a parameter."""
+    """New code must make a new function version, though the template names it by a parameter.
+
+    And only new code: Lambda refuses to publish a version that equals the one before, which fails the update.
+    """
     for construct in stack.node.find_all():
         if isinstance(construct, lambda_.Function):
-            construct.invalidate_version_based_on(f"{bundles.engine.name} {bundles.seeder.name}")
+            code = bundles.seeder if "TemplateSeeder" in construct.node.path else bundles.engine
+            construct.invalidate_version_based_on(hashlib.sha256(code.read_bytes()).hexdigest())
 
 
 def release_facts(template: _Template) -> dict[str, Any]:

@@ -18,6 +18,14 @@ from installer.release import Release
 from installer.screen import Screen
 from installer.stack import ChangeSet, Found, Stack
 
+# What became of each starter template, in the seeder's words and in ours.
+_OUTCOMES = {
+    "created": "copied to your bucket",
+    "updated": "renewed",
+    "unchanged": "in your bucket as delivered",
+    "kept": "changed by you, and so left alone",
+}
+
 
 @dataclass(frozen=True)
 class Installer:
@@ -202,7 +210,7 @@ class Installer:
         self.screen.heading("Starter templates")
         for outcome, names in self._seed().items():
             if names:
-                self.screen.good(f"{outcome}: {', '.join(names)}")
+                self.screen.good(f"{_OUTCOMES.get(outcome, outcome)}: {', '.join(names)}")
         self.screen.heading("Done")
         for name, value in sorted((stack.outputs if stack else {}).items()):
             self.screen.line(f"{name:28}{value}")
