@@ -287,7 +287,8 @@ async def test_without_its_saved_request_a_soft_bounce_stays_one_and_says_why() 
         the_row(world).failure_reason,
     )
     assert world.journal.events == [
-        ("retry-impossible", {"email_id": EMAIL_ID, "problem": "no saved request"})
+        ("retry-impossible", {"email_id": EMAIL_ID, "problem": "no saved request"}),
+        ("status-reached", {"email_id": EMAIL_ID, "status": "soft_bounced", "previous": "sent"}),
     ]
 
 

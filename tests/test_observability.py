@@ -16,7 +16,16 @@ import engine
 from engine import observability
 from engine.domain.failures import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.domain.intake import UnreadableRecordError
-from engine.observability import ERRORS, METRICS, WARNINGS, PowertoolsJournal
+from engine.domain.lifecycle import Status
+from engine.observability import (
+    ERRORS,
+    METRICS,
+    REACHED,
+    STATUS_METRICS,
+    WARNINGS,
+    PowertoolsJournal,
+    dimensions,
+)
 from engine.schemas.rows import SuppressionRow
 
 
@@ -95,6 +104,36 @@ def test_events_are_counted_by_function_and_environment(log: Log, capsys: pytest
     assert (written["service"], written["environment"]) == ("EmailSender", "test")
 
 
+def test_an_email_is_counted_by_the_status_it_reached_and_a_repetition_is_not(
+    log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.journal.event("email-settled", status="sent", previous="sending", code="")
+    log.journal.event("email-settled", status="sent", previous="sent", code="")
+    log.journal.event("email-settled", status="dry_run", previous="", code="")
+    log.journal.event("status-reached", status="delivered", previous="sent")
+    log.journal.flush()
+    counted = {name: value for name, value in metrics(capsys).items() if name.startswith("Emails")}
+    assert counted == {"EmailsSettled": [1.0, 1.0, 1.0], "EmailsSent": [1.0], "EmailsDelivered": [1.0]}
+
+
+def test_every_status_that_is_news_is_counted() -> None:
+    news = set(Status) - {Status.SENDING}  # a lease
+    assert set(STATUS_METRICS) == {status.value for status in news}
+
+
+def test_two_stacks_of_one_account_are_told_apart_by_the_deployed_functions_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "shop-EmailSender")
+    log = Log()
+    log.journal.event("duplicate")
+    log.journal.flush()
+    written = metrics(capsys)
+    assert {name: written[name] for name in ("service", "environment")} == dimensions(
+        "shop-EmailSender", "test"
+    )
+
+
 def test_an_invocation_writes_its_own_counts_only(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
     log.journal.event("email-held")
     log.journal.flush()
@@ -121,12 +160,13 @@ def said() -> set[str]:
 
 
 def test_every_name_that_is_counted_or_loud_is_one_that_the_engine_uses() -> None:
-    assert (set(METRICS) | WARNINGS | ERRORS) - said() == set()
+    assert (set(METRICS) | REACHED | WARNINGS | ERRORS) - said() == set()
 
 
 def test_no_event_is_both_warning_and_error_and_no_metric_counts_two_things() -> None:
     assert WARNINGS.isdisjoint(ERRORS)
-    assert len(set(METRICS.values())) == len(METRICS)
+    names = [*METRICS.values(), *STATUS_METRICS.values()]
+    assert len(set(names)) == len(names)
 
 
 # -- whom an email is for is nobody's business ---------------------------------------------------------------

@@ -222,3 +222,27 @@ class TestCustomResource:
         (answer,) = cloud_formation.answers
         assert answer["Status"] == "FAILED"
         assert answer["Reason"].endswith("see stream-1")
+
+
+class TestFingerprint:
+    """What CloudFormation can't work out itself."""
+
+    def test_the_same_settings_have_the_same_fingerprint_and_others_another(
+        self, cloud_formation: _CloudFormation
+    ) -> None:
+        for properties in (
+            {"SenderMemory": "512", "LogLevel": "INFO"},
+            {"LogLevel": "INFO", "SenderMemory": "512"},
+            {"SenderMemory": "1024", "LogLevel": "INFO"},
+        ):
+            event: dict[str, Any] = cloud_formation.event("Update", ResourceType="Custom::Fingerprint")
+            template_seeder.handler({**event, "ResourceProperties": properties}, CONTEXT)
+        first, again, other = (answer["Data"]["Fingerprint"] for answer in cloud_formation.answers)
+        assert first == again != other
+
+    def test_asking_for_one_seeds_nothing(self, cloud_formation: _CloudFormation) -> None:
+        event: dict[str, Any] = cloud_formation.event("Create", ResourceType="Custom::Fingerprint")
+        template_seeder.handler({**event, "ResourceProperties": {}}, CONTEXT)
+        (answer,) = cloud_formation.answers
+        assert answer["Status"] == "SUCCESS"
+        assert list(answer["Data"]) == ["Fingerprint"]

@@ -226,6 +226,13 @@ class FeedbackPipeline:
             events.append(_event(report, moved.row, now, now, verdict.aside))
         if events:
             await self.status_events.publish(events)
+        if moved.to:
+            self.journal.event(
+                "status-reached",
+                email_id=moved.row.email_id,
+                status=moved.to.value,
+                previous=moved.previous.value if moved.previous else "",
+            )
 
 
 def _event(

@@ -1,9 +1,12 @@
 """The log and the metrics: facts with ids and codes, never an address or template data.
 
 Each `journal.event(...)` of the pipelines is a log line; those in `METRICS` are counted in CloudWatch as well
-(Embedded Metric Format, written to the log, so that no call is made for them).
+(Embedded Metric Format, written to the log, so that no call is made for them). The stack's alarms and its
+dashboard take the metrics' names and dimensions from here.
 """
 
+import os
+from collections.abc import Mapping
 from typing import Final
 
 from aws_lambda_powertools import Logger, Metrics
@@ -26,6 +29,17 @@ METRICS: Final = {
     "publish-failed": "PublishFailures",
     "feedback-failed": "FeedbackFailures",
     "retry-impossible": "RetriesImpossible",
+}
+# Facts about one email are counted by the status that it reached, each status once: a repetition is no news.
+REACHED: Final = frozenset({"email-settled", "status-reached"})
+STATUS_METRICS: Final = {
+    "sent": "EmailsSent",
+    "soft_bounced": "EmailsSoftBounced",
+    "delivered": "EmailsDelivered",
+    "opened": "EmailsOpened",
+    "failed": "EmailsFailed",
+    "bounced": "EmailsBounced",
+    "complained": "EmailsComplained",
 }
 # From the logger's frame to that of whoever calls `event`: a line's location is where the fact arose.
 _TELLER: Final = 3
@@ -58,14 +72,24 @@ ERRORS: Final = frozenset(
 )
 
 
+def dimensions(function: str, environment: str) -> dict[str, str]:
+    """What every metric is told apart by, for whoever looks for it. `function`: as deployed."""
+    return {"service": function, "environment": environment}
+
+
 class PowertoolsJournal:
-    """Implements `Journal` with Powertools' structured logger and metrics."""
+    """Implements `Journal` with Powertools' structured logger and metrics.
+
+    Metrics go under the deployed function's name, so that two stacks of one account stay apart.
+    """
 
     def __init__(self, function: str, environment: str, log_level: str) -> None:
         self.logger = Logger(service=SERVICE, level=log_level)
         self.logger.setLevel(log_level)  # a logger that was there before keeps its level otherwise
         self.logger.append_keys(function=function, environment=environment)
-        self.metrics = Metrics(namespace=SERVICE, service=function)
+        deployed = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", function)
+        self.metrics = Metrics(namespace=SERVICE, service=deployed)
+        # `service` is Powertools' own dimension.
         self.metrics.set_default_dimensions(environment=environment)
 
     def event(self, name: str, **fields: str | float) -> None:
@@ -77,6 +101,13 @@ class PowertoolsJournal:
             self.logger.info(name, extra=fields, stacklevel=_TELLER)
         if name in METRICS:
             self.metrics.add_metric(METRICS[name], MetricUnit.Count, 1)
+        if name in REACHED:
+            self._count_status(fields)
+
+    def _count_status(self, fields: Mapping[str, str | float]) -> None:
+        status = str(fields.get("status", ""))
+        if status in STATUS_METRICS and fields.get("previous") != status:
+            self.metrics.add_metric(STATUS_METRICS[status], MetricUnit.Count, 1)
 
     def flush(self) -> None:
         """Write the metrics of an invocation; nothing where there are none."""

@@ -1,8 +1,11 @@
 """TemplateSeeder: CloudFormation calls it when the stack is created, updated or deleted; so may a person.
 
-It is deployed alone, with the SDK of the Lambda runtime, and so imports nothing else of the engine.
+It is deployed alone, with the SDK of the Lambda runtime, and so imports nothing else of the engine. It also
+answers what CloudFormation can't work out itself, the fingerprint of some settings: a function's version
+carries it in its description, so that a changed parameter publishes a new one (docs/decisions/parameters.md).
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -15,6 +18,7 @@ from engine.aws import starter_templates
 # Lambda unpacks the zip here; beside `engine` lie the templates.
 _SOURCE = Path(__file__).resolve().parents[2] / "starter_templates"
 _PHYSICAL_ID = "starter-templates"
+_FINGERPRINT = "Custom::Fingerprint"
 
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.INFO)
@@ -24,6 +28,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Seed, and answer whoever asked: CloudFormation over its URL, everybody else by the return value."""
     if "ResponseURL" not in event:
         return _seed()
+    if event.get("ResourceType") == _FINGERPRINT:
+        _answer(event, {"Status": "SUCCESS", "Data": {"Fingerprint": _fingerprint(event)}})
+        return {}
     try:
         # The bucket and what is in it stay when the stack goes.
         report = {} if event["RequestType"] == "Delete" else _seed()
@@ -44,6 +51,11 @@ def _seed() -> dict[str, list[str]]:
     report = starter_templates.seed_bucket(os.environ["TEMPLATE_BUCKET"], _SOURCE)
     _log.info("Starter templates: %s", json.dumps(report))
     return report
+
+
+def _fingerprint(event: dict[str, Any]) -> str:
+    """The same for the same properties, and so for the same settings."""
+    return hashlib.sha256(json.dumps(event["ResourceProperties"], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _answer(event: dict[str, Any], outcome: dict[str, Any]) -> None:

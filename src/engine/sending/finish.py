@@ -64,6 +64,11 @@ class Finish:
             self.with_.journal.event("publish-failed", problem=str(told))
             return Failed("the status event could not be published")
         for event in events:
-            code = event.reason.code if event.reason else ""
-            self.with_.journal.event("email-settled", email_id=event.email_id, status=event.status, code=code)
+            self.with_.journal.event(
+                "email-settled",
+                email_id=event.email_id,
+                status=event.status,
+                previous=event.previous_status or "",
+                code=event.reason.code if event.reason else "",
+            )
         return None
