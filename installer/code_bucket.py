@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.cloud import Cloud, found
-from installer.problem import doing
+from installer.problem import Problem, doing
 from installer.release import Artifact, Release
 
 _CONTENT_TYPES = {".zip": "application/zip", ".yaml": "application/yaml"}
@@ -132,4 +132,9 @@ def empty(s3: Any, bucket: str) -> None:
         entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
         if objects:
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            for error in answer.get("Errors", ()):
+                raise Problem(
+                    f"S3 does not delete {error['Key']} in {bucket}: {error['Code']}: {error['Message']}.",
+                    "Correct that, and run again: what is gone already is skipped.",
+                )

@@ -99,7 +99,7 @@ def sending_account(cloud: Cloud) -> Iterator[Finding]:
         account = cloud.client("sesv2").get_account()
     quota = account.get("SendQuota", {})
     daily, rate = quota.get("Max24HourSend", 0), quota.get("MaxSendRate", 0)
-    limits = f"{'any number' if daily < 0 else format(daily, ',.0f')} of emails a day, {rate:g} a second"
+    limits = f"{'any number of' if daily < 0 else format(daily, ',.0f')} emails a day, {rate:g} a second"
     if not account.get("SendingEnabled", True):
         yield Finding(
             "SES has paused sending for this account; emails would wait.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,24 +158,18 @@ class Stack:
             token = {"NextToken": page["NextToken"]}
 
     def _follow(self, stack_id: str, goal: str, before: set[str], count: int, screen: Screen) -> Found:
-        seen, done = set(before), 0
+        seen = set(before)
+        done: set[str] = set()
         failures: list[str] = []
         while True:
             found = self.find(stack_id)
             for event in self._new_events(stack_id, seen):
-                status, kind = event["ResourceStatus"], event["ResourceType"]
-                if event["PhysicalResourceId"] == stack_id:
-                    screen.line(f"{'':10}{status}")
-                elif status.endswith("_FAILED"):
-                    reason = event.get("ResourceStatusReason", "no reason given")
-                    if not reason.startswith(_CONSEQUENCES):
-                        failures.append(f"{event['LogicalResourceId']}: {reason}")
-                    screen.line(f"{'':10}{status} {short(kind)} {event['LogicalResourceId']}")
-                elif status.endswith("_COMPLETE"):
-                    done += 1
-                    screen.line(
-                        f"{f'[{done}/{count}]':10}{status} {short(kind)} {event['LogicalResourceId']}"
-                    )
+                if event["ResourceStatus"].endswith("_COMPLETE") and event["PhysicalResourceId"] != stack_id:
+                    done.add(event["LogicalResourceId"])
+                    screen.line(f"{f'[{len(done)}/{max(count, len(done))}]':10}{_told(event)}")
+                elif event["ResourceStatus"].endswith("_FAILED") or event["PhysicalResourceId"] == stack_id:
+                    screen.line(f"{'':10}{_told(event)}")
+                failures += _failure(event, stack_id)
             if found is None or not found.status.endswith("_IN_PROGRESS"):
                 break
             self.cloud.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -208,6 +203,21 @@ class Stack:
     @property
     def _cloud_formation(self) -> Any:
         return self.cloud.client("cloudformation")
+
+
+def _told(event: Mapping[str, Any]) -> str:
+    """An event in words. CDK ends its identifiers with digests, which tell a person nothing."""
+    name = re.sub(r"[0-9A-F]{8}([0-9a-f]{32})?$", "", event["LogicalResourceId"])
+    return f"{event['ResourceStatus']} {short(event['ResourceType'])} {name}"
+
+
+def _failure(event: Mapping[str, Any], stack_id: str) -> list[str]:
+    """Why this resource failed, unless it only stopped because another one did."""
+    reason = event.get("ResourceStatusReason", "no reason given")
+    is_cause = event["ResourceStatus"].endswith("_FAILED") and not reason.startswith(_CONSEQUENCES)
+    if not is_cause or event["PhysicalResourceId"] == stack_id:
+        return []
+    return [f"{event['LogicalResourceId']}: {reason}"]
 
 
 def short(kind: str) -> str:
