@@ -1,8 +1,8 @@
 """Templates out of readable sources: parts put in, CSS inlined, variables with defaults declared.
 
 A source is Jinja twice over. What stands in `[% %]`, `[[ ]]` and `[# #]` is done here, once; what stands in
-`{% %}` and `{{ }}` goes through untouched and is done with every email. Parts are looked for in the template's
-own folder, then in `_layout` beside it, then among those of this package.
+`{% %}` and `{{ }}` goes through untouched and is done with every email. Parts are looked for in the
+template's own folder, then in `_layout` beside it, then among those of this package.
 """
 
 import json

@@ -10,7 +10,7 @@ _JINJA: Final = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 _SHIELDED: Final = re.compile(r"<!--jx(\d+)x-->|jx(\d+)x")
 _ENTITY: Final = re.compile(r"&#?\w+;")
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
-_PIECES: Final = re.compile(
+PIECES: Final = re.compile(
     r"(?P<comment><!--.*?-->)"
     r"|(?P<title><title>.*?</title>)"
     r"|(?P<tag><[A-Za-z/!](?:\"[^\"]*\"|'[^']*'|[^>\"'])*>)"
@@ -58,7 +58,7 @@ class _Shield:
         self._behind: list[str] = []
 
     def put_up(self, html: str) -> str:
-        return _PIECES.sub(self._piece, html)
+        return PIECES.sub(self._piece, html)
 
     def take_down(self, html: str) -> str:
         return _SHIELDED.sub(lambda match: self._behind[int(match[1] or match[2])], html)
@@ -75,7 +75,7 @@ class _Shield:
             return self._words(piece)
         if match["title"]:
             return self._words(piece)
-        # A statement may stand where text may not, between the rows of a table; a comment may stand there too.
+        # A statement may stand where text may not, between the rows of a table; and so may a comment.
         return f"<!--{self._word(piece)}-->" if piece.startswith(("{%", "{#")) else self._word(piece)
 
     def _words(self, piece: str) -> str:
