@@ -43,10 +43,12 @@ class Watched:
         self._client = client
         self._script = list(script)
         self.calls: list[str] = []
+        self.requests: list[Any] = []  # of all calls but batches of statements
 
     def __getattr__(self, name: str) -> Any:
         async def call(**request: Any) -> Any:
             self.calls.append(name)
+            self.requests.append(request)
             return await getattr(self._client, name)(**request)
 
         return call
@@ -199,6 +201,8 @@ async def test_the_rows_behind_a_hundred_lost_claims_are_read_in_one_call(client
     watched: Any = Watched(client)
     assert await BatchedLedger(watched, table).claim(claims(100)) == claims(100, "other")
     assert watched.calls == ["batch_execute_statement"] * 4 + ["batch_get_item"]
+    (read,) = watched.requests
+    assert read["RequestItems"][table]["ConsistentRead"]  # the rows may be from a moment ago
 
 
 async def test_a_single_claim_is_one_put_that_answers_with_the_row_itself(client: Any) -> None:
