@@ -9,11 +9,11 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from engine.domain.deferral import DeferralReason, wait_before
+from engine.domain.deferral import DeferralReason, visibility, visibility_of_broken, wait_before
 from engine.domain.failures import EngineError, ServiceUnavailable
 from engine.domain.intake import Intake, UnreadableRecordError, from_event, from_retry, read_body, read_event
 from engine.ports import Clock, HeldMail, Journal, RetryQueue
@@ -21,9 +21,6 @@ from engine.schemas.envelopes import BatchAnswer, BatchItemFailure, EventBridgeE
 from engine.schemas.status import EmailStatusChanged
 from engine.sending.outcomes import Failed, Held, Outcome, Settled
 from engine.sending.pipeline import SendingPipeline
-
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
-LONGEST_VISIBILITY: Final = 43_200
 
 SecondsLeft = Callable[[], float]
 
@@ -72,8 +69,12 @@ class Lanes:
         return Deferred(email_id=intake.email_id, reason=held.reason, seconds=seconds)
 
     async def queue(self, event: dict[str, Any], seconds_left: SecondsLeft) -> BatchAnswer:
-        """Any number of records; the answer names those that must stay in their queue."""
-        records = msgspec.convert(event, SqsEvent).records
+        """Any number of records; the answer names those that must stay in their queue.
+
+        Those that were received most often come first, and so have the first slots: where a batch holds more
+        than an invocation can send, none is left over again and again until it lies in the DLQ.
+        """
+        records = sorted(msgspec.convert(event, SqsEvent).records, key=_receives, reverse=True)
         read = [self._read(record) for record in records]
         outcomes = iter(await self.pipeline.process([intake for intake in read if intake], seconds_left))
         results = [next(outcomes) if intake else None for intake in read]
@@ -114,12 +115,16 @@ def _as_text(event: dict[str, Any]) -> str:
         return json.dumps(event)
 
 
+def _receives(record: SqsRecord) -> int:
+    """How often the queue handed the message out, this time included."""
+    return int(record.attributes.approximate_receive_count)
+
+
 def _visibility(record: SqsRecord, outcome: Outcome | None) -> int:
-    receives = int(record.attributes.approximate_receive_count)
     match outcome:
         case Held(reason, seconds):
-            return min(wait_before(reason, receives, seconds), LONGEST_VISIBILITY)
+            return visibility(reason, _receives(record), seconds)
         case None:
             return 0  # waiting won't make it readable: off to the dead-letter queue
         case _:
-            return wait_before(DeferralReason.SERVICE_UNAVAILABLE, receives)
+            return visibility_of_broken(_receives(record))

@@ -1,7 +1,14 @@
-"""When a held email is tried again."""
+"""When a held email is tried again.
 
+Hiding a message again counts as a receive, and after `RECEIVES` of them SQS moves it to the dead-letter
+queue. So waits grow: fast at first, for most trouble is over in seconds, then slowly, to about a tenth of the
+time that the email has waited already. A hundred receives of the shortest waits last two days, those of a
+pause a week. They end before SQS deletes the message, which is after fourteen days, wherever it lies then.
+"""
+
+import math
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Lane(StrEnum):
@@ -20,24 +27,55 @@ class DeferralReason(StrEnum):
     OUT_OF_TIME = "out-of-time"
 
 
-# First wait and longest wait in seconds. A pause lasts until a person or midnight ends it, so waiting grows
-# to half an hour; a throttle is over in seconds.
-_WAITS: Final[dict[DeferralReason, tuple[int, int]]] = {
-    DeferralReason.THROTTLED: (2, 300),
-    DeferralReason.PAUSED: (60, 1800),
-    DeferralReason.CLAIMED_ELSEWHERE: (5, 300),
-    DeferralReason.OUTCOME_UNKNOWN: (15, 300),
-    DeferralReason.SERVICE_UNAVAILABLE: (5, 600),
-    DeferralReason.OUT_OF_TIME: (1, 30),
-}
+class _Waits(NamedTuple):
+    """Seconds: `first`, doubling to `longest`. After `calm` receives they double with every `double_each`."""
 
-SQS_LONGEST_DELAY: Final = (
-    900  # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-)
+    first: int
+    longest: int
+    calm: int = 30
+    double_each: int = 10
+
+
+# A pause lasts until a person or midnight ends it; a throttle is over in seconds. An email that found no slot
+# in time needs nothing but another invocation, for those who waited most go first.
+_WAITS: Final[dict[DeferralReason, _Waits]] = {
+    DeferralReason.THROTTLED: _Waits(2, 300),
+    DeferralReason.PAUSED: _Waits(60, 1800, calm=50),
+    DeferralReason.CLAIMED_ELSEWHERE: _Waits(5, 300),
+    DeferralReason.OUTCOME_UNKNOWN: _Waits(15, 300),
+    DeferralReason.SERVICE_UNAVAILABLE: _Waits(5, 600),
+    DeferralReason.OUT_OF_TIME: _Waits(1, 30, calm=60, double_each=4),
+}
+# What broke in our own hands gets no better by waiting for days: to the dead-letter queue within a day.
+_BROKEN: Final = _Waits(5, 600, calm=1000)
+_LONGEST_WAIT: Final = 6 * 3600
+
+# The queues' maxReceiveCount, as the stack sets it.
+RECEIVES: Final = 100
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+SQS_LONGEST_DELAY: Final = 900
+# Twelve hours, less the longest that an invocation may have had the message: SQS counts from the receive, and
+# refuses what goes beyond instead of shortening it.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+SQS_LONGEST_VISIBILITY: Final = 12 * 3600 - 900
 
 
 def wait_before(reason: DeferralReason, receives: int, at_least: float = 0) -> int:
-    """Seconds until the next try, doubling with every receive (counted from 1)."""
-    first, longest = _WAITS[reason]
-    grown = min(first << min(max(receives, 1) - 1, 20), longest)
-    return max(grown, int(at_least) + (at_least > int(at_least)))
+    """Seconds until the next try, growing with the receives (counted from 1). `at_least`: never sooner."""
+    return max(_grown(_WAITS[reason], receives), math.ceil(at_least))
+
+
+def visibility(reason: DeferralReason, receives: int, at_least: float = 0) -> int:
+    """As `wait_before`, and no longer than SQS hides a message."""
+    return min(wait_before(reason, receives, at_least), SQS_LONGEST_VISIBILITY)
+
+
+def visibility_of_broken(receives: int) -> int:
+    """For an email that met a bug, or whose status event could not be published."""
+    return _grown(_BROKEN, receives)
+
+
+def _grown(waits: _Waits, receives: int) -> int:
+    soon = min(waits.first << min(max(receives, 1) - 1, 20), waits.longest)
+    late = max(0, receives - waits.calm) / waits.double_each
+    return min(math.ceil(soon * 2**late), _LONGEST_WAIT)

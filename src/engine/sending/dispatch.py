@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
@@ -24,12 +24,14 @@ TIME_FOR_A_SEND: Final = 5.0
 _LONGEST_HOLD: Final = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dispatch:
-    """Sends; `seconds_left`: what remains of the invocation."""
+    """Sends one batch; `seconds_left`: what remains of the invocation."""
 
     with_: Collaborators
     seconds_left: Callable[[], float]
+    # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
+    _paused: bool = field(default=False, init=False)
 
     async def send(self, ready: Sequence[Ready]) -> list[Outcome]:
         """One outcome for each, in order."""
@@ -57,7 +59,11 @@ class Dispatch:
             return await self._hold(call, held)
         if wait:
             await self.with_.sleep(wait)
+        if self._paused:
+            return await self._hold(call, self.with_.hold(DeferralReason.PAUSED))
         answers = await self.with_.mailer.send([item.message for item in call])
+        if any(isinstance(answer, SendingPaused) for answer in answers):
+            self._paused = True
         if any(isinstance(answer, SendThrottled) for answer in answers):
             await attempt(self.with_.gate.throttled())
         return list(await asyncio.gather(*map(self._judge, call, answers)))
