@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.aws.dynamodb import attribute, from_item, plain, to_item
+from engine.domain.failures import ServiceUnavailable
 from engine.schemas.rows import SuppressionRow, TrackingRow
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -91,3 +92,8 @@ def test_a_whole_number_does_where_the_row_has_a_fraction_and_the_other_way_roun
     item = {"emailId": {"S": "e1"}, "leaseUntil": {"N": "35"}, "statusRank": {"S": "3"}}
     row = from_item(item, TrackingRow)
     assert (row.lease_until, row.status_rank) == (35.0, 3)
+
+
+def test_a_row_that_cannot_be_read_is_a_service_that_is_away_for_its_email_alone() -> None:
+    with pytest.raises(ServiceUnavailable, match="TrackingRow that cannot be read"):
+        from_item({"emailId": {"S": "e1"}, "metadata": {"S": "not a map"}}, TrackingRow)

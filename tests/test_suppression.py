@@ -93,3 +93,9 @@ async def test_an_address_that_could_not_be_added_is_no_silence() -> None:
     client: Any = Denied()
     with pytest.raises(ServiceUnavailable, match=r"\(Suppression\) PutItem answered AccessDeniedException"):
         await SuppressionList(client, "table").add(ADA)
+
+
+async def test_a_row_written_by_hand_suppresses_whatever_else_it_holds(table: Table) -> None:
+    item = {"email": {"S": "ada@example.com"}, "reason": {"N": "7"}, "addedToSuppressionDate": {"M": {}}}
+    await table.client.put_item(TableName=table.name, Item=item)
+    assert (await table.list.find({"ada@example.com"})).keys() == {"ada@example.com"}

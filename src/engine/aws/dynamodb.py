@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from engine.domain.failures import ServiceUnavailable
+
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
 
@@ -60,6 +62,13 @@ def to_item(row: msgspec.Struct) -> Item:
 
 
 def from_item(item: Mapping[str, Any], kind: type[Row]) -> Row:
-    """An item as a row; unknown attributes and nulls are passed over."""
+    """An item as a row; unknown attributes and nulls are passed over.
+
+    Raises ServiceUnavailable for an item that this version can't read: its email waits for someone to look,
+    and no other email of its batch is the worse for it.
+    """
     values = {name: plain(value) for name, value in item.items() if "NULL" not in value}
-    return msgspec.convert(values, kind, strict=False)
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ServiceUnavailable(f"DynamoDB holds a {kind.__name__} that cannot be read: {error}") from None
