@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from engine.cli.screen import DemoScreen
+from engine.cli.template_bucket import templates
 from engine.local.cdk import CdkError
 from engine.local.demo import Demo, cases
 from engine.local.emulator import EmulatorError
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(templates, name="templates")
 console = Console()
 
 Port = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]

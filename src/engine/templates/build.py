@@ -151,14 +151,15 @@ def _with_brand(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(own: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    described = own.get("properties", {})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"templateData: {metadata.get('description', '')}".rstrip(": "),
         "type": "object",
-        "required": metadata["requiredVariables"],
-        "properties": own.get("properties", {})
-        | {key: told for key, told in brand_schema().items() if key not in own.get("properties", {})},
         "additionalProperties": False,
+        **own,
+        "required": metadata["requiredVariables"],
+        "properties": described | {key: told for key, told in brand_schema().items() if key not in described},
     }
 
 

@@ -1,0 +1,151 @@
+"""`sesmailengine templates …`: what an author does with templates on disk."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiohttp import web
+from rich.console import Console
+from rich.text import Text
+from watchfiles import awatch
+
+from engine.templates.build import BuildError, build, starter_files, starters
+from engine.templates.findings import Finding
+from engine.templates.folder import Folder, NoTemplateError, find_folder, find_folders
+from engine.templates.lint import lint
+from engine.templates.preview import Preview, application
+from engine.templates.scaffold import create
+
+PREVIEW_PORT = 8026
+
+templates = typer.Typer(
+    help="Write templates, check them, look at them, and bring them to the bucket.", no_args_is_help=True
+)
+console = Console()
+
+Directory = Annotated[
+    Path, typer.Option("--dir", envvar="TEMPLATES_DIR", help="The folder with one folder for each template.")
+]
+HERE = Path("templates")
+
+_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+@templates.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="The template's name, as requests will say it.")],
+    like: Annotated[str | None, typer.Option(help="A starter template to begin with.")] = None,
+    directory: Directory = HERE,
+) -> None:
+    """Make a template out of the layout, ready to be looked at."""
+    with failures():
+        folder = create(directory, name, like=like)
+    say(f"{folder} is there: write source.html and source.txt.")
+    say(f"`sesmailengine templates preview {name} --dir {directory}` shows it while you do.")
+
+
+@templates.command("build")
+def build_all(
+    directory: Annotated[Path, typer.Argument(help="The templates, or one of them.")] = HERE,
+    *,
+    starter: Annotated[
+        bool, typer.Option("--starters", help="Write the starter templates there instead.")
+    ] = False,
+) -> None:
+    """Make template.html and template.txt out of their sources."""
+    with failures():
+        if starter:
+            changed = {
+                source.name: starter_files(source).write(directory / source.name) for source in starters()
+            }
+        else:
+            changed = {
+                folder.name: build(folder.path).write(folder.path) for folder in find_folders(directory)
+            }
+    for name, files in changed.items():
+        say(f"{name}: {', '.join(files) or 'up to date'}")
+
+
+@templates.command("lint")
+def lint_all(
+    directory: Annotated[Path, typer.Argument(help="The templates, or one of them.")] = HERE,
+    *,
+    strict: Annotated[bool, typer.Option(help="Let warnings fail too.")] = False,
+    notes: Annotated[bool, typer.Option(help="Show also what some client lacks without harm.")] = False,
+) -> None:
+    """Check templates; exit 1 where something is wrong, with file and line."""
+    with failures():
+        found = [(folder, lint(folder)) for folder in find_folders(directory)]
+    for folder, findings in found:
+        show_findings(folder, findings, notes=notes)
+    count = Counter(finding.level for _, findings in found for finding in findings)
+    say(
+        f"{len(found)} {'template' if len(found) == 1 else 'templates'}: {count['error']} errors,"
+        f" {count['warning']} warnings, {count['note']} notes"
+    )
+    raise typer.Exit(1 if count["error"] or (strict and count["warning"]) else 0)
+
+
+@templates.command("preview")
+def preview(
+    name: Annotated[str, typer.Argument(help="The template to begin with.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A JSON file with the data; sample.json otherwise.")
+    ] = None,
+    directory: Directory = HERE,
+    port: Annotated[
+        int, typer.Option(help="Where to serve on 127.0.0.1; 0 takes a free one.")
+    ] = PREVIEW_PORT,
+) -> None:
+    """Show a template in the browser, on two screens, and again whenever a file changes."""
+    with failures():
+        find_folder(directory, name)
+        try:
+            asyncio.run(_serve(Preview(directory, data), name, port))
+        except KeyboardInterrupt:
+            say("Stopped.")
+        except OSError as error:
+            raise NoTemplateError(
+                f"Cannot serve on port {port}: {error}; choose another by --port"
+            ) from error
+
+
+async def _serve(preview: Preview, name: str, port: int) -> None:
+    runner = web.AppRunner(application(preview, awatch))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        host, bound = runner.addresses[0][:2]
+        say(f"{name} is at http://{host}:{bound}/{name}; Ctrl-C stops it.")
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turns what a person can mend into one line and exit code 1."""
+    try:
+        yield
+    except (BuildError, NoTemplateError) as error:
+        console.print(Text(str(error), style="bold red"), soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def show_findings(folder: Folder, findings: list[Finding], *, notes: bool = False) -> None:
+    """One line for each finding, as editors read them."""
+    for finding in findings:
+        if finding.level == "note" and not notes:
+            continue
+        line = Text(f"{folder.path / finding.file}:{finding.line}: ")
+        line.append(finding.level, _STYLE[finding.level]).append(f" {finding.code}: {finding.message}")
+        console.print(line, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
