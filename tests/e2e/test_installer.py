@@ -2,8 +2,8 @@
 
 The emulator runs every function with its own Python on this machine, and can't import the arm64 wheels for
 python3.13 that the real package carries. So the package here is built by the same code with the target
-"local", which changes the wheels inside the functions' zips and nothing else; that the real ones are for Lambda
-is checked in tests/test_package.py.
+"local", which changes the wheels inside the functions' zips and nothing else; that the real ones are for
+Lambda is checked in tests/test_package.py.
 """
 
 import asyncio
