@@ -43,7 +43,7 @@ _LAMBDA_WHEELS = (
 _SERVICES = frozenset({"dynamodb", "events", "s3", "sesv2", "sqs"})
 
 # Of the engine, what no function imports.
-_NOT_IN_LAMBDA = ("local", "cli", "templates", "client.py")
+_NOT_IN_LAMBDA = ("local", "cli", "templates", "client")
 
 # The template seeder is deployed alone: it needs these, the SDK of the runtime, and nothing else.
 _SEEDER_MODULES = (

@@ -1,9 +1,6 @@
-"""What an application imports to ask for emails: typed, async, and loud about what was not accepted.
+"""The client: Email Requests onto the engine's bus."""
 
-async with EmailClient("mail-EmailBus", source="shop") as emails:
-    await emails.send(EmailRequest(to="ada@example.com", template_name="welcome", template_data={...}))
-"""
-
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -14,54 +11,22 @@ import aioboto3
 import msgspec
 
 from engine.aws.put_events import put_events
-from engine.domain.failures import EngineError
+from engine.aws.send_rate import spread
+from engine.client.backoff import Backoff
+from engine.client.bus import PatientBus
+from engine.client.report import NotAccepted, NotAcceptedError, Report
+from engine.client.stream import Letter, OnProgress, Requests, Stream
 from engine.domain.identity import email_id
-from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
+from engine.ports import Sleep
+from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
     from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
 
-__all__ = [
-    "Attachment",
-    "EmailClient",
-    "EmailRequest",
-    "NotAccepted",
-    "NotAcceptedError",
-    "SenderOverride",
-    "Unsubscribe",
-]
-
 _encoder = msgspec.json.Encoder(order="deterministic")
-
-
-class NotAccepted(msgspec.Struct, frozen=True):
-    """A request that EventBridge did not confirm: its place among those given, and why.
-
-    With the code `ServiceUnavailable` the call itself failed, and it may have been taken all the same.
-    """
-
-    index: int
-    code: str
-    message: str
-
-
-class NotAcceptedError(EngineError):
-    """Some requests are not known to have reached the bus, after every try; all others did.
-
-    Asking again for `failed` is safe: the idempotency keys in `requests` keep an email from going out twice.
-    """
-
-    def __init__(self, failed: Sequence[NotAccepted], requests: Sequence[EmailRequest]) -> None:
-        first = failed[0]
-        super().__init__(
-            f"{len(failed)} of {len(requests)} email requests were not accepted by EventBridge, the first is"
-            f" number {first.index}: {first.code} {first.message}. Send those of `failed` again, out of"
-            " `requests`."
-        )
-        self.failed = tuple(failed)
-        self.requests = tuple(requests)
+_PATIENCE = Backoff()  # a minute and a half, about
 
 
 class EmailClient:
@@ -69,18 +34,29 @@ class EmailClient:
 
     `source` names the application; with the idempotency key it makes the email's id, so keep it the same.
     A request without a key gets a random one before it leaves: the SDK repeats a call whose answer was lost,
-    and without a key that would be two emails. Options go to aioboto3's client (`region_name`, ...).
+    and without a key that would be two emails. `session`: for a profile or credentials of one's own. Options
+    go to aioboto3's client (`region_name`, ...).
     """
 
-    def __init__(self, bus: str, *, source: str, **options: Any) -> None:
+    def __init__(
+        self,
+        bus: str,
+        *,
+        source: str,
+        session: aioboto3.Session | None = None,
+        sleep: Sleep = asyncio.sleep,
+        **options: Any,
+    ) -> None:
         self._bus = bus
         self._source = source
+        self._session = session or aioboto3.Session()
+        self._sleep = sleep
         self._options = options
         self._stack = AsyncExitStack()
         self._client: EventBridgeClient | None = None
 
     async def __aenter__(self) -> Self:
-        client = aioboto3.Session().client("events", **self._options)
+        client = self._session.client("events", **self._options)
         self._client = await self._stack.enter_async_context(client)
         return self
 
@@ -100,13 +76,40 @@ class EmailClient:
 
         Raises NotAcceptedError, which names those that EventBridge left.
         """
-        if self._client is None:
-            raise RuntimeError("EmailClient is used outside its 'async with' block")
+        client = self._opened()
         keyed = [_with_key(request) for request in requests]
-        left = await put_events(self._client, [self._entry(request) for request in keyed])
+        left = await put_events(client, [self._entry(request) for request in keyed])
         if left:
             raise NotAcceptedError([NotAccepted(e.index, e.code, e.message) for e in left], keyed)
         return [email_id(self._source, request.idempotency_key or "") for request in keyed]
+
+    async def send_many(
+        self,
+        requests: Requests,
+        *,
+        concurrency: int = 8,
+        backoff: Backoff = _PATIENCE,
+        on_progress: OnProgress | None = None,
+    ) -> Report:
+        """Ask for any number, out of an iterator or an async one; memory stays flat.
+
+        `concurrency` calls of ten requests are under way at once, and no more is read than they carry. What
+        EventBridge throttles or fails is tried again by `backoff`; what it refuses is in the report. Where it
+        takes nothing of a call after all tries, reading stops and the report says why. `on_progress` hears of
+        every call. Cancelling ends the calls under way; what they carried may have been accepted, so ask
+        again with the same idempotency keys.
+        """
+        bus = PatientBus(self._opened(), backoff, self._sleep, spread)
+        return await Stream(requests, bus, self._letter, on_progress).run(concurrency)
+
+    def _opened(self) -> "EventBridgeClient":
+        if self._client is None:
+            raise RuntimeError("EmailClient is used outside its 'async with' block")
+        return self._client
+
+    def _letter(self, request: EmailRequest) -> Letter:
+        keyed = _with_key(request)
+        return Letter(email_id(self._source, keyed.idempotency_key or ""), self._entry(keyed))
 
     def _entry(self, request: EmailRequest) -> "PutEventsRequestEntryTypeDef":
         return {

@@ -1,0 +1,25 @@
+"""What an application imports to ask for emails: typed, async, and loud about what was not accepted.
+
+async with EmailClient("mail-EmailBus", source="shop") as emails:
+    await emails.send(EmailRequest(to="ada@example.com", template_name="welcome", template_data={...}))
+    report = await emails.send_many(requests)  # a campaign, from any iterator
+"""
+
+from engine.client.backoff import Backoff
+from engine.client.email_client import EmailClient
+from engine.client.report import Accepted, NotAccepted, NotAcceptedError, Progress, Report
+from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
+
+__all__ = [
+    "Accepted",
+    "Attachment",
+    "Backoff",
+    "EmailClient",
+    "EmailRequest",
+    "NotAccepted",
+    "NotAcceptedError",
+    "Progress",
+    "Report",
+    "SenderOverride",
+    "Unsubscribe",
+]
