@@ -128,6 +128,7 @@ def _environment(source: Path, metadata: dict[str, Any]) -> jinja2.Environment:
         required=metadata["requiredVariables"],
     )
     environment.filters["literal"] = _literal
+    environment.globals["part"] = environment.get_template("parts.html").module
     return environment
 
 
