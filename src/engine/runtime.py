@@ -10,11 +10,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import aioboto3
+import aiobotocore.session
 from aiobotocore.config import AioConfig
+
+from engine.aws.service_models import quick_loader
+from engine.cold_start import is_lambda
 
 T = TypeVar("T")
 Work = TypeVar("Work", bound="Closable")
@@ -59,7 +63,10 @@ class Clients:
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
-        self._session: Any = aioboto3.Session()  # its overloads want the service's name as a literal
+        core = aiobotocore.session.get_session()
+        core.register_component("data_loader", quick_loader(core.get_config_variable("data_path")))
+        # Any, because its overloads want the service's name as a literal.
+        self._session: Any = aioboto3.Session(botocore_session=core)
 
     async def open(self, service: str, config: AioConfig) -> Any:
         return await self._stack.enter_async_context(self._session.client(service, config=config))
@@ -88,6 +95,16 @@ class Environment(Generic[Work]):
         self._loop: LoopThread | None = None
         self._work: Work | None = None
         self._variables: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        """In Lambda, open now, while it initialises: no email waits for it, and a snapshot holds it.
+
+        Clients open their sockets at their first call, so none crosses a snapshot. What is wrong with the
+        variables, the first invocation tells.
+        """
+        if is_lambda():
+            with self._idle, suppress(Exception):
+                self._ready()
 
     def invoke(self, use: Callable[[Work], Coroutine[Any, Any, T]]) -> T:
         """Run one invocation to its end on the environment's loop."""
@@ -133,8 +150,10 @@ class Environment(Generic[Work]):
 # Lambda sets these anew with every invocation.
 _PER_INVOCATION: Final = frozenset({"_X_AMZN_TRACE_ID", "_MINISTACK_INVOKE_DEPTH"})
 
-# Parameter validation costs a tenth of a call; shapes are made in one place each and tested.
+# Parameter validation costs a tenth of a call; shapes are made in one place each and tested. botocore's own
+# user agent, put together twice a call, costs another tenth.
 CONFIG: Final = AioConfig(
+    user_agent="sesmailengine",
     connect_timeout=2,
     read_timeout=5,
     max_pool_connections=100,

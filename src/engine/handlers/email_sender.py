@@ -2,12 +2,16 @@
 
 from typing import Any
 
-import msgspec
+from engine.cold_start import quick_imports
 
-from engine.composition import EmailSender, open_email_sender
-from engine.runtime import Environment, LambdaContext, seconds_left
+with quick_imports():
+    import msgspec
+
+    from engine.composition import EmailSender, open_email_sender
+    from engine.runtime import Environment, LambdaContext, seconds_left
 
 environment = Environment(open_email_sender)
+environment.prepare()
 
 
 def handler(event: dict[str, Any], context: LambdaContext | None = None) -> Any:

@@ -2,13 +2,17 @@
 
 from typing import Any
 
-import msgspec
+from engine.cold_start import quick_imports
 
-from engine.composition import FeedbackProcessor, open_feedback_processor
-from engine.runtime import Environment, LambdaContext
-from engine.schemas.envelopes import SnsEvent
+with quick_imports():
+    import msgspec
+
+    from engine.composition import FeedbackProcessor, open_feedback_processor
+    from engine.runtime import Environment, LambdaContext
+    from engine.schemas.envelopes import SnsEvent
 
 environment = Environment(open_feedback_processor)
+environment.prepare()
 
 
 def handler(event: dict[str, Any], context: LambdaContext | None = None) -> None:  # noqa: ARG001 - Lambda's signature

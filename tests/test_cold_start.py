@@ -1,0 +1,148 @@
+"""What happens before the first invocation, and what a cold start leaves out."""
+
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import botocore.loaders
+import pytest
+
+from engine.aws.service_models import QuickFileLoader, quick_loader
+from engine.cold_start import quick_imports
+from engine.runtime import CONFIG, Clients, Environment
+
+SERVICES = ("dynamodb", "events", "s3", "sesv2", "sqs")
+
+
+@pytest.fixture
+def in_lambda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+    yield
+    gc.unfreeze()
+
+
+class Work:
+    async def close(self) -> None: ...
+
+
+class Opener:
+    """Opens work, or raises as often as it is told."""
+
+    def __init__(self, *problems: Exception) -> None:
+        self.problems = list(problems)
+        self.opened = 0
+
+    async def __call__(self, variables: Mapping[str, str]) -> Work:  # noqa: ARG002 - every environment asks so
+        if self.problems:
+            raise self.problems.pop(0)
+        self.opened += 1
+        return Work()
+
+
+async def nothing(_: Work) -> str:
+    return "done"
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_in_lambda_everything_is_open_before_the_first_invocation() -> None:
+    opener = Opener()
+    environment = Environment(opener)
+    environment.prepare()
+    assert opener.opened == 1
+    assert environment.invoke(nothing) == "done"
+    assert opener.opened == 1
+    environment.close()
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_what_fails_while_lambda_initialises_is_told_by_the_first_invocation() -> None:
+    environment = Environment(Opener(ValueError("early"), ValueError("told")))
+    environment.prepare()
+    with pytest.raises(ValueError, match="told"):
+        environment.invoke(nothing)
+    assert environment.invoke(nothing) == "done"
+    environment.close()
+
+
+def test_outside_lambda_nothing_is_opened_before_it_is_needed() -> None:
+    opener = Opener()
+    Environment(opener).prepare()
+    assert not opener.opened
+
+
+def test_opening_the_clients_opens_no_socket_that_a_snapshot_would_carry_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.socket.connect", _no_connection)
+
+    async def opened() -> None:
+        clients = Clients()
+        for service in SERVICES:
+            await clients.open(service, CONFIG)
+        await clients.close()
+
+    asyncio.run(opened())
+
+
+def _no_connection(*_: object) -> None:
+    raise AssertionError("a socket was opened")
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_quick_imports_leave_collection_on_and_the_certificates_where_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/ssl/own.pem")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    with quick_imports():
+        assert not gc.isenabled()
+        assert os.environ["SSL_CERT_FILE"] == os.environ["SSL_CERT_DIR"] == os.devnull
+    assert gc.isenabled()
+    assert os.environ["SSL_CERT_FILE"] == "/etc/ssl/own.pem"
+    assert "SSL_CERT_DIR" not in os.environ
+
+
+def test_quick_imports_change_nothing_outside_lambda() -> None:
+    with quick_imports():
+        assert gc.isenabled()
+        assert "SSL_CERT_FILE" not in os.environ or os.environ["SSL_CERT_FILE"] != os.devnull
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_quick_loader_reads_what_botocores_own_reads(service: str) -> None:
+    own = botocore.loaders.create_loader(None)
+    quick = quick_loader(None)
+    for kind in ("service-2", "endpoint-rule-set-1"):
+        assert _plain(quick.load_service_model(service, kind)) == _plain(
+            own.load_service_model(service, kind)
+        )
+    for name in ("endpoints", "partitions", "sdk-default-configuration"):
+        assert _plain(quick.load_data(name)) == _plain(own.load_data(name))
+
+
+def _plain(value: Any) -> str:
+    """As text, so that the order counts too."""
+    return json.dumps(value)
+
+
+def test_the_quick_loader_reads_a_file_that_is_not_compressed_and_knows_when_there_is_none(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "some.json").write_text('{"a": 1}')
+    assert QuickFileLoader().load_file(str(tmp_path / "some")) == {"a": 1}
+    assert QuickFileLoader().load_file(str(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize("handler", ["email_sender", "feedback_processor"])
+def test_a_handler_can_be_imported_in_lambda_without_any_variable_set(handler: str) -> None:
+    """SettingsError belongs to the first invocation: a failing import would hide the list of variables."""
+    environment = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "PATH": os.environ["PATH"]}
+    subprocess.run(  # noqa: S603 - this interpreter, fixed arguments
+        [sys.executable, "-c", f"import engine.handlers.{handler}"], env=environment, check=True, timeout=60
+    )
