@@ -5,6 +5,7 @@ from string import Formatter
 from typing import Any, Final
 
 from jinja2 import Undefined
+from markupsafe import Markup
 
 # The unit is a character written. The whole budget takes a second of a full core, and a table of 2,000 rows a
 # tenth of it.
@@ -61,6 +62,18 @@ class Meter:
 
 def weigh(value: Any) -> int:
     """About how many characters a value takes to write out. Raises Unfit where it is too large or no data."""
+    # A template's every step comes by here, nearly always with one of these.
+    kind = type(value)
+    if kind is str or kind is Markup:
+        return len(value) if len(value) <= MAX_VALUE else _fitting(len(value))
+    if kind is int:
+        return _fitting_int(value)
+    if value is None or kind is bool or kind is float:
+        return ELEMENT
+    return _weigh_other(value)
+
+
+def _weigh_other(value: Any) -> int:
     if isinstance(value, str):
         return _fitting(len(value))
     total = 0

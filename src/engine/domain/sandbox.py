@@ -18,6 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.utils import Cycler, Joiner, Namespace, _PassArg
 from jinja2.visitor import NodeTransformer
+from markupsafe import Markup
 
 from engine.domain.metering import (
     CALL,
@@ -100,12 +101,19 @@ class MeteredContext(Context):
         return context
 
 
+# What most steps of a template are about. None of it is lazy or Jinja's own, which is quicker to see by type.
+_ATOMS: Final = frozenset({str, Markup, int, float, bool, type(None)})
+
+
 def _is_jinjas(value: Any) -> bool:
-    return callable(value) or isinstance(value, _OF_JINJA)
+    return type(value) not in _ATOMS and (callable(value) or isinstance(value, _OF_JINJA))
 
 
 def _settled(context: MeteredContext, result: Any) -> Any:
     """A result, paid for; lazy ones are gone through now, so that what they take is paid once and in time."""
+    if type(result) in _ATOMS:
+        context.meter.spend(weigh(result))
+        return result
     if isinstance(result, Iterator | KeysView | ValuesView | ItemsView):
         result = list(result)
     if not _is_jinjas(result):
