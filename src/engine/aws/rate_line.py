@@ -53,8 +53,12 @@ class SharedLine:
 
     @property
     def lead(self) -> int:
-        """How far ahead a slot must lie to be known in time."""
-        return int(2 * self._latency)
+        """How far ahead a slot must lie to be known in time.
+
+        An answer that takes longer than most finds its slot just gone by, which the rate's reserve forgives
+        (`domain.rate.USED`); a margin here would be a wait for every email instead.
+        """
+        return int(self._latency)
 
     @property
     def openness(self) -> float:

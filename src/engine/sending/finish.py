@@ -27,12 +27,15 @@ class Finish:
         ]
 
     async def _finish_sent(self, sent: Sequence[Settled]) -> Failed | None:
-        """Record ‖ publish ‖ count. A lost record is harmless: SES's Send event moves the row as well."""
+        """Publish ‖ record ‖ count. A lost record is harmless: SES's Send event moves the row as well.
+
+        The bus takes longest to answer, so it is asked first.
+        """
         if not sent:
             return None
-        recorded, told, _ = await asyncio.gather(
-            attempt(self.with_.ledger.record([outcome.move for outcome in sent if outcome.move])),
+        told, recorded, _ = await asyncio.gather(
             self._tell(sent),
+            attempt(self.with_.ledger.record([outcome.move for outcome in sent if outcome.move])),
             self._count(sum(outcome.counted for outcome in sent)),
         )
         if isinstance(recorded, ServiceUnavailable):
