@@ -45,6 +45,9 @@ local: $(VENV)/.ready .venv-emulator/.ready ## The same, left running, with the 
 test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
 	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
+package: $(VENV)/.ready ## The distribution package: dist/sesmailengine-v<version>.zip
+	@$(BIN)/python -m infra.package
+
 # The CDK CLI looks for Node on the path, and finds the one from PyPI first.
 synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template.yaml
 	@mkdir -p dist

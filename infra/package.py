@@ -45,7 +45,7 @@ _Template = dict[str, Any]
 def build_package(output: Path = ROOT / "dist", *, target: Target = "lambda") -> Path:
     """Build the package into `output`. A `target` of "local" makes zips that run on this machine."""
     bundles = Bundles.build(target)
-    template = package_template(bundles)
+    template = package_template(bundles, target)
     path = output / f"sesmailengine-v{version()}.zip"
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output) as scratch:
@@ -63,7 +63,7 @@ def version() -> str:
     return text
 
 
-def package_template(bundles: Bundles) -> _Template:
+def package_template(bundles: Bundles, target: Target = "lambda") -> _Template:
     """The stack's template with its code behind parameters, and nothing that CDK would have to prepare."""
     with tempfile.TemporaryDirectory() as scratch:
         context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
@@ -71,7 +71,7 @@ def package_template(bundles: Bundles) -> _Template:
         stack = EmailEngineStack(
             app,
             "SESMailEngine",
-            settings=StackSettings(default_sender_email="no-reply@example.com"),
+            settings=StackSettings(default_sender_email="no-reply@example.com", target=target),
             bundles=bundles,
             code_from=from_parameters,
             synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),

@@ -196,6 +196,7 @@ class TestCommandLine:
         package: Path,
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
+        *,
         error: BaseException,
         code: int,
         expected: str,

@@ -145,7 +145,8 @@ async def test_a_customer_installs_sends_upgrades_uninstalls_and_comes_back_to_w
     s3, dynamodb = await customer.client("s3"), await customer.client("dynamodb")
 
     said = await customer.must(first, "--sender", SENDER)
-    assert "in your bucket as delivered: order-confirmation, password-reset, welcome" in said
+    starters = sorted(path.name for path in (bundling.ROOT / "starter_templates").iterdir() if path.is_dir())
+    assert f"in your bucket as delivered: {', '.join(starters)}" in said
     await customer.follow_the_printed_command(said)
     (message,) = customer.ses.messages
     assert message.to == ("success@simulator.amazonses.com",)
