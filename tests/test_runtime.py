@@ -142,11 +142,14 @@ def test_a_variable_that_changes_reopens_the_clients(
     assert opener.diary == ["open 1", "close 1", "open 2"]
 
 
-def test_the_trace_id_of_each_invocation_changes_nothing(
-    environment: Environment[Work], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "name", ["_X_AMZN_TRACE_ID", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_CONTAINER_AUTHORIZATION_TOKEN"]
+)
+def test_what_lambda_sets_anew_for_itself_changes_nothing(
+    environment: Environment[Work], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for trace in ("Root=1", "Root=2"):
-        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    for value in ("first", "second"):
+        monkeypatch.setenv(name, value)
         assert environment.invoke(number) == 1
 
 

@@ -125,7 +125,7 @@ class Environment(Generic[Work]):
             self._shut()
 
     def _ready(self) -> tuple[LoopThread, Work]:
-        variables = {name: value for name, value in os.environ.items() if name not in _PER_INVOCATION}
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(_LAMBDAS_OWN)}
         # A loop that stops under another thread's invocation would leave that thread waiting for good.
         self._idle.wait_for(lambda: variables == self._variables or not self._running)
         if self._loop and self._work and variables == self._variables:
@@ -147,8 +147,17 @@ class Environment(Generic[Work]):
         self._loop = self._work = None
 
 
-# Lambda sets these anew with every invocation.
-_PER_INVOCATION: Final = frozenset({"_X_AMZN_TRACE_ID", "_MINISTACK_INVOKE_DEPTH"})
+# Lambda sets these anew with an invocation, with a restored snapshot or with new credentials, which the SDK
+# looks up by itself; none of them is a setting.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+_LAMBDAS_OWN: Final = (
+    "_",
+    "AWS_LAMBDA_",
+    "AWS_CONTAINER_",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
 
 # Parameter validation costs a tenth of a call; shapes are made in one place each and tested. botocore's own
 # user agent, put together twice a call, costs another tenth.
