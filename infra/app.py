@@ -1,29 +1,33 @@
 """Run by the CDK CLI: `python -m infra.app`."""
 
+import os
 import sys
-from dataclasses import fields
 from typing import Any
 
 from aws_cdk import App, CliCredentialsStackSynthesizer
 
+from infra.account import concurrency_limit
 from infra.bundling import Bundles
-from infra.settings import SettingsError, StackSettings, context_key
+from infra.settings import SettingsError, StackSettings
 from infra.stack import EmailEngineStack
+
+_LOCAL = "local"
 
 
 def context_of(app: App) -> dict[str, Any]:
-    keys = (context_key(field.name) for field in fields(StackSettings))
-    return {key: app.node.try_get_context(key) for key in keys}
+    return {key: app.node.try_get_context(key) for key in StackSettings.context_keys()}
 
 
 def main() -> None:
     app = App()
+    context = context_of(app)
+    limit = None if context["target"] == _LOCAL else concurrency_limit(os.environ)
     try:
-        settings = StackSettings.from_context(context_of(app))
+        settings = StackSettings.from_context(context, limit)
     except SettingsError as error:
         sys.exit(str(error))
     # The emulator needs no bootstrap: CDK acts there with the caller's own credentials.
-    synthesizer = CliCredentialsStackSynthesizer() if settings.target == "local" else None
+    synthesizer = CliCredentialsStackSynthesizer() if settings.target == _LOCAL else None
     EmailEngineStack(
         app,
         "SESMailEngine",

@@ -1,17 +1,37 @@
-"""What a deployment may choose, read from CDK context and checked before anything is synthesized."""
+"""What a deployment may choose. Each setting is a CDK context key and a CloudFormation parameter.
+
+Context is read and checked here, before anything is synthesized. What context leaves open becomes a parameter
+of the template (`infra.constructs.parameters`), with the same limits and the defaults below.
+"""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, get_args
+from typing import Any, Final, Literal, Self
 
-from email_validator import EmailNotValidError, validate_email
+from engine.domain.addresses import BadAddress, normalised
+from engine.domain.sender import SenderPolicy, holds_control
+from infra.spec import ADDRESS, ADDRESS_OR_NONE, ONE_LINE, SENDERS, Spec, choice, number, text
 
 Environment = Literal["dev", "staging", "prod"]
 Target = Literal["lambda", "local"]
 
+EMAIL, LIMITS, FUNCTIONS, OPERATION = "Email", "Limits", "Functions", "Operation"
+
 # A bucket carries the stack's name in front of "-templates-" and twelve digits, and S3 allows 63 characters.
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
+
+# The sender's time-outs that the template offers: a queue waits six times as long, and CloudFormation can't
+# multiply. Context takes any.
+TIMEOUTS: Final = (15, 30, 45, 60, 90, 120, 180, 300, 600, 900)
+# CloudWatch Logs keeps logs for these days and no others:
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+_LOG_DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653)
+# Lambda keeps so many of an account's concurrent executions unreserved:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+UNRESERVED: Final = 100
+
+_CONCURRENCY = "0 (nothing is reserved) to 10000"
 
 
 class SettingsError(ValueError):
@@ -26,111 +46,176 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
-    """Every field is a CDK context key in camelCase: `cdk deploy -c defaultSenderEmail=you@example.com`."""
+    """Every field is a CDK context key in camelCase: `cdk deploy -c defaultSenderEmail=you@example.com`.
+
+    `pinned` names the fields that context gave: these are written into the template as they are.
+    """
 
     stack_name: str = "sesmailengine"
-    default_sender_email: str
-    default_sender_name: str = ""
-    # Addresses and domains, comma-separated; empty means the domain of the default sender.
-    allowed_senders: str = ""
-    environment: Environment = "prod"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    bounce_rate_threshold: float = 5.0
-    bounce_rate_min_sends: int = 100
-    data_retention_days: int = 90
-    # Recipients a second; 0 asks SES for the account's rate.
-    ses_max_send_rate: float = 0.0
-    template_cache_seconds: int = 300
-
-    sender_memory: int = 512
-    sender_timeout: int = 30
-    sender_concurrency: int = 14
-    bulk_concurrency: int = 8
-    retry_concurrency: int = 2
-    bulk_batch_size: int = 50
-    feedback_memory: int = 256
-    feedback_timeout: int = 15
-    feedback_concurrency: int = 100
-
     # Which machine the dependencies are for: Lambda (arm64, python3.13) or the one that runs the emulator.
     target: Target = "lambda"
+    pinned: frozenset[str] = frozenset()
+
+    default_sender_email: str = text(
+        "", EMAIL, "Address that sends where neither the event nor the template names one; verified in SES.",
+        "an address such as no-reply@example.com, its domain in lower case",
+        pattern=ADDRESS, longest=254, required=True,
+    )  # fmt: skip
+    default_sender_name: str = text(
+        "", EMAIL, "Name beside that address. Empty: none.", "up to 128 characters on one line",
+        pattern=ONE_LINE, longest=128,
+    )  # fmt: skip
+    allowed_senders: str = text(
+        "", EMAIL,
+        "Addresses and domains that may send, split by commas, without spaces. Empty: the domain of"
+        " DefaultSenderEmail.",
+        "addresses and domains split by commas, in lower case and without spaces",
+        pattern=SENDERS, longest=2048,
+    )  # fmt: skip
+    admin_email: str = text(
+        "", EMAIL, "Address that alarms go to; it must confirm the subscription once. Empty: nobody.",
+        "empty or an address such as ops@example.com", pattern=ADDRESS_OR_NONE, longest=254,
+    )  # fmt: skip
+
+    bounce_rate_threshold: float = number(
+        5.0, LIMITS, "Percent of hard bounces in a day at which sending stops.",
+        "a percentage from 0.1 to 100", 0.1, 100,
+    )  # fmt: skip
+    bounce_rate_min_sends: int = number(
+        100, LIMITS, "Emails in a day from which on that percentage counts.", "1 to 1000000", 1, 1_000_000
+    )
+    ses_max_send_rate: float = number(
+        0.0, LIMITS, "Recipients a second. 0: what SES allows the account, asked every five minutes.",
+        "0 (ask SES) to 100000", 0, 100_000,
+    )  # fmt: skip
+    bulk_share: float = number(
+        0.8, LIMITS, "Part of that rate that the bulk lane may take while transactional mail waits.",
+        "a part from 0.1 to 1", 0.1, 1,
+    )  # fmt: skip
+    bulk_call_size: int = number(
+        50, LIMITS, "Emails of the bulk lane in one call to SES. 1: each has its own.", "1 to 50", 1, 50
+    )
+    data_retention_days: int = number(
+        90, LIMITS, "Days until a row of EmailTracking expires.", "1 to 3650 days", 1, 3650
+    )
+    template_cache_seconds: int = number(
+        300, LIMITS, "Seconds until a changed template is noticed.", "0 to 86400 seconds", 0, 86_400
+    )
+
+    sender_memory: int = number(
+        512, FUNCTIONS, "Memory of EmailSender in MB; its share of a CPU grows with it.",
+        "128 to 10240 MB", 128, 10_240,
+    )  # fmt: skip
+    sender_timeout: int = number(
+        30, FUNCTIONS, "Time-out of EmailSender in seconds; its queues' visibility is six times that.",
+        "10 to 900 seconds", 10, 900, parameter_choices=TIMEOUTS,
+    )  # fmt: skip
+    sender_concurrency: int = number(
+        14, FUNCTIONS,
+        "Reserved concurrency of EmailSender: more than BulkConcurrency and RetryConcurrency together."
+        " 0: nothing is reserved, for accounts with a small limit.",
+        _CONCURRENCY, 0, 10_000,
+    )  # fmt: skip
+    bulk_concurrency: int = number(
+        8, FUNCTIONS, "Of these, at most so many for the bulk queue.", "2 to 1000", 2, 1000
+    )
+    retry_concurrency: int = number(
+        2, FUNCTIONS, "Of these, at most so many for the retry queue.", "2 to 1000", 2, 1000
+    )
+    bulk_batch_size: int = number(
+        50, FUNCTIONS, "Emails of the bulk queue in one invocation.", "1 to 10000", 1, 10_000
+    )
+    feedback_memory: int = number(
+        256, FUNCTIONS, "Memory of FeedbackProcessor in MB.", "128 to 10240 MB", 128, 10_240
+    )
+    feedback_timeout: int = number(
+        15, FUNCTIONS, "Time-out of FeedbackProcessor in seconds.", "3 to 900 seconds", 3, 900
+    )
+    feedback_concurrency: int = number(
+        100, FUNCTIONS, "Reserved concurrency of FeedbackProcessor. 0: nothing is reserved.",
+        _CONCURRENCY, 0, 10_000,
+    )  # fmt: skip
+
+    environment: Environment = choice(  # noqa: RUF009 -- it returns a dataclass field, as `text` and `number` do
+        "prod", OPERATION, "Named in every log line and metric.", ("dev", "staging", "prod")
+    )
+    log_level: str = choice("INFO", OPERATION, "How much is logged.", ("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_retention_days: int = choice(30, OPERATION, "Days until a log line is deleted.", _LOG_DAYS)
+    register_schemas: str = choice(
+        "true", OPERATION, "Whether the events' schemas go into the EventBridge schema registry, which some"
+        " regions lack.", ("true", "false"),
+    )  # fmt: skip
 
     @classmethod
-    def from_context(cls, context: Mapping[str, Any]) -> Self:
-        """Read the camelCase keys of `context`; raise `SettingsError` listing everything that is wrong."""
+    def specs(cls) -> dict[str, Spec]:
+        """By field name, what may be chosen, in order."""
+        return {field.name: field.metadata["spec"] for field in fields(cls) if "spec" in field.metadata}
+
+    @classmethod
+    def context_keys(cls) -> list[str]:
+        return [context_key(name) for name in ("stack_name", "target", *cls.specs())]
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, Any], account_concurrency: int | None = None) -> Self:
+        """Read the camelCase keys of `context`; raise `SettingsError` listing everything that is wrong.
+
+        `account_concurrency`: the account's limit of concurrent executions, where it is known.
+        """
         problems: list[str] = []
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            key = context_key(field.name)
-            raw = context.get(key)
-            if raw is None:
-                if field.name == "default_sender_email":
-                    problems.append(
-                        f"{key}: give the address that sends by default, -c {key}=you@example.com"
-                    )
-                continue
-            try:
-                values[field.name] = _READERS.get(field.type, _choice(field.type))(raw)
-            except ValueError as error:
-                problems.append(f"{key}: {error}, got {raw!r}")
-        if not problems:
-            settings = cls(**values)
-            problems = list(settings._problems())
-            if not problems:
-                return settings
-        raise SettingsError(problems)
+        for name, spec in {**_FIXED, **cls.specs()}.items():
+            key = context_key(name)
+            if (raw := context.get(key)) is not None:
+                try:
+                    values[name] = spec.read(raw)
+                except ValueError as error:
+                    problems.append(f"{key}: {error}, got {raw!r}")
+        settings = cls(**values, pinned=frozenset(values) - _FIXED.keys())
+        problems += settings.problems(account_concurrency)
+        if problems:
+            raise SettingsError(problems)
+        return settings
 
-    def _problems(self) -> list[str]:
-        problems = []
+    def problems(self, account_concurrency: int | None = None) -> Iterator[str]:
+        """What no single value shows."""
+        if _STACK_NAME.fullmatch(self.stack_name) is None:
+            yield (
+                "stackName: 2 to 40 lower-case letters, digits and hyphens, a letter first (a bucket's name"
+                f" starts with it), got {self.stack_name!r}"
+            )
+        yield from self._sender_problems()
+        yield from self._concurrency_problems(account_concurrency)
 
-        def expect(key: str, value: object, condition: bool, expected: str) -> None:  # noqa: FBT001 -- a local shorthand, read positionally
-            if not condition:
-                problems.append(f"{key}: {expected}, got {value!r}")
-
-        expect(
-            "stackName",
-            self.stack_name,
-            _STACK_NAME.fullmatch(self.stack_name) is not None,
-            "2 to 40 lower-case letters, digits and hyphens, a letter first (a bucket's name starts with it)",
-        )
+    def _sender_problems(self) -> Iterator[str]:
+        for name in ("default_sender_email", "admin_email"):
+            if address := getattr(self, name):
+                try:
+                    normalised(address)
+                except BadAddress as error:
+                    yield f"{context_key(name)}: {error}, got {address!r}"
+        if holds_control(self.default_sender_name):
+            yield f"defaultSenderName: a name on one line, got {self.default_sender_name!r}"
         try:
-            validate_email(self.default_sender_email, check_deliverability=False)
-        except EmailNotValidError as error:
-            problems.append(f"defaultSenderEmail: {error}, got {self.default_sender_email!r}")
-        expect(
-            "bounceRateThreshold",
-            self.bounce_rate_threshold,
-            0 < self.bounce_rate_threshold <= 100,
-            "a percentage above 0 and up to 100",
-        )
-        expect("bounceRateMinSends", self.bounce_rate_min_sends, self.bounce_rate_min_sends >= 1, "1 or more")
-        expect("dataRetentionDays", self.data_retention_days, self.data_retention_days >= 1, "1 day or more")
-        expect("sesMaxSendRate", self.ses_max_send_rate, self.ses_max_send_rate >= 0, "0 (ask SES) or more")
-        expect(
-            "templateCacheSeconds", self.template_cache_seconds, self.template_cache_seconds >= 0, "0 or more"
-        )
-        for name in ("sender_memory", "feedback_memory"):
-            value = getattr(self, name)
-            expect(context_key(name), value, 128 <= value <= 10_240, "128 to 10240 MB")
-        for name in ("sender_timeout", "feedback_timeout"):
-            value = getattr(self, name)
-            expect(context_key(name), value, 3 <= value <= 900, "3 to 900 seconds")
-        expect("feedbackConcurrency", self.feedback_concurrency, self.feedback_concurrency >= 1, "1 or more")
-        # Lambda's own range for an SQS trigger; and a trigger that may use more than what is reserved is
-        # throttled, which costs its messages receives:
+            SenderPolicy.of("postmaster@example.com", "", tuple(self.allowed_senders.split(",")))
+        except BadAddress as error:
+            yield f"allowedSenders: addresses and domains split by commas: {error}"
+
+    def _concurrency_problems(self, account: int | None) -> Iterator[str]:
+        # A trigger that may use more than what is reserved is throttled, which costs its messages receives:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-        for name in ("bulk_concurrency", "retry_concurrency"):
-            value = getattr(self, name)
-            expect(context_key(name), value, 2 <= value <= 1000, "2 to 1000")
         queued = self.bulk_concurrency + self.retry_concurrency
-        expect(
-            "senderConcurrency",
-            self.sender_concurrency,
-            self.sender_concurrency > queued,
-            f"more than bulkConcurrency + retryConcurrency ({queued}), so that direct sends always find room",
-        )
-        expect("bulkBatchSize", self.bulk_batch_size, 1 <= self.bulk_batch_size <= 10_000, "1 to 10000")
-        return problems
+        if self.sender_concurrency and self.sender_concurrency <= queued:
+            yield (
+                f"senderConcurrency: more than bulkConcurrency + retryConcurrency ({queued}), so that direct"
+                f" sends always find room, or 0 to reserve nothing, got {self.sender_concurrency}"
+            )
+        reserved = self.sender_concurrency + self.feedback_concurrency
+        if account is not None and reserved and reserved + UNRESERVED > account:
+            yield (
+                f"senderConcurrency + feedbackConcurrency: at most {max(account - UNRESERVED, 0)}, because"
+                f" this account's limit is {account} and Lambda keeps {UNRESERVED} of it unreserved, got"
+                f" {reserved}; set both to 0 to reserve nothing, or have the limit raised in Service Quotas"
+            )
 
 
 def context_key(name: str) -> str:
@@ -138,35 +223,14 @@ def context_key(name: str) -> str:
     return head + "".join(part.title() for part in tail)
 
 
-def _text(raw: object) -> str:
-    if not isinstance(raw, str):
-        raise ValueError("expected text")  # noqa: TRY004 -- from_context turns ValueError into a listed problem
-    return raw
+def parameter_name(name: str) -> str:
+    """As the context key, with a capital: `senderMemory` and `SenderMemory` are one setting."""
+    return "".join(part.title() for part in name.split("_"))
 
 
-def _whole(raw: object) -> int:
-    try:
-        return int(str(raw))
-    except ValueError:
-        raise ValueError("expected a whole number") from None
-
-
-def _number(raw: object) -> float:
-    try:
-        return float(str(raw))
-    except ValueError:
-        raise ValueError("expected a number") from None
-
-
-def _choice(annotation: Any) -> Callable[[object], Any]:
-    allowed = get_args(annotation)
-
-    def read(raw: object) -> object:
-        if raw not in allowed:
-            raise ValueError(f"expected one of {', '.join(allowed)}")
-        return raw
-
-    return read
-
-
-_READERS: dict[Any, Callable[[object], Any]] = {str: _text, int: _whole, float: _number}
+_FIXED: Final = {
+    "stack_name": Spec(group="", description="", expected="text", kind=str),
+    "target": Spec(
+        group="", description="", expected="one of lambda, local", kind=str, choices=("lambda", "local")
+    ),
+}

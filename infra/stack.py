@@ -7,12 +7,17 @@ from infra.bundling import Bundles
 from infra.constructs.bus import EmailBus
 from infra.constructs.configuration_set import ConfigurationSet
 from infra.constructs.email_sender import EmailSender
+from infra.constructs.event_schemas import EventSchemas
 from infra.constructs.feedback_processor import FeedbackProcessor
 from infra.constructs.feedback_topic import FeedbackTopic
+from infra.constructs.fingerprints import Fingerprints
+from infra.constructs.monitoring import Monitoring
+from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 from infra.constructs.template_seeder import TemplateSeeder
 from infra.constructs.templates_bucket import TemplatesBucket
+from infra.constructs.topic_key import TopicKey
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 
@@ -39,28 +44,34 @@ class EmailEngineStack(Stack):
         )
         prefix = Aws.STACK_NAME
         code = code_from(self, bundles)
+        parameters = Parameters(self, "Parameters", settings=settings)
 
-        queues = EmailQueues(self, "Queues", prefix=prefix, settings=settings)
+        queues = EmailQueues(self, "Queues", prefix=prefix, parameters=parameters)
         tables = EmailTables(self, "Tables", prefix=prefix)
         templates = TemplatesBucket(self, "Templates", prefix=prefix)
         bus = EmailBus(self, "Bus", prefix=prefix)
         configuration_set = ConfigurationSet(self, "ConfigurationSet", prefix=prefix)
-        feedback = FeedbackTopic(self, "Feedback", prefix=prefix, configuration_set_arn=configuration_set.arn)
+        key = TopicKey(self, "TopicKey", prefix=prefix).key
+        feedback = FeedbackTopic(
+            self, "Feedback", prefix=prefix, configuration_set_arn=configuration_set.arn, key=key
+        )
 
-        TemplateSeeder(
+        seeder = TemplateSeeder(
             self,
             "TemplateSeeder",
             prefix=prefix,
-            settings=settings,
+            parameters=parameters,
             code=code.seeder,
             templates=templates,
             templates_digest=bundles.templates_digest,
         )
+        fingerprints = Fingerprints(self, "Fingerprints", answered_by=seeder.alias)
         sender = EmailSender(
             self,
             "EmailSender",
             prefix=prefix,
-            settings=settings,
+            parameters=parameters,
+            fingerprints=fingerprints,
             code=code.sender,
             bus=bus,
             queues=queues,
@@ -72,7 +83,8 @@ class EmailEngineStack(Stack):
             self,
             "FeedbackProcessor",
             prefix=prefix,
-            settings=settings,
+            parameters=parameters,
+            fingerprints=fingerprints,
             code=code.feedback,
             bus=bus,
             queues=queues,
@@ -85,16 +97,34 @@ class EmailEngineStack(Stack):
         sender.read_from(
             "Bulk",
             queues.bulk,
-            batch_size=settings.bulk_batch_size,
-            concurrency=settings.bulk_concurrency,
+            batch_size=parameters.number("bulk_batch_size"),
+            concurrency=parameters.number("bulk_concurrency"),
             window=1,  # Lambda asks for one when a batch holds more than ten
         )
-        sender.read_from("Retry", queues.retry, batch_size=10, concurrency=settings.retry_concurrency)
+        sender.read_from(
+            "Retry", queues.retry, batch_size=10, concurrency=parameters.number("retry_concurrency")
+        )
         sender.keep_failures_in(queues.event_bridge_dead)
 
         configuration_set.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
         processor.keep_failures_in(queues.feedback_dead)
+
+        monitoring = Monitoring(
+            self,
+            "Monitoring",
+            prefix=prefix,
+            target=settings.target,
+            parameters=parameters,
+            key=key,
+            queues=queues,
+            tables=tables,
+            sender=sender,
+            processor=processor,
+        )
+        if settings.target == "lambda":  # the emulator has no schema registry
+            EventSchemas(self, "EventSchemas", prefix=prefix, parameters=parameters)
+        seeder.seed_after(bus, configuration_set, feedback, sender, processor)
 
         for name, value in {
             "EventBusName": bus.bus.event_bus_name,
@@ -109,8 +139,10 @@ class EmailEngineStack(Stack):
             "BulkEmailDLQUrl": queues.bulk_dead.queue_url,
             "FeedbackProcessorDLQUrl": queues.feedback_dead.queue_url,
             "FeedbackTopicArn": feedback.topic.topic_arn,
+            "AlarmTopicArn": monitoring.alarm_topic.topic_arn,
             "ConfigurationSetName": configuration_set.name,
             "EmailSenderFunction": sender.function.function_name,
             "FeedbackProcessorFunction": processor.function.function_name,
+            "DashboardUrl": monitoring.dashboard_address,
         }.items():
             CfnOutput(self, name, value=value)

@@ -19,6 +19,7 @@ from engine.domain.intake import UnreadableRecordError
 from engine.domain.lifecycle import Status
 from engine.observability import (
     ERRORS,
+    GAUGES,
     METRICS,
     REACHED,
     STATUS_METRICS,
@@ -116,6 +117,14 @@ def test_an_email_is_counted_by_the_status_it_reached_and_a_repetition_is_not(
     assert counted == {"EmailsSettled": [1.0, 1.0, 1.0], "EmailsSent": [1.0], "EmailsDelivered": [1.0]}
 
 
+def test_the_rate_that_ses_allows_is_a_curve_of_its_own(
+    log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.journal.event("send-rate-told", rate=14.0)
+    log.journal.flush()
+    assert metrics(capsys)["SesSendRate"] == [14.0]
+
+
 def test_every_status_that_is_news_is_counted() -> None:
     news = set(Status) - {Status.SENDING}  # a lease
     assert set(STATUS_METRICS) == {status.value for status in news}
@@ -160,7 +169,7 @@ def said() -> set[str]:
 
 
 def test_every_name_that_is_counted_or_loud_is_one_that_the_engine_uses() -> None:
-    assert (set(METRICS) | REACHED | WARNINGS | ERRORS) - said() == set()
+    assert (set(METRICS) | set(GAUGES) | REACHED | WARNINGS | ERRORS) - said() == set()
 
 
 def test_no_event_is_both_warning_and_error_and_no_metric_counts_two_things() -> None:

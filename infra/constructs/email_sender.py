@@ -5,13 +5,31 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.acknowledged import acknowledge, acknowledge_objects
 from infra.constructs.bus import EmailBus
 from infra.constructs.configuration_set import ConfigurationSet
+from infra.constructs.fingerprints import Fingerprints
 from infra.constructs.functions import EngineFunction
+from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 from infra.constructs.templates_bucket import TemplatesBucket
-from infra.settings import StackSettings
+
+# What the function's own configuration is made of, beside names that don't change.
+_CONFIGURATION = (
+    "default_sender_email",
+    "default_sender_name",
+    "allowed_senders",
+    "bounce_rate_threshold",
+    "bounce_rate_min_sends",
+    "data_retention_days",
+    "ses_max_send_rate",
+    "bulk_share",
+    "bulk_call_size",
+    "template_cache_seconds",
+    "environment",
+    "log_level",
+)
 
 
 class EmailSender(EngineFunction):
@@ -21,7 +39,8 @@ class EmailSender(EngineFunction):
         construct_id: str,
         *,
         prefix: str,
-        settings: StackSettings,
+        parameters: Parameters,
+        fingerprints: Fingerprints,
         code: lambda_.Code,
         bus: EmailBus,
         queues: EmailQueues,
@@ -29,16 +48,19 @@ class EmailSender(EngineFunction):
         templates: TemplatesBucket,
         configuration_set: ConfigurationSet,
     ) -> None:
-        identities = Stack.of(scope).format_arn(service="ses", resource="identity", resource_name="*")
         super().__init__(
             scope,
             construct_id,
             name=f"{prefix}-EmailSender",
             handler="engine.handlers.email_sender.handler",
             code=code,
-            memory=settings.sender_memory,
-            timeout=settings.sender_timeout,
-            concurrency=settings.sender_concurrency,
+            memory=parameters.number("sender_memory"),
+            timeout=parameters.number("sender_timeout"),
+            concurrency=parameters.reserved("sender_concurrency"),
+            log_days=parameters.number("log_retention_days"),
+            fingerprint=fingerprints.of(
+                "EmailSender", [*_CONFIGURATION, "sender_memory", "sender_timeout"], parameters
+            ),
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
                 "SUPPRESSION_TABLE": tables.suppression.table_name,
@@ -47,99 +69,13 @@ class EmailSender(EngineFunction):
                 "RETRY_QUEUE_URL": queues.retry.queue_url,
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,
                 "SES_CONFIGURATION_SET": configuration_set.name,
-                "DEFAULT_SENDER_EMAIL": settings.default_sender_email,
-                "DEFAULT_SENDER_NAME": settings.default_sender_name,
-                "ALLOWED_SENDERS": settings.allowed_senders,
-                "BOUNCE_RATE_THRESHOLD": f"{settings.bounce_rate_threshold:g}",
-                "BOUNCE_RATE_MIN_SENDS": str(settings.bounce_rate_min_sends),
-                "DATA_RETENTION_DAYS": str(settings.data_retention_days),
-                "SES_MAX_SEND_RATE": f"{settings.ses_max_send_rate:g}",
-                "TEMPLATE_CACHE_SECONDS": str(settings.template_cache_seconds),
-                "ENVIRONMENT": settings.environment,
-                "LOG_LEVEL": settings.log_level,
+                **{name.upper(): parameters.text(name) for name in _CONFIGURATION},
             },
             may=[
-                iam.PolicyStatement(
-                    sid="KeepLedger",
-                    actions=[
-                        "dynamodb:BatchGetItem",
-                        "dynamodb:BatchWriteItem",
-                        "dynamodb:GetItem",
-                        "dynamodb:PutItem",
-                        "dynamodb:UpdateItem",
-                        # BatchExecuteStatement is authorized by the statements inside it.
-                        "dynamodb:PartiQLInsert",
-                        "dynamodb:PartiQLSelect",
-                        "dynamodb:PartiQLUpdate",
-                    ],
-                    resources=[tables.tracking.table_arn],
-                ),
-                iam.PolicyStatement(
-                    sid="SearchLedger",
-                    actions=["dynamodb:Query"],
-                    resources=[tables.tracking.table_arn, f"{tables.tracking.table_arn}/index/*"],
-                ),
-                iam.PolicyStatement(
-                    sid="ReadSuppression",
-                    actions=["dynamodb:BatchGetItem", "dynamodb:GetItem"],
-                    resources=[tables.suppression.table_arn],
-                ),
-                iam.PolicyStatement(
-                    sid="KeepState",
-                    actions=[
-                        "dynamodb:BatchGetItem",
-                        "dynamodb:BatchWriteItem",
-                        "dynamodb:DeleteItem",
-                        "dynamodb:GetItem",
-                        "dynamodb:PutItem",
-                        "dynamodb:UpdateItem",
-                    ],
-                    resources=[tables.state.table_arn],
-                ),
-                iam.PolicyStatement(
-                    sid="ReadTemplatesAndAttachments",
-                    actions=["s3:GetObject"],
-                    resources=[
-                        templates.bucket.arn_for_objects("templates/*"),
-                        templates.bucket.arn_for_objects("attachments/*"),
-                    ],
-                ),
-                # Without it S3 answers 403 instead of 404 for a template that is not there.
-                iam.PolicyStatement(
-                    sid="TellMissingFromForbidden",
-                    actions=["s3:ListBucket"],
-                    resources=[templates.bucket.bucket_arn],
-                    conditions={"StringLike": {"s3:prefix": ["templates/*", "attachments/*"]}},
-                ),
-                # SES v2 authorizes its calls by the v1 names as well: SendEmail with raw content needs
-                # SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail. In the sandbox the recipient's
-                # identity counts too.
-                iam.PolicyStatement(
-                    sid="SendThroughOurConfigurationSet",
-                    actions=[
-                        "ses:SendBulkEmail",
-                        "ses:SendBulkTemplatedEmail",
-                        "ses:SendEmail",
-                        "ses:SendRawEmail",
-                    ],
-                    resources=[identities, configuration_set.arn],
-                ),
-                iam.PolicyStatement(sid="AskForSendQuota", actions=["ses:GetAccount"], resources=["*"]),
-                iam.PolicyStatement(
-                    sid="TakeFromQueues",
-                    actions=[
-                        "sqs:ChangeMessageVisibility",
-                        "sqs:DeleteMessage",
-                        "sqs:GetQueueAttributes",
-                        "sqs:ReceiveMessage",
-                    ],
-                    resources=[queues.retry.queue_arn, queues.bulk.queue_arn],
-                ),
-                iam.PolicyStatement(
-                    sid="DeferAndGiveUp",
-                    actions=["sqs:SendMessage"],
-                    resources=[queues.retry.queue_arn, queues.event_bridge_dead.queue_arn],
-                ),
+                *_ledger_and_state(tables),
+                *_templates(templates),
+                *_send(scope, parameters, configuration_set),
+                *_queues(queues),
                 iam.PolicyStatement(
                     sid="PublishStatus",
                     actions=["events:PutEvents"],
@@ -147,3 +83,122 @@ class EmailSender(EngineFunction):
                 ),
             ],
         )
+        self._acknowledge(templates)
+
+    def _acknowledge(self, templates: TemplatesBucket) -> None:
+        for folder in ("templates", "attachments"):
+            acknowledge_objects(
+                self.role, templates.bucket, f"{folder}/*", f"an event names any object under {folder}/"
+            )
+        acknowledge(
+            self.role,
+            "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:identity/*]",
+            "held to the allowed senders by ses:FromAddress; which identity SES asks about depends on what is"
+            " verified, and in the sandbox on the recipient",
+        )
+        acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", "ses:GetAccount knows no resources")
+
+
+def _ledger_and_state(tables: EmailTables) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="KeepLedger",
+            actions=[
+                "dynamodb:BatchGetItem",
+                "dynamodb:GetItem",
+                # BatchExecuteStatement is authorized by the statements inside it.
+                "dynamodb:PartiQLInsert",
+                "dynamodb:PartiQLUpdate",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+            ],
+            resources=[tables.tracking.table_arn],
+        ),
+        iam.PolicyStatement(
+            sid="ReadSuppression",
+            actions=["dynamodb:BatchGetItem"],
+            resources=[tables.suppression.table_arn],
+        ),
+        iam.PolicyStatement(
+            sid="KeepState",
+            actions=[
+                "dynamodb:BatchGetItem",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:GetItem",
+                "dynamodb:UpdateItem",
+            ],
+            resources=[tables.state.table_arn],
+        ),
+    ]
+
+
+def _templates(templates: TemplatesBucket) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="ReadTemplatesAndAttachments",
+            actions=["s3:GetObject"],
+            resources=[
+                templates.bucket.arn_for_objects("templates/*"),
+                templates.bucket.arn_for_objects("attachments/*"),
+            ],
+        ),
+        # Without it S3 answers 403 instead of 404 for a template that is not there; it takes the object's key
+        # for the prefix when it decides between the two.
+        iam.PolicyStatement(
+            sid="TellMissingFromForbidden",
+            actions=["s3:ListBucket"],
+            resources=[templates.bucket.bucket_arn],
+            conditions={"StringLike": {"s3:prefix": ["templates/*", "attachments/*"]}},
+        ),
+    ]
+
+
+def _send(
+    scope: Construct, parameters: Parameters, configuration_set: ConfigurationSet
+) -> list[iam.PolicyStatement]:
+    """Only From an allowed sender, and with this stack's configuration set.
+
+    Which identity SES asks about depends on what is verified (the address, its domain, a parent domain) and
+    in the sandbox on the recipient too, so the From address is what can be held on to:
+    https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
+    """
+    identities = Stack.of(scope).format_arn(service="ses", resource="identity", resource_name="*")
+    # SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs
+    # SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail.
+    actions = ["ses:SendBulkEmail", "ses:SendBulkTemplatedEmail", "ses:SendEmail", "ses:SendRawEmail"]
+    resources = [identities, configuration_set.arn]
+    conditions = {
+        "SendFromAllowedDomains": {"StringLike": {"ses:FromAddress": parameters.sender_domains()}},
+        "SendFromAllowedAddresses": {
+            "StringEqualsIgnoreCase": {"ses:FromAddress": parameters.sender_addresses()}
+        },
+    }
+    return [
+        *(
+            iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=condition)
+            for sid, condition in conditions.items()
+            if all(senders for operator in condition.values() for senders in operator.values())
+        ),
+        # GetAccount knows no resources.
+        iam.PolicyStatement(sid="AskForSendQuota", actions=["ses:GetAccount"], resources=["*"]),
+    ]
+
+
+def _queues(queues: EmailQueues) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="TakeFromQueues",
+            actions=[
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+            ],
+            resources=[queues.retry.queue_arn, queues.bulk.queue_arn],
+        ),
+        iam.PolicyStatement(
+            sid="DeferAndGiveUp",
+            actions=["sqs:SendMessage"],
+            resources=[queues.retry.queue_arn, queues.event_bridge_dead.queue_arn],
+        ),
+    ]

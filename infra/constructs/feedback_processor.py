@@ -6,10 +6,13 @@ from constructs import Construct
 
 from infra.constructs.bus import EmailBus
 from infra.constructs.feedback_topic import FeedbackTopic
+from infra.constructs.fingerprints import Fingerprints
 from infra.constructs.functions import EngineFunction
+from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
-from infra.settings import StackSettings
+
+_CONFIGURATION = ("data_retention_days", "environment", "log_level")
 
 
 class FeedbackProcessor(EngineFunction):
@@ -19,7 +22,8 @@ class FeedbackProcessor(EngineFunction):
         construct_id: str,
         *,
         prefix: str,
-        settings: StackSettings,
+        parameters: Parameters,
+        fingerprints: Fingerprints,
         code: lambda_.Code,
         bus: EmailBus,
         queues: EmailQueues,
@@ -32,9 +36,13 @@ class FeedbackProcessor(EngineFunction):
             name=f"{prefix}-FeedbackProcessor",
             handler="engine.handlers.feedback_processor.handler",
             code=code,
-            memory=settings.feedback_memory,
-            timeout=settings.feedback_timeout,
-            concurrency=settings.feedback_concurrency,
+            memory=parameters.number("feedback_memory"),
+            timeout=parameters.number("feedback_timeout"),
+            concurrency=parameters.reserved("feedback_concurrency"),
+            log_days=parameters.number("log_retention_days"),
+            fingerprint=fingerprints.of(
+                "FeedbackProcessor", [*_CONFIGURATION, "feedback_memory", "feedback_timeout"], parameters
+            ),
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
                 "SUPPRESSION_TABLE": tables.suppression.table_name,
@@ -42,31 +50,10 @@ class FeedbackProcessor(EngineFunction):
                 "RETRY_QUEUE_URL": queues.retry.queue_url,
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,
                 "SES_FEEDBACK_TOPIC_ARN": feedback.topic.topic_arn,
-                "DATA_RETENTION_DAYS": str(settings.data_retention_days),
-                "ENVIRONMENT": settings.environment,
-                "LOG_LEVEL": settings.log_level,
+                **{name.upper(): parameters.text(name) for name in _CONFIGURATION},
             },
             may=[
-                iam.PolicyStatement(
-                    sid="MoveStatuses",
-                    actions=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
-                    resources=[tables.tracking.table_arn],
-                ),
-                iam.PolicyStatement(
-                    sid="FindEmails",
-                    actions=["dynamodb:Query"],
-                    resources=[tables.tracking.table_arn, f"{tables.tracking.table_arn}/index/*"],
-                ),
-                iam.PolicyStatement(
-                    sid="Suppress",
-                    actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
-                    resources=[tables.suppression.table_arn],
-                ),
-                iam.PolicyStatement(
-                    sid="CountBounces",
-                    actions=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
-                    resources=[tables.state.table_arn],
-                ),
+                *_tables(tables),
                 iam.PolicyStatement(
                     sid="RetryAndGiveUp",
                     actions=["sqs:SendMessage"],
@@ -79,3 +66,29 @@ class FeedbackProcessor(EngineFunction):
                 ),
             ],
         )
+
+
+def _tables(tables: EmailTables) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="MoveStatuses",
+            actions=["dynamodb:GetItem", "dynamodb:UpdateItem"],
+            resources=[tables.tracking.table_arn],
+        ),
+        iam.PolicyStatement(
+            sid="FindEmails",
+            actions=["dynamodb:Query"],
+            resources=[
+                f"{tables.tracking.table_arn}/index/{name}"
+                for name in ("ses-message-id-index", "to-email-timestamp-index")
+            ],
+        ),
+        iam.PolicyStatement(
+            sid="Suppress", actions=["dynamodb:PutItem"], resources=[tables.suppression.table_arn]
+        ),
+        iam.PolicyStatement(
+            sid="CountBouncesAndReadKeptRequests",
+            actions=["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+            resources=[tables.state.table_arn],
+        ),
+    ]

@@ -10,6 +10,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.acknowledged import acknowledge
+from infra.constructs.fingerprints import Fingerprint
+
 _ALIAS = "live"
 
 
@@ -28,44 +31,30 @@ class EngineFunction(Construct):
         name: str,
         handler: str,
         code: lambda_.Code,
-        memory: int,
-        timeout: int,
+        memory: float,
+        timeout: float,
+        log_days: float,
         environment: Mapping[str, str],
         may: Sequence[iam.PolicyStatement],
-        concurrency: int | None = None,
+        concurrency: float | None = None,
+        fingerprint: Fingerprint | None = None,
     ) -> None:
+        """`fingerprint`: of the settings that the function's configuration is made of.
+
+        CDK names a version by what it can see, and the value of a parameter it can't. A version's description
+        can't be changed, so another fingerprint publishes another version. And where a setting moves from
+        context to parameter or back, CDK asks for a new version though its value is the same: the shape in
+        the function's own description makes it a new one for Lambda too.
+        """
         super().__init__(scope, construct_id)
-        log_group = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/aws/lambda/{name}",
-            retention=logs.RetentionDays.ONE_MONTH,
-            # Logs are not the customer's data, and a kept group would block the next installation under this
-            # name.
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {handler} may do",
-            inline_policies={
-                "Engine": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            sid="WriteLog",
-                            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                            resources=[log_group.log_group_arn],
-                        ),
-                        *may,
-                    ]
-                )
-            },
-        )
+        self.name = name
+        self.log_group = self._log_group(log_days)
+        self.role = self._role(handler, may)
         self.function = lambda_.Function(
             self,
             "Function",
             function_name=name,
+            description=f"SESMailEngine, {handler} ({fingerprint.shape})" if fingerprint else None,
             handler=handler,
             code=code,
             runtime=lambda_.Runtime.PYTHON_3_13,
@@ -73,16 +62,59 @@ class EngineFunction(Construct):
             memory_size=memory,
             timeout=Duration.seconds(timeout),
             environment=dict(environment),
-            role=role.without_policy_updates(),
-            log_group=log_group,
+            role=self.role.without_policy_updates(),
+            log_group=self.log_group,
+            current_version_options=lambda_.VersionOptions(
+                description=fingerprint.values if fingerprint else None
+            ),
             reserved_concurrent_executions=concurrency,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS,
+        )
+        self._release_from_role()
+        acknowledge(
+            self.function,
+            "AwsSolutions-L1",
+            "python3.13 is what the bundle is built for and tested on; a newer one comes with a new bundle",
         )
         Annotations.of(self.function).acknowledge_warning(
             "@aws-cdk/aws-lambda:snapStartRequirePublish",
             "every caller goes through the alias, to a published version",
         )
         self.alias = lambda_.Alias(self, "Live", alias_name=_ALIAS, version=self.function.current_version)
+
+    def _log_group(self, days: float) -> logs.LogGroup:
+        group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/lambda/{self.name}",
+            # Logs are not the customer's data, and a kept group would block the next installation under this
+            # name.
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        resource = group.node.default_child
+        assert isinstance(resource, logs.CfnLogGroup)  # noqa: S101 -- what the L2 construct always makes
+        resource.retention_in_days = days  # the L2 construct takes no parameter
+        return group
+
+    def _role(self, handler: str, may: Sequence[iam.PolicyStatement]) -> iam.Role:
+        write_log = iam.PolicyStatement(
+            sid="WriteLog",
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[self.log_group.log_group_arn],
+        )
+        return iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What {handler} may do",
+            inline_policies={"Engine": iam.PolicyDocument(statements=[write_log, *may])},
+        )
+
+    def _release_from_role(self) -> None:
+        """CDK makes the function wait for the role in words too, though it refers to the role anyway."""
+        resource = self.function.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 -- what the L2 construct always makes
+        resource.add_deletion_override("DependsOn")
 
     def keep_failures_in(self, queue: sqs.IQueue) -> None:
         """EventBridge and SNS retry only the hand-over: what the function fails at, twice more, ends here."""
@@ -97,7 +129,7 @@ class EngineFunction(Construct):
         on_failure.node.add_dependency(self.alias)
 
     def read_from(
-        self, mapping_id: str, queue: sqs.IQueue, *, batch_size: int, concurrency: int, window: int = 0
+        self, mapping_id: str, queue: sqs.IQueue, *, batch_size: float, concurrency: float, window: int = 0
     ) -> None:
         """Answered item by item: what the function names as failed stays in the queue, the rest goes."""
         lambda_.EventSourceMapping(

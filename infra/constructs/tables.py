@@ -56,5 +56,5 @@ class EmailTables(Construct):
                 point_in_time_recovery_enabled=True
             ),
             time_to_live_attribute="ttl" if expires else None,
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )

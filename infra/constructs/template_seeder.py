@@ -5,9 +5,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.acknowledged import acknowledge_objects
 from infra.constructs.functions import EngineFunction
+from infra.constructs.parameters import Parameters
 from infra.constructs.templates_bucket import TemplatesBucket
-from infra.settings import StackSettings
 
 _TIMEOUT = 120
 
@@ -21,7 +22,7 @@ class TemplateSeeder(EngineFunction):
         construct_id: str,
         *,
         prefix: str,
-        settings: StackSettings,
+        parameters: Parameters,
         code: lambda_.Code,
         templates: TemplatesBucket,
         templates_digest: str,
@@ -34,10 +35,8 @@ class TemplateSeeder(EngineFunction):
             code=code,
             memory=256,
             timeout=_TIMEOUT,
-            environment={
-                "TEMPLATE_BUCKET": templates.bucket.bucket_name,
-                "LOG_LEVEL": settings.log_level,
-            },
+            log_days=parameters.number("log_retention_days"),
+            environment={"TEMPLATE_BUCKET": templates.bucket.bucket_name},
             may=[
                 iam.PolicyStatement(
                     sid="SeedTemplates",
@@ -53,12 +52,20 @@ class TemplateSeeder(EngineFunction):
                 ),
             ],
         )
-        CustomResource(
+        self._digest = templates_digest
+        acknowledge_objects(
+            self.role, templates.bucket, "templates/*", "a starter template is a folder of this bucket"
+        )
+
+    def seed_after(self, *others: Construct) -> None:
+        """Last of all: a bucket that holds templates can't be taken back when the installation fails."""
+        resource = CustomResource(
             self,
             "StarterTemplates",
             resource_type="Custom::StarterTemplates",
             service_token=self.alias.function_arn,
             # CloudFormation waits an hour by default for an answer that a crashed function never sends.
             service_timeout=Duration.seconds(2 * _TIMEOUT),
-            properties={"TemplatesDigest": templates_digest},
+            properties={"TemplatesDigest": self._digest},
         )
+        resource.node.add_dependency(*others)

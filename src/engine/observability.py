@@ -41,6 +41,8 @@ STATUS_METRICS: Final = {
     "bounced": "EmailsBounced",
     "complained": "EmailsComplained",
 }
+# Facts that carry a number worth a curve: the metric, and the field that holds it.
+GAUGES: Final = {"send-rate-told": ("SesSendRate", "rate")}
 # From the logger's frame to that of whoever calls `event`: a line's location is where the fact arose.
 _TELLER: Final = 3
 
@@ -103,6 +105,9 @@ class PowertoolsJournal:
             self.metrics.add_metric(METRICS[name], MetricUnit.Count, 1)
         if name in REACHED:
             self._count_status(fields)
+        if name in GAUGES:
+            metric, field = GAUGES[name]
+            self.metrics.add_metric(metric, MetricUnit.CountPerSecond, float(fields[field]))
 
     def _count_status(self, fields: Mapping[str, str | float]) -> None:
         status = str(fields.get("status", ""))

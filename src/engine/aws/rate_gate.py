@@ -132,7 +132,11 @@ class SharedRateGate:
         """Raises ServiceUnavailable where the line was never seen."""
         await self._line.look()
         self._rate.learn(self._line.line.rate, self._line.line.rate_at)
-        return Pace(await self._rate(), self._line.openness)
+        known_since = self._rate.told_at
+        rate = await self._rate()
+        if self._rate.told_at != known_since:  # this environment asked; the others learn it from the line
+            self._journal.event("send-rate-told", rate=rate)
+        return Pace(rate, self._line.openness)
 
     # -- transactional ---------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ MiniStack 1.5.33 runs a function for EventBridge and SNS once, in a thread of it
 or is throttled the event is gone, and a burst starts one process for each event. Lambda queues the event,
 invokes as concurrency allows, retries a failed one twice, and hands it to the on-failure destination. Two
 functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay; AWS
-waits a minute.
+waits a minute. A third is led to take a number that a template's parameter gave as text, as AWS takes it.
 """
 
 import json
@@ -140,6 +140,17 @@ def _from_sns(endpoint: str, envelope: str, _topic_arn: str, subscription_arn: s
     _accept(endpoint, {"Records": [record]})
 
 
+_concurrency_of_mapping = _lambda._sqs_esm_concurrency  # noqa: SLF001 -- see above
+
+
+def _concurrency(mapping: dict[str, Any], *others: Any) -> int:
+    scaling = mapping.get("ScalingConfig") or {}
+    if "MaximumConcurrency" in scaling:
+        scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+    limit: int = _concurrency_of_mapping(mapping, *others)
+    return limit
+
+
 def _stop_with_parent() -> None:
     """Standard input is a pipe that the parent holds open: its end is the parent's end, however that came."""
     sys.stdin.read()
@@ -149,6 +160,7 @@ def _stop_with_parent() -> None:
 def main() -> None:
     _eventbridge._dispatch_to_lambda = _from_event_bridge  # noqa: SLF001
     _sns._deliver_to_lambda = _from_sns  # noqa: SLF001
+    _lambda._sqs_esm_concurrency = _concurrency  # noqa: SLF001
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     _app.main()
 

@@ -1,0 +1,53 @@
+"""Fingerprints of parameters, which CloudFormation can't take itself: the template seeder answers them.
+
+See docs/decisions/parameters.md.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import CustomResource, Duration
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.constructs.parameters import Parameters
+from infra.settings import parameter_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """`values` changes with the value of a parameter, `shape` with which settings are parameters.
+
+    No values: all settings are written down.
+    """
+
+    values: str | None
+    shape: str
+
+
+class Fingerprints(Construct):
+    def __init__(self, scope: Construct, construct_id: str, *, answered_by: lambda_.IFunction) -> None:
+        super().__init__(scope, construct_id)
+        self._answered_by = answered_by
+
+    def of(self, function: str, settings: Sequence[str], parameters: Parameters) -> Fingerprint:
+        """Of settings that are part of the function's configuration, all of them.
+
+        Lambda refuses to publish a version that equals the one before, and so the update would fail.
+        """
+        open_ones = [name for name in settings if not parameters.is_pinned(name)]
+        shape = hashlib.sha256(" ".join(sorted(open_ones)).encode()).hexdigest()[:8]
+        values = self._values(function, open_ones, parameters) if open_ones else None
+        return Fingerprint(values=values, shape=shape)
+
+    def _values(self, function: str, open_ones: Sequence[str], parameters: Parameters) -> str:
+        resource = CustomResource(
+            self,
+            function,
+            resource_type="Custom::Fingerprint",
+            service_token=self._answered_by.function_arn,
+            service_timeout=Duration.minutes(2),
+            properties={parameter_name(name): parameters.text(name) for name in open_ones},
+        )
+        return resource.get_att_string("Fingerprint")
