@@ -71,7 +71,7 @@ def package_template(bundles: Bundles, target: Target = "lambda") -> _Template:
         stack = EmailEngineStack(
             app,
             "SESMailEngine",
-            settings=StackSettings(default_sender_email="no-reply@example.com", target=target),
+            settings=StackSettings(target=target),
             bundles=bundles,
             code_from=from_parameters,
             synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),

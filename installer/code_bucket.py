@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from installer.cloud import Cloud, found
-from installer.problem import Problem, doing
+from installer.problem import Problem, code_of, doing
 from installer.release import Artifact, Release
 
 _CONTENT_TYPES = {".zip": "application/zip", ".yaml": "application/yaml"}
@@ -25,7 +27,7 @@ class CodeBucket:
 
     def exists(self) -> bool:
         with doing(f"looking at the bucket {self.name}"):
-            return self._ours(self._s3.head_bucket) is not None
+            return bucket_is_ours(self.cloud, self.name)
 
     def create(self) -> bool:
         """Make it what it must be; False when it was there already."""
@@ -118,9 +120,6 @@ class CodeBucket:
         policy = {"Version": "2012-10-17", "Statement": [deny]}
         self._s3.put_bucket_policy(**here, Policy=json.dumps(policy))
 
-    def _ours(self, call: Any) -> Any | None:
-        return found(call, "404", Bucket=self.name, ExpectedBucketOwner=self.cloud.account)
-
     @property
     def _s3(self) -> Any:
         return self.cloud.client("s3")
@@ -138,3 +137,25 @@ def empty(s3: Any, bucket: str) -> None:
                     f"S3 does not delete {error['Key']} in {bucket}: {error['Code']}: {error['Message']}.",
                     "Correct that, and run again: what is gone already is skipped.",
                 )
+
+
+def bucket_is_ours(cloud: Cloud, name: str) -> bool:
+    """False when there is no such bucket; raises `Problem` when another account or region has it."""
+    try:
+        answer = found(cloud.client("s3").head_bucket, "404", Bucket=name, ExpectedBucketOwner=cloud.account)
+    except ClientError as error:
+        if code_of(error) not in {"403", "AccessDenied"}:
+            raise
+        raise Problem(
+            f"The bucket {name} belongs to another account, or these credentials may not see it.",
+            "Choose another --stack-name, or use credentials with the permissions in docs/install.md.",
+        ) from error
+    if answer is None:
+        return False
+    region = answer.get("BucketRegion", cloud.region)
+    if region != cloud.region:
+        raise Problem(
+            f"The bucket {name} is in {region}: SESMailEngine is or was installed there under this name.",
+            f"Choose another --stack-name, or work in that region with --region {region}.",
+        )
+    return True

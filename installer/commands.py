@@ -42,6 +42,7 @@ class Installer:
         self.screen.heading(f"Installing SESMailEngine {self.release.version} as {self.name}")
         installed = self._settled()
         if installed is not None and installed.is_there:
+            self._refuse_ruins(installed)
             raise Problem(
                 f"The stack {self.name} is there already, in {self.cloud.region} ({installed.status}).",
                 "Add --upgrade to bring it to this version, or choose another --stack-name.",
@@ -145,12 +146,21 @@ class Installer:
                 f"There is no stack {self.name} in {self.cloud.region}.",
                 "Install it without --upgrade, or name another with --stack-name and --region.",
             )
+        self._refuse_ruins(found)
+        if found.status == "UPDATE_ROLLBACK_FAILED":
+            raise Problem(
+                f"An update of the stack {self.name} could not be rolled back.",
+                f"aws cloudformation continue-update-rollback --stack-name {self.name} "
+                f"--region {self.cloud.region}; then run again.",
+            )
+        return found
+
+    def _refuse_ruins(self, found: Found) -> None:
         if found.status in {"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"}:
             raise Problem(
                 f"The stack {self.name} is what a failed operation left ({found.status}).",
                 f"Remove it with --uninstall {self._place()}, which keeps the data, and install anew.",
             )
-        return found
 
     def _preflight(self, parameters: Parameters) -> None:
         self.screen.heading("Looking at the account")

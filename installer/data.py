@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from installer.cloud import Cloud, found
-from installer.code_bucket import empty
-from installer.problem import Problem, code_of, doing
+from installer.code_bucket import bucket_is_ours, empty
+from installer.problem import doing
 
 _NAMES = {
     "AWS::DynamoDB::Table": "TableName",
@@ -48,7 +46,7 @@ def import_request(kept: Sequence[Kept], template: Mapping[str, Any]) -> dict[st
     """For CreateChangeSet: the stack shall own them again."""
     here = {one.logical_id: template["Resources"][one.logical_id] for one in kept}
     return {
-        "TemplateBody": json.dumps({"Resources": here}),
+        "TemplateBody": json.dumps({**template, "Resources": here}),
         "ResourcesToImport": [
             {
                 "ResourceType": one.kind,
@@ -79,7 +77,7 @@ def _identifier(cloud: Cloud, kind: str, name: str) -> dict[str, str]:
         table = found(cloud.client("dynamodb").describe_table, "ResourceNotFoundException", TableName=name)
         return {"TableName": name} if table else {}
     if kind == "AWS::S3::Bucket":
-        return {"BucketName": name} if _bucket_is_ours(cloud, name) else {}
+        return {"BucketName": name} if bucket_is_ours(cloud, name) else {}
     queue = found(
         cloud.client("sqs").get_queue_url,
         "AWS.SimpleQueueService.NonExistentQueue",
@@ -87,28 +85,6 @@ def _identifier(cloud: Cloud, kind: str, name: str) -> dict[str, str]:
         QueueName=name,
     )
     return {"QueueUrl": queue["QueueUrl"]} if queue else {}
-
-
-def _bucket_is_ours(cloud: Cloud, name: str) -> bool:
-    """False when there is no such bucket; raises `Problem` when another account or region has it."""
-    try:
-        answer = found(cloud.client("s3").head_bucket, "404", Bucket=name, ExpectedBucketOwner=cloud.account)
-    except ClientError as error:
-        if code_of(error) not in {"403", "AccessDenied"}:
-            raise
-        raise Problem(
-            f"The bucket {name} belongs to another account, or these credentials may not see it.",
-            "Choose another --stack-name, or use credentials with the permissions in docs/install.md.",
-        ) from error
-    if answer is None:
-        return False
-    region = answer.get("BucketRegion", cloud.region)
-    if region != cloud.region:
-        raise Problem(
-            f"The bucket {name} is in {region}: SESMailEngine is or was installed there under this name.",
-            f"Choose another --stack-name, or work in that region with --region {region}.",
-        )
-    return True
 
 
 def _resolved(name: Any, stack: str, account: str) -> str:

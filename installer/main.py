@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,10 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str], *, folder: Path = _PACKAGE, out: TextIO | None = None) -> int:
     """The exit code: 0 when done, 1 when something has to be solved first, 130 after Ctrl-C."""
     options = _options(arguments)
-    out = sys.stdout if out is None else out
+    if out is None:
+        out = sys.stdout
+        if isinstance(out, io.TextIOWrapper):
+            out.reconfigure(errors="replace")  # a reason may have letters that the console has not
     can_ask = sys.stdin.isatty() and not options.yes
     screen = Screen(out, input if can_ask else None, agreed=options.yes)
     try:

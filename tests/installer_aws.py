@@ -314,6 +314,7 @@ FACTS: dict[str, Any] = {
     },
     "reservedConcurrency": ["SenderConcurrency", 100],
     "keptTemplate": {
+        "Parameters": {"CodeBucket": {"Type": "String"}},
         "Resources": {
             "Tracking": {
                 "Type": "AWS::DynamoDB::Table",

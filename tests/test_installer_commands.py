@@ -114,6 +114,16 @@ class TestInstall:
         account = Account(cloudformation=CloudFormation("CREATE_COMPLETE"))
         assert "--upgrade" in problem_of(account, release)
 
+    def test_what_a_failed_installation_left_is_to_be_removed_first(self, release: Release) -> None:
+        account = Account(cloudformation=CloudFormation("DELETE_FAILED"))
+        assert "--uninstall" in problem_of(account, release)
+
+    def test_a_code_bucket_in_another_region_is_a_clash_of_names(self, release: Release) -> None:
+        account = Account()
+        account.s3.owners[CODE] = ACCOUNT
+        account.s3.regions[CODE] = "us-east-1"
+        assert f"The bucket {CODE} is in us-east-1" in problem_of(account, release)
+
     def test_a_stack_that_cloudformation_works_on_is_left_alone(self, release: Release) -> None:
         account = Account(cloudformation=CloudFormation("UPDATE_IN_PROGRESS"))
         assert "Wait until it is done" in problem_of(account, release)
@@ -154,7 +164,9 @@ class TestInstall:
             {"BucketName": TEMPLATES},
             {"QueueUrl": "https://sqs/retries"},
         ]
-        assert set(json.loads(taken["TemplateBody"])["Resources"]) == {"Tracking", "Templates", "Retries"}
+        template = json.loads(taken["TemplateBody"])
+        assert set(template["Resources"]) == {"Tracking", "Templates", "Retries"}
+        assert set(template["Parameters"]) == {"CodeBucket"}
         assert updated["ChangeSetType"] == "UPDATE"
         assert "The new stack takes it over" in talk.said
 
@@ -235,6 +247,12 @@ class TestUpgrade:
         with pytest.raises(Problem, match="ROLLBACK_COMPLETE") as caught:
             installer(account, release, Talk(), profile="work").upgrade({})
         assert "--uninstall --stack-name shop-mail --region eu-west-1 --profile work" in caught.value.do
+
+    def test_an_update_that_could_not_be_rolled_back_is_to_be_continued_first(self, release: Release) -> None:
+        account = Account(cloudformation=CloudFormation("UPDATE_ROLLBACK_FAILED"))
+        with pytest.raises(Problem, match="could not be rolled back") as caught:
+            installer(account, release, Talk()).upgrade({})
+        assert "continue-update-rollback --stack-name shop-mail" in caught.value.do
 
     def test_a_dry_run_lists_the_changes_and_takes_the_template_out_again(self, release: Release) -> None:
         account = self.account(changes=[_change("Modify", "Sender"), _change("Add", "Alarm")])

@@ -172,7 +172,7 @@ class TestTemplate:
     def test_it_is_the_stack_of_cdk_deploy_but_for_where_the_code_is(self, template: dict[str, Any]) -> None:
         app = App(context=json.loads((ROOT / "cdk.json").read_text())["context"])
         deployed = EmailEngineStack(
-            app, "SESMailEngine", settings=_settings(), bundles=Bundles.build("lambda")
+            app, "SESMailEngine", settings=StackSettings(), bundles=Bundles.build("lambda")
         )
         resources = Template.from_stack(deployed).to_json()["Resources"]
         assert _comparable(template["Resources"]) == _comparable(resources)
@@ -276,10 +276,6 @@ def test_the_command_tells_what_it_built(
     assert "lambda/email-sender.zip" in said
     assert "install.py" not in said
     assert f"{path} is written" in said
-
-
-def _settings() -> StackSettings:
-    return StackSettings()
 
 
 def _versions(template: dict[str, Any]) -> dict[str, str]:
