@@ -174,6 +174,8 @@ async def test_a_customer_installs_sends_upgrades_uninstalls_and_comes_back_to_w
     assert await customer.log_level() == "WARNING"
     said = await customer.must(second, "--upgrade")
     assert "Nothing to change" in said
+    await customer.must(second, "--upgrade", "--parameter", "LogLevel=DEBUG")
+    assert await customer.log_level() == "DEBUG"
 
     said = await customer.must(second, "--uninstall")
     assert f"stays:    bucket {BUCKET}" in said
