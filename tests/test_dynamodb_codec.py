@@ -94,6 +94,16 @@ def test_a_whole_number_does_where_the_row_has_a_fraction_and_the_other_way_roun
     assert (row.lease_until, row.status_rank) == (35.0, 3)
 
 
-def test_a_row_that_cannot_be_read_is_a_service_that_is_away_for_its_email_alone() -> None:
+def test_an_attribute_of_a_wrong_type_is_passed_over() -> None:
+    item = {
+        "emailId": {"S": "e1"},
+        "toEmail": {"S": "a@b.example"},
+        "ttl": {"S": "x"},
+        "metadata": {"N": "1"},
+    }
+    assert from_item(item, TrackingRow) == TrackingRow(email_id="e1", to_email="a@b.example")
+
+
+def test_a_row_whose_key_cannot_be_read_is_a_service_that_is_away() -> None:
     with pytest.raises(ServiceUnavailable, match="TrackingRow that cannot be read"):
-        from_item({"emailId": {"S": "e1"}, "metadata": {"S": "not a map"}}, TrackingRow)
+        from_item({"emailId": {"N": "1"}}, TrackingRow)

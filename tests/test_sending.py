@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.cloud import queue_event, request_event
 from tests.engine_room import RECONCILE, EngineRoom, plenty
 from tests.fakes import FakeTemplate, Lost
@@ -21,7 +23,7 @@ from engine.domain.rendering import Rendered
 from engine.lanes import Deferred, InvocationFailedError
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import SuppressionRow, TrackingRow
-from engine.schemas.status import EmailStatusChanged
+from engine.schemas.status import EmailStatusChanged, Reason
 
 
 @pytest.fixture
@@ -61,6 +63,7 @@ async def test_an_accepted_request_is_sent_tracked_counted_and_told(room: Engine
     )
     (message,) = room.world.mailer.sent.values()
     assert (message.to, message.sender) == ("Ada@example.com", "The Shop <no-reply@shop.example>")
+    assert room.row.to_email == "ada@example.com"
     assert message.tags == (("emailId", email_id("shop", "e-1")), ("kind", "welcome"))
     row = room.row
     assert (row.status, row.ses_message_id, row.lease_until) == ("sent", "ses-1", None)
@@ -202,6 +205,35 @@ async def test_text_that_is_no_unicode_is_refused(room: EngineRoom) -> None:
     assert "Unicode" in refusal.message
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"metadata": {f"k{number}": "v" * 1000 for number in range(600)}},
+        {"tags": {f"k{number}": "v" * 255 for number in range(2500)}},
+        {"tags": {"x" * 500_000: "v"}},
+        {"headers": {"\U000f0000" * 60_000: "v"}},
+        {"x" * 500_000: "an unknown field"},
+        {"attachments": [{"fileName": "a", "contentType": "a/b", "content": "AAAA" * 260_000}]},
+    ],
+)
+async def test_a_refusal_stays_small_however_large_the_request(
+    room: EngineRoom, detail: dict[str, Any]
+) -> None:
+    """A row holds 400 KB and a status event 256 KB: what is refused must still be tracked and told."""
+    assert (await refused(room, **detail)).code == FailureCode.VALIDATION
+    (event,) = room.world.status_events.published
+    assert len(msgspec.json.encode(event)) < 60_000
+    assert len(msgspec.json.encode(room.row)) < 60_000
+
+
+async def test_an_event_of_another_detail_type_is_no_request(room: EngineRoom) -> None:
+    """A rule that matches too much must not turn our own status events into emails."""
+    with pytest.raises(UnreadableRecordError, match="detail-type"):
+        await room.lanes.direct(request_event() | {"detail-type": "Email Status Changed"}, plenty)
+    answer = await room.deliver(request_event() | {"detail-type": "Order Placed"})
+    assert len(answer.batch_item_failures) == 1
+
+
 async def test_an_event_that_is_none_raises_without_quoting_it(room: EngineRoom) -> None:
     with pytest.raises(UnreadableRecordError, match="id") as caught:
         await room.lanes.direct({"detail": {"to": "ada@example.com"}}, plenty)
@@ -218,6 +250,23 @@ async def test_the_same_event_again_sends_nothing_and_tells_again(room: EngineRo
     assert isinstance(again, EmailStatusChanged)
     assert (again.status, again.previous_status, again.ses_message_id) == ("sent", "sent", "ses-1")
     assert room.world.status_events.statuses() == ["sent", "sent"]
+
+
+async def test_a_duplicate_of_an_email_that_bounced_tells_when_and_why_it_bounced(room: EngineRoom) -> None:
+    await room.ask(event_id="e-1")
+    bounced = replace(
+        room.row,
+        status="bounced",
+        status_rank=6,
+        bounced_at="2026-03-02T10:00:00.000Z",
+        bounce_type="Permanent",
+        bounce_sub_type="NoEmail",
+    )
+    room.world.ledger.put(bounced)
+    again = await room.ask(event_id="e-1")
+    assert isinstance(again, EmailStatusChanged)
+    assert (again.status, again.timestamp) == ("bounced", "2026-03-02T10:00:00.000Z")
+    assert again.reason == Reason(code="hard-bounce", message="Permanent NoEmail")
 
 
 async def test_the_same_idempotency_key_in_another_event_sends_nothing(room: EngineRoom) -> None:
@@ -456,6 +505,14 @@ async def test_a_retry_is_a_row_of_its_own_that_names_its_original(room: EngineR
     assert (row.status, row.retry_attempt, row.original_email_id) == ("sent", 1, "original-1")
     assert row.original_source == "shop"
     assert room.world.ledger.rows["original-1"].status == "soft_bounced"
+
+
+async def test_a_retry_takes_over_what_its_message_leaves_out(room: EngineRoom) -> None:
+    known = replace(original(Status.SOFT_BOUNCED), original_source="shop", metadata={"order": "7"})
+    room.world.ledger.put(known)
+    await room.deliver(retry_body())
+    (event,) = room.world.status_events.published
+    assert (event.original_source, event.metadata) == ("shop", {"order": "7"})
 
 
 async def test_a_retry_delivered_twice_sends_once(room: EngineRoom) -> None:

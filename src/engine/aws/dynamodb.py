@@ -4,6 +4,7 @@ boto3's own serializer goes through Decimal and a type dispatch for every value;
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -62,13 +63,24 @@ def to_item(row: msgspec.Struct) -> Item:
 
 
 def from_item(item: Mapping[str, Any], kind: type[Row]) -> Row:
-    """An item as a row; unknown attributes and nulls are passed over.
+    """An item as a row; unknown attributes and nulls are passed over, and so are those of a wrong type.
 
-    Raises ServiceUnavailable for an item that this version can't read: its email waits for someone to look,
-    and no other email of its batch is the worse for it.
+    A row may come from an older version or another hand; one odd attribute must not stop its email, nor a
+    batch that it is part of. Raises ServiceUnavailable where the key itself can't be read.
     """
     values = {name: plain(value) for name, value in item.items() if "NULL" not in value}
     try:
         return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError:
+        return _from_odd(values, kind)
+
+
+def _from_odd(values: Mapping[str, object], kind: type[Row]) -> Row:
+    readable = {}
+    for field in msgspec.structs.fields(kind):
+        with suppress(KeyError, msgspec.ValidationError):
+            readable[field.encode_name] = msgspec.convert(values[field.encode_name], field.type, strict=False)
+    try:
+        return msgspec.convert(readable, kind)
     except msgspec.ValidationError as error:
         raise ServiceUnavailable(f"DynamoDB holds a {kind.__name__} that cannot be read: {error}") from None

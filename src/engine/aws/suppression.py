@@ -1,14 +1,13 @@
 """The suppression table: addresses that must get no more mail."""
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from engine.aws.batches import get_items
 from engine.aws.dynamodb import CONDITION_FAILED, from_item, to_item
 from engine.aws.errors import is_code, service_errors
-from engine.domain.failures import ServiceUnavailable
 from engine.schemas.rows import SuppressionRow
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class SuppressionList:
 
     async def find(self, addresses: Collection[str]) -> Mapping[str, SuppressionRow]:
         keys = [{"email": address} for address in sorted(set(addresses))]
-        rows = map(_row, await get_items(self._client, self._table, keys))
+        rows = [from_item(item, SuppressionRow) for item in await get_items(self._client, self._table, keys)]
         return {row.email: row for row in rows}
 
     async def add(self, row: SuppressionRow) -> None:
@@ -38,11 +37,3 @@ class SuppressionList:
             except ClientError as error:
                 if not is_code(error, CONDITION_FAILED):
                     raise
-
-
-def _row(item: Mapping[str, Any]) -> SuppressionRow:
-    """A row that a person wrote by hand suppresses whatever else it holds."""
-    try:
-        return from_item(item, SuppressionRow)
-    except ServiceUnavailable:
-        return SuppressionRow(email=item["email"]["S"])

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from engine.cli.screen import DemoScreen
+from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cdk import CdkError
 from engine.local.demo import Demo, cases
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(templates, name="templates")
+app.command()(send)
 console = Console()
 
 Port = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]
@@ -69,7 +71,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     except OSError as error:
         console.print(
             f"[bold red]Cannot serve the inbox: {error}.[/] Stop what listens on that port, or choose another"
-            " with --inbox-port."
+            " with --inbox-port (make local INBOX_PORT=8026)."
         )
     return 1
 

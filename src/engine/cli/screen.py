@@ -82,7 +82,7 @@ class DemoScreen:
     def _table(self) -> Table:
         """Narrow screens get the reason's code alone, wide ones its sentence and the address as well."""
         wide = self._console.width >= _WIDE
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         table.add_column("", no_wrap=True)
         table.add_column("email", no_wrap=True)
         if wide:

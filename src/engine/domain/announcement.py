@@ -1,7 +1,7 @@
 """Status events: what is told about an email, from its request or from its row."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from engine.domain.failures import Refusal
 from engine.domain.lifecycle import Status
@@ -11,6 +11,9 @@ from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
 
 if TYPE_CHECKING:  # feedback tells from rows alone: it need not load what reads requests
     from engine.domain.intake import Intake
+
+
+_BOUNCES: Final = {Status.BOUNCED.value: "hard-bounce", Status.SOFT_BOUNCED.value: "soft-bounce"}
 
 
 def announce(
@@ -68,9 +71,30 @@ def announce_row(
 
 
 def reason_of(row: TrackingRow) -> Reason | None:
-    if row.failure_code is None:
+    """Why the row is where it is, as far as it says."""
+    if row.status == Status.COMPLAINED:
+        return Reason(code="complaint", message="the recipient marked the email as spam")
+    if row.failure_code is not None and row.status == Status.FAILED:
+        return Reason(code=row.failure_code, message=row.failure_reason or "")
+    code = _BOUNCES.get(row.status)
+    if code is None:
         return None
-    return Reason(code=row.failure_code, message=row.failure_reason or "")
+    parts = (row.bounce_type, row.bounce_sub_type, row.diagnostic_code)
+    return Reason(code=code, message=" ".join(part for part in parts if part) or "no details")
+
+
+def reached_at(row: TrackingRow) -> str:
+    """When the row reached its status."""
+    times = {
+        Status.SENT: row.sent_at,
+        Status.SOFT_BOUNCED: row.soft_bounced_at,
+        Status.DELIVERED: row.delivered_at,
+        Status.OPENED: row.opened_at,
+        Status.FAILED: row.failed_at,
+        Status.BOUNCED: row.bounced_at,
+        Status.COMPLAINED: row.complained_at,
+    }
+    return times.get(Status(row.status)) or row.timestamp
 
 
 def as_reason(refusal: Refusal | None) -> Reason | None:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.domain.deferral import DeferralReason
 from engine.domain.intake import Intake
@@ -67,6 +68,16 @@ def claim_row(intake: Intake, claim: Claim, *, now: datetime, retention_days: in
         failure_code=refused.code if refused else None,
         failure_reason=refused.message if refused else None,
         failed_at=iso(now) if refused else None,
+    )
+
+
+def of_original(retry: Intake, original: TrackingRow) -> Intake:
+    """The retry, with its original's source, metadata and tags where its message has none."""
+    return replace(
+        retry,
+        source=retry.source or original.original_source,
+        metadata=retry.metadata or original.metadata,
+        tags=retry.tags or original.tags,
     )
 
 

@@ -28,6 +28,11 @@ def conflict_id(taken_email_id: str, request_hash: str) -> str:
     return str(uuid5(NAMESPACE, f"{taken_email_id}\n{request_hash}"))
 
 
+def encoded_size(request: EmailRequest) -> int:
+    """Bytes of the request as JSON."""
+    return len(_encoder.encode(request))
+
+
 def request_hash(request: EmailRequest) -> str:
     """SHA-256 over the request's meaning: the order of keys and defaults spelled out don't matter."""
     return hashlib.sha256(_encoder.encode(request)).hexdigest()

@@ -14,14 +14,20 @@ from typing import Any, Final
 import msgspec
 
 from engine.domain.failures import EngineError, FailureCode, Refusal
-from engine.domain.identity import email_id, request_hash, retry_id
+from engine.domain.identity import email_id, encoded_size, request_hash, retry_id
 from engine.domain.request_checks import check
 from engine.domain.times import parse_iso
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
+from engine.schemas.status import REQUEST_DETAIL_TYPE
 
-_LONGEST_TEXT: Final = 320  # what a refused row keeps of an unchecked address or name
+_LONGEST_TEXT: Final = 320  # characters that a row keeps of an unchecked address or name
+_LONGEST_REASON: Final = 1_000  # characters; a bad name may be as long as the event
+_MOST_TEXTS: Final = 8_192  # characters of metadata or tags that go out again with a refusal
+# SQS carries 1 MiB, in which a deferral or a soft-bounce retry wraps the request:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+LARGEST_REQUEST: Final = 1_000_000  # bytes of JSON
 _FIELDS: Final = tuple(field.encode_name for field in msgspec.structs.fields(EmailRequest))
 _PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at (?P<key>key in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
@@ -54,7 +60,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
 def read_event(event: object) -> EventBridgeEvent:
     """The event that a rule handed over. Raises UnreadableRecordError."""
     try:
-        return msgspec.convert(event, EventBridgeEvent)
+        return _email_request(msgspec.convert(event, EventBridgeEvent))
     except msgspec.ValidationError as error:
         raise UnreadableRecordError(f"this is no EventBridge event: {error}") from None
 
@@ -63,12 +69,21 @@ def read_body(body: str) -> EventBridgeEvent | RetryMessage:
     """The event or retry message in a queue record. Raises UnreadableRecordError."""
     try:
         keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        return _retry_decoder.decode(body) if "originalEmailData" in keys else _event_decoder.decode(body)
+        if "originalEmailData" in keys:
+            return _retry_decoder.decode(body)
+        return _email_request(_event_decoder.decode(body))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         problem = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
         raise UnreadableRecordError(
             f"the body is neither an EventBridge event nor a retry message: {problem}"
         ) from None
+
+
+def _email_request(event: EventBridgeEvent) -> EventBridgeEvent:
+    """The event, if it is one that asks for an email: a rule that matches too much must not start a loop."""
+    if event.detail_type not in {"", REQUEST_DETAIL_TYPE}:
+        raise UnreadableRecordError(f"this is no {REQUEST_DETAIL_TYPE!r} but another detail-type")
+    return event
 
 
 def from_event(event: EventBridgeEvent, now: datetime) -> Intake:
@@ -95,23 +110,41 @@ def from_retry(message: RetryMessage, now: datetime) -> Intake:
 def _checked(  # noqa: PLR0917 - the parts of one identity, from two callers
     request: EmailRequest, own_id: str, original_id: str, source: str, at: datetime, attempt: int
 ) -> Intake:
-    checked = check(request)
-    good, refusal = (request, checked) if isinstance(checked, Refusal) else (checked, None)
+    checked = _too_large(request) or check(request)
+    good, refusal = (request, _bounded_reason(checked)) if isinstance(checked, Refusal) else (checked, None)
     return Intake(
         email_id=own_id,
         original_email_id=original_id,
         source=source,
-        to=_bounded(good.to),
+        # Lower-cased: it is what soft bounces are counted by, and one mailbox has many spellings.
+        to=_bounded(good.to) if refusal else good.to.lower(),
         template_name=request.template_name,
         requested_at=at,
         request_hash=request_hash(request),
         retry_attempt=attempt,
         request=None if refusal else good,
         refusal=refusal,
-        metadata=request.metadata,
-        tags=request.tags,
+        metadata=_texts(request.metadata) if refusal else request.metadata,
+        tags=_texts(request.tags) if refusal else request.tags,
         dry_run=request.dry_run,
     )
+
+
+def _too_large(request: EmailRequest) -> Refusal | None:
+    size = encoded_size(request)
+    if size <= LARGEST_REQUEST:
+        return None
+    return Refusal(
+        FailureCode.VALIDATION,
+        f"detail: has {size:,} bytes, over {LARGEST_REQUEST:,}; put attachments into the template bucket and"
+        " name them by s3Key",
+    )
+
+
+def _bounded_reason(refusal: Refusal) -> Refusal:
+    if len(refusal.message) <= _LONGEST_REASON:
+        return refusal
+    return Refusal(refusal.code, refusal.message[:_LONGEST_REASON] + " …")
 
 
 def _decode(detail: object) -> EmailRequest | Refusal:
@@ -152,7 +185,7 @@ def _refused_event(event: EventBridgeEvent, at: datetime, refusal: Refusal) -> I
         template_name=_text(detail.get("templateName")),
         requested_at=at,
         request_hash=_hash_of_anything(event.detail),
-        refusal=refusal,
+        refusal=_bounded_reason(refusal),
         metadata=_texts(detail.get("metadata")),
         tags=_texts(detail.get("tags")),
         dry_run=detail.get("dryRun") is True,
@@ -179,4 +212,12 @@ def _texts(value: Any) -> dict[str, str]:
     """A string-to-string object as far as it is one: it goes out again with the refusal."""
     if not isinstance(value, Mapping):
         return {}
-    return {_text(key): _text(item) for key, item in list(value.items())[:50] if isinstance(item, str)}
+    kept: dict[str, str] = {}
+    room = _MOST_TEXTS
+    for key, item in value.items():
+        room -= len(key) + len(item) if isinstance(item, str) else 0
+        if room < 0:
+            break
+        if isinstance(item, str):
+            kept[_text(key)] = _text(item)
+    return kept

@@ -16,7 +16,9 @@ from urllib.request import Request, urlopen
 from engine.aws import starter_templates
 
 # Lambda unpacks the zip here; beside `engine` lie the templates.
-_SOURCE = Path(__file__).resolve().parents[2] / "starter_templates"
+# In a checkout they lie one folder further up.
+_PLACES = [folder / "starter_templates" for folder in Path(__file__).resolve().parents[2:4]]
+_SOURCE = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 _PHYSICAL_ID = "starter-templates"
 _FINGERPRINT = "Custom::Fingerprint"
 

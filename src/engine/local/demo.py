@@ -114,14 +114,14 @@ def cases() -> list[Case]:
             status="delivered",
         ),
         Case(
-            title="event delivered twice",
+            title="same event twice",
             request=request("twice@example.com"),
             status="delivered",
             publishes=2,
         ),
         Case(title="hard bounce", request=request(lost_mailbox), status="bounced"),
         Case(
-            title="to a bounced address",
+            title="suppressed since",
             request=request(lost_mailbox, "password-reset"),
             status="failed",
             code="suppressed",
@@ -130,7 +130,7 @@ def cases() -> list[Case]:
         ),
         Case(title="complaint", request=request(f"complaint@{_SIMULATOR}"), status="complained"),
         Case(
-            title="mailbox full twice",
+            title="mailbox full",
             request=request(f"mailboxfull@{_SIMULATOR}"),
             status="failed",
             code="soft-bounce-retry-failed",

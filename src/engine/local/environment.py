@@ -87,6 +87,8 @@ async def running_environment(
             )
         topic = sns_topic(feedback_topic_arn(_REGION), endpoint_url=emulator.endpoint, region=_REGION)
         outgoing.append(await stack.enter_async_context(topic))
+        # First of all on the way out: what SES would still report finds no topic any more.
+        stack.push_async_callback(simulator.aclose)
         say("Deploying with cdk deploy")
         deployment = await deploy(emulator, synthesis.result())
         environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])

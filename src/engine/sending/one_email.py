@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from engine.domain.announcement import announce, announce_row, as_reason
+from engine.domain.announcement import announce, announce_row, as_reason, reached_at
 from engine.domain.claims import Busy, Claim, Claimable, Conflict, Duplicate, claim_row, judge_claim
 from engine.domain.compose import attached_file, compose, refuse_oversized
 from engine.domain.decision import decide
@@ -102,8 +102,8 @@ class OneEmail:
     def _tell_again(self, row: TrackingRow) -> Settled:
         """A redelivery tells again: the invocation before may have died between record and publish."""
         self.with_.journal.event("duplicate", email_id=row.email_id, status=row.status)
-        at = row.failed_at or row.sent_at or row.timestamp
-        return Settled(event=announce_row(row, at=at, previous=Status(row.status)))
+        event = announce_row(row, at=reached_at(row), previous=Status(row.status))
+        return Settled(event=event)
 
     async def _refuse_conflict(self) -> Settled | Held:
         """Same key, other request: refused under an id of its own, the first email stays untouched."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.domain.claims import Claim
+from engine.domain.claims import Claim, of_original
 from engine.domain.deferral import DeferralReason
 from engine.domain.failures import ServiceUnavailable
 from engine.domain.intake import Intake
@@ -45,8 +45,13 @@ class SendingPipeline:
         """One outcome for each intake, in order. `seconds_left`: what remains of the invocation."""
         until = self.with_.clock().timestamp() + seconds_left() + LEASE_MARGIN
         claim = Claim(self.with_.new_claim_id(), until)
-        early = await asyncio.gather(*map(self._before_claim, intakes))
-        outcomes: dict[int, Outcome] = {i: outcome for i, outcome in enumerate(early) if outcome}
+        looked = await asyncio.gather(*map(self._before_claim, intakes))
+        outcomes: dict[int, Outcome] = {
+            i: outcome for i, outcome in enumerate(looked) if not isinstance(outcome, Intake)
+        }
+        intakes = [
+            seen if isinstance(seen, Intake) else intake for seen, intake in zip(looked, intakes, strict=True)
+        ]
         twins = _twins(intakes)
         wanted = [i for i in range(len(intakes)) if i not in outcomes and i not in twins]
         settled = await self._work([intakes[i] for i in wanted], claim, seconds_left)
@@ -71,15 +76,20 @@ class SendingPipeline:
 
     # -- ask ---------------------------------------------------------------------------------------------
 
-    async def _before_claim(self, intake: Intake) -> Settled | Held | None:
-        """A retry is needless when its original has arrived after all: SES's reports come in any order."""
+    async def _before_claim(self, intake: Intake) -> Intake | Settled | Held:
+        """A retry is needless when its original has arrived after all: SES's reports come in any order.
+
+        Otherwise it takes over what its message leaves out and its original's row knows.
+        """
         if not intake.retry_attempt:
-            return None
+            return intake
         original = await attempt(self.with_.ledger.read(intake.original_email_id))
         if isinstance(original, ServiceUnavailable):
             return self.with_.unavailable(original)
-        if original is None or original.status_rank <= RANK[Status.SOFT_BOUNCED]:
-            return None
+        if original is None:
+            return intake
+        if original.status_rank <= RANK[Status.SOFT_BOUNCED]:
+            return of_original(intake, original)
         self.with_.journal.event("retry-needless", email_id=intake.email_id, original_status=original.status)
         return Settled(event=None)
 
