@@ -7,7 +7,7 @@ async with EmailClient("mail-EmailBus", source="shop") as emails:
 
 from engine.client.backoff import Backoff
 from engine.client.email_client import EmailClient
-from engine.client.report import Accepted, NotAccepted, NotAcceptedError, Progress, Report
+from engine.client.report import Accepted, NoSuchBusError, NotAccepted, NotAcceptedError, Progress, Report
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Backoff",
     "EmailClient",
     "EmailRequest",
+    "NoSuchBusError",
     "NotAccepted",
     "NotAcceptedError",
     "Progress",

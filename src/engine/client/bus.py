@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
 from botocore.parsers import ResponseParserError
 from msgspec import Struct
 
@@ -36,6 +43,13 @@ _ENTRY_REFUSED: Final = frozenset(
 # A call that is refused for what one of its entries holds.
 _CONTENT_REFUSED: Final = frozenset(
     {"ValidationException", "ValidationError", "RequestEntityTooLarge", "413"}
+)
+# What the SDK refuses before anything leaves.
+_OURS: Final = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
 )
 
 
@@ -117,6 +131,8 @@ class PatientBus:
             answer = await self.client.put_events(Entries=list(entries.values()))
         except ClientError as error:
             return _trouble(error)
+        except _OURS as error:
+            return _Trouble(code=type(error).__name__, message=str(error), passes=False)
         except (BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError) as error:
             return _Trouble(
                 code=NO_ANSWER,

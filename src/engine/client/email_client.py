@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import aioboto3
 import msgspec
+from botocore.exceptions import ClientError
 
 from engine.aws.put_events import put_events
 from engine.aws.send_rate import spread
 from engine.client.backoff import Backoff
 from engine.client.bus import PatientBus
-from engine.client.report import NotAccepted, NotAcceptedError, Report
+from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, Report
 from engine.client.stream import Letter, OnProgress, Requests, Stream
 from engine.domain.identity import email_id
 from engine.ports import Sleep
@@ -65,6 +66,14 @@ class EmailClient:
     ) -> None:
         self._client = None
         await self._stack.aclose()
+
+    async def check_bus(self) -> None:
+        """Raises NoSuchBusError; says nothing where the caller may not look (events:DescribeEventBus)."""
+        try:
+            await self._opened().describe_event_bus(Name=self._bus)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+                raise NoSuchBusError(self._bus) from None
 
     async def send(self, request: EmailRequest) -> str:
         """Ask for one email; answers its email id. Raises NotAcceptedError."""

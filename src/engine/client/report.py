@@ -72,3 +72,13 @@ class NotAcceptedError(EngineError):
         )
         self.failed = tuple(failed)
         self.requests = tuple(requests)
+
+
+class NoSuchBusError(EngineError):
+    """The bus is not there. EventBridge would accept requests for it all the same, and drop them.
+
+    Source: https://github.com/aws/aws-cli/issues/9186
+    """
+
+    def __init__(self, bus: str) -> None:
+        super().__init__(f"there is no event bus {bus!r} in this account and region; check both and its name")
