@@ -99,7 +99,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--region", help="default: that of the AWS configuration")
     parser.add_argument("--profile", help="profile of the AWS configuration")
     for name, (flag, meaning) in FLAGS.items():
-        parser.add_argument(flag, dest=name, help=f"{meaning} (parameter {name})")
+        parser.add_argument(flag, dest=name, metavar=name, help=meaning)
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="any other; can be repeated"
     )
