@@ -331,7 +331,7 @@ FACTS: dict[str, Any] = {
                 },
             },
             "Retries": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "retries"}},
-        }
+        },
     },
 }
 
