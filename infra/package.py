@@ -32,6 +32,8 @@ from infra.settings import StackSettings, Target
 from infra.stack import EmailEngineStack
 
 _INSTALLER = ROOT / "installer"
+_STARTER_TEMPLATES = ROOT / "starter_templates"
+_DOCS = ROOT / "docs"
 _DOCUMENTS = {".md", ".json"}
 _KEEPS = {"Retain", "RetainExceptOnCreate"}
 
@@ -133,8 +135,8 @@ def _contents(bundles: Bundles, template: _Template) -> Iterator[tuple[str, byte
     for module in _INSTALLER.glob("*.py"):
         if module.name != "install.py":
             yield f"installer/{module.name}", module.read_bytes()
-    yield from _folder(ROOT / "starter_templates", "starter-templates")
-    for name, content in _folder(ROOT / "docs", "docs"):
+    yield from _folder(_STARTER_TEMPLATES, "starter-templates")
+    for name, content in _folder(_DOCS, "docs"):
         if Path(name).suffix in _DOCUMENTS:
             yield name, content
     for name in ("LICENSE", "CHANGELOG.md"):

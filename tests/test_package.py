@@ -30,11 +30,19 @@ LARGEST_BODY = 51_200  # bytes of a template that is not read from S3
 
 @pytest.fixture(scope="module", autouse=True)
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A copy of the engine that nobody edits while the tests run."""
-    copy = tmp_path_factory.mktemp("tree") / "engine"
-    shutil.copytree(bundling._ENGINE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    """Copies of what goes in, which nobody edits while the tests run."""
+    folder = tmp_path_factory.mktemp("tree")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundling, "_ENGINE", copy)
+        for module, name in (
+            (bundling, "_ENGINE"),
+            (bundling, "_STARTER_TEMPLATES"),
+            (package, "_STARTER_TEMPLATES"),
+            (package, "_DOCS"),
+            (package, "_INSTALLER"),
+        ):
+            copy = folder / module.__name__ / name
+            shutil.copytree(getattr(module, name), copy, ignore=shutil.ignore_patterns("__pycache__"))
+            patch.setattr(module, name, copy)
         yield
 
 
