@@ -11,7 +11,8 @@ from engine.local.demo import cases
 def test_the_demo_deploys_sends_one_of_each_fate_and_sees_each_to_its_end() -> None:
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
-    assert f"All {len(cases())} emails ended as they should" in result.output
+    assert f"All {sum(case.size for case in cases())} emails ended as they should" in result.output
+    assert "20 of 20" in result.output
     assert "http://127.0.0.1:" in result.output
     for case in cases():
         assert case.title in result.output
