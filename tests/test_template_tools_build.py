@@ -80,18 +80,16 @@ def test_a_line_of_statements_alone_leaves_no_empty_line() -> None:
 def test_optional_variables_that_are_used_have_a_default_and_the_brand_is_listed(tmp_path: Path) -> None:
     folder = source(
         tmp_path / "t",
-        "<!doctype html><p>{% if plan %}{{ plan }}{% endif %}{{ who }}</p>",
+        "<!doctype html><p>{% if plan %}{{ plan }}{% endif %}{{ who }}</p><i>{{ supportEmail }}</i>",
         requiredVariables=["who"],
         optionalVariables=["plan", "other"],
     )
     files = build(folder).files
-    assert files["template.html"].startswith("{%- set plan = plan | default('', true) -%}\n<!")
-    assert json.loads(files["metadata.json"])["optionalVariables"][:4] == [
-        "plan",
-        "other",
-        "senderEmail",
-        "brandName",
-    ]
+    assert files["template.html"].startswith(
+        "{%- set plan = plan | default('', true) -%}\n"
+        "{%- set supportEmail = supportEmail | default('', true) -%}\n<!"
+    )
+    assert json.loads(files["metadata.json"])["optionalVariables"] == ["plan", "other", "supportEmail"]
 
 
 def test_building_twice_changes_nothing(tmp_path: Path) -> None:

@@ -159,6 +159,13 @@ def test_an_unreadable_metadata_is_said_in_the_engines_words(tmp_path: Path) -> 
     assert (finding.file, finding.code) == ("metadata.json", "syntax")
 
 
+def test_a_required_variable_that_the_sample_lacks_is_found(tmp_path: Path) -> None:
+    folder = template(tmp_path, sample={"other": "x"})
+    (finding,) = serious(folder)
+    assert (finding.file, finding.code) == ("metadata.json", "rendering")
+    assert finding.message == "templateData lacks userName, required by metadata.json (with sample.json)"
+
+
 def test_schema_and_sample_must_agree_with_the_metadata(tmp_path: Path) -> None:
     folder = template(tmp_path)
     schema = {"required": [], "properties": {"userName": {"type": "integer"}, "plan": {}}}

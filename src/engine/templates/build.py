@@ -87,22 +87,26 @@ def brand_schema() -> dict[str, Any]:
 
 
 def _files(source: Path) -> Iterator[tuple[str, str]]:
-    metadata = _with_brand(_object(source / METADATA_FILE))
-    optional = metadata["optionalVariables"]
-    parts = _environment(source, metadata)
+    told = _object(source / METADATA_FILE)
+    told.setdefault("requiredVariables", [])
+    told.setdefault("optionalVariables", [])
+    parts = _environment(source)
     html = joined_blocks(parts.get_template(SOURCE_HTML).render())
-    css = parts.get_template("email.css").render()
-    screen = parts.get_template("screen.css").render()
+    css, screen = (parts.get_template(sheet).render() for sheet in ("email.css", "screen.css"))
+    has_text = (source / SOURCE_TEXT).exists()
+    text = joined_blocks(parts.get_template(SOURCE_TEXT).render()) if has_text else ""
+    fields = (str(told.get(field) or "") for field in ("subject", "senderName", "senderEmail"))
+    metadata = _with_brand(told, _used("".join((html, screen, text, *fields))))
+    optional = metadata["optionalVariables"]
     yield HTML_FILE, inline(_defaults(html + screen, optional) + html, css, screen)
-    if (source / SOURCE_TEXT).exists():
-        text = joined_blocks(parts.get_template(SOURCE_TEXT).render())
+    if has_text:
         yield TEXT_FILE, _defaults(text, optional) + text
     yield METADATA_FILE, _json(metadata)
     if (source / SCHEMA_FILE).exists():
         yield SCHEMA_FILE, _json(_schema(_object(source / SCHEMA_FILE), metadata))
 
 
-def _environment(source: Path, metadata: dict[str, Any]) -> jinja2.Environment:
+def _environment(source: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
         block_start_string="[%",
         block_end_string="%]",
@@ -125,7 +129,6 @@ def _environment(source: Path, metadata: dict[str, Any]) -> jinja2.Environment:
     environment.globals.update(
         brand={"brandName": "", "brandColor": "#2453d6"} | _object(source.parent / BRAND_FILE, {}),
         name=source.name,
-        required=metadata["requiredVariables"],
     )
     environment.filters["literal"] = _literal
     environment.globals["part"] = environment.get_template("parts.html").module
@@ -139,20 +142,25 @@ def _literal(text: str) -> str:
 
 def _defaults(body: str, optional: Iterable[str]) -> str:
     """Declares the optional variables that `body` uses, so that it may just ask for them."""
-    used = meta.find_undeclared_variables(_VARIABLES.parse(body))
+    used = _used(body)
     lines = (f"{{%- set {name} = {name} | default('', true) -%}}\n" for name in optional if name in used)
     return "".join(lines)
 
 
-def _with_brand(metadata: dict[str, Any]) -> dict[str, Any]:
-    own = list(metadata.get("optionalVariables", []))
-    named = {*own, *metadata.get("requiredVariables", [])}
-    brand = [name for name in brand_schema() if name not in named]
-    return {"requiredVariables": []} | metadata | {"optionalVariables": own + brand}
+def _used(body: str) -> set[str]:
+    return meta.find_undeclared_variables(_VARIABLES.parse(body))
+
+
+def _with_brand(metadata: dict[str, Any], used: set[str]) -> dict[str, Any]:
+    """Lists the variables of the brand that are used, which the layout brings and no author thinks of."""
+    named = {*metadata["requiredVariables"], *metadata["optionalVariables"]}
+    brand = [name for name in brand_schema() if name in used and name not in named]
+    return metadata | {"optionalVariables": [*metadata["optionalVariables"], *brand]}
 
 
 def _schema(own: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
     described = own.get("properties", {})
+    listed = {*metadata["requiredVariables"], *metadata["optionalVariables"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"templateData: {metadata.get('description', '')}".rstrip(": "),
@@ -160,7 +168,8 @@ def _schema(own: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
         "additionalProperties": False,
         **own,
         "required": metadata["requiredVariables"],
-        "properties": described | {key: told for key, told in brand_schema().items() if key not in described},
+        "properties": described
+        | {key: told for key, told in brand_schema().items() if key in listed - set(described)},
     }
 
 

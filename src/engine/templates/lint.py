@@ -23,7 +23,9 @@ _BRAND_FIELDS: Final = ("subject", "senderName", "senderEmail")
 
 _ENVIRONMENT: Final = TemplateEnvironment(autoescape=True)
 _PLACE: Final = re.compile(
-    r"^template '[^']*': (?P<file>[\w.]+)?(?: line (?P<line>\d+))?:? ?(?P<rest>.*)", re.DOTALL
+    r"^template '[^']*': (?P<file>template\.(?:html|txt)|metadata\.json)?(?: line (?P<line>\d+))?"
+    r":? ?(?P<rest>.*)",
+    re.DOTALL,
 )
 _ACCEPTED: Final = re.compile(
     r"\{#-?\s*accept:\s*(?P<code>[\w-]+)\s+because\s+(?P<reason>.+?)\s*-?#\}", re.DOTALL
