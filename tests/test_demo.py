@@ -10,12 +10,16 @@ import pytest
 from rich.console import Console
 
 from engine.cli.screen import DemoScreen
+from engine.domain.identity import email_id
 from engine.local import demo
-from engine.local.demo import Case, Demo, Progress
+from engine.local.cases import SOURCE, Case, cases
+from engine.local.cases import request as example
+from engine.local.demo import Demo, Progress
 from engine.local.environment import LocalEnvironment
 from engine.schemas.request import EmailRequest
 
-CASE = Case(title="welcome", request=demo.request("ada@example.com"), status="delivered")
+CASE = Case(title="welcome", request=example("ada@example.com"), status="delivered")
+CAMPAIGN = Case(title="campaign", request=example("ada@example.com"), status="delivered", size=3)
 
 
 class Environment:
@@ -24,23 +28,29 @@ class Environment:
     def __init__(self, statuses: list[tuple[str, str | None]], row: dict[str, str], copies: int = 1) -> None:
         self.listeners: list[Any] = []
         self.deployment = SimpleNamespace(tracking_table="EmailTracking")
-        message = SimpleNamespace(tags={"emailId": CASE.email_id})
-        self.simulator = SimpleNamespace(messages=[message] * copies)
+        messages = [
+            SimpleNamespace(tags={"emailId": own_id}) for own_id in [*CASE.email_ids, *CAMPAIGN.email_ids]
+        ]
+        self.simulator = SimpleNamespace(messages=messages * copies)
+        self.ends_after: set[str] = set()
         self._statuses = statuses
         self._row = row
 
     @asynccontextmanager
     async def emails(self, source: str) -> AsyncIterator[Any]:
-        assert source == demo.SOURCE
+        assert source == SOURCE
         yield self
 
-    async def send(self, request: EmailRequest) -> None:
-        assert request.idempotency_key == CASE.key
-        for status, code in self._statuses:
-            reason = {"code": code, "message": "why"} if code else None
-            for listener in self.listeners:
-                listener({"emailId": CASE.email_id, "status": status, "reason": reason})
-                listener({"emailId": "somebody else's", "status": status, "reason": None})
+    async def send_many(self, requests: list[EmailRequest]) -> None:
+        for request in requests:
+            own_id = email_id(SOURCE, request.idempotency_key or "")
+            for status, code in self._statuses:
+                reason = {"code": code, "message": "why"} if code else None
+                for listener in self.listeners:
+                    listener({"emailId": own_id, "status": status, "reason": reason})
+                    listener({"emailId": "somebody else's", "status": status, "reason": None})
+            if request.to in self.ends_after:
+                return
 
     @asynccontextmanager
     async def client(self, service: str) -> AsyncIterator[Any]:
@@ -90,6 +100,26 @@ async def test_the_failure_code_in_the_row_must_be_the_one_told(monkeypatch: pyt
     assert "its row says validation" in str(progress.problem)
 
 
+async def test_a_campaign_ends_well_when_each_of_its_emails_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Environment([("sent", None), ("delivered", None)], {"status": "delivered"})
+    progress = await judged(monkeypatch, environment, CAMPAIGN)
+    assert progress.problem is None
+    assert (progress.status, progress.note) == ("delivered", "3 of 3")
+
+
+async def test_a_late_report_of_an_earlier_status_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    for case in (CASE, CAMPAIGN):
+        environment = Environment([("delivered", None), ("sent", None)], {"status": "delivered"})
+        assert (await judged(monkeypatch, environment, case)).problem is None
+
+
+async def test_a_campaign_that_lacks_an_email_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Environment([("sent", None), ("delivered", None)], {"status": "delivered"})
+    environment.ends_after = {"ada1@example.com"}
+    progress = await judged(monkeypatch, environment, CAMPAIGN)
+    assert "expected delivered 2 of 3 but saw sent, delivered" in str(progress.problem)
+
+
 def test_the_screen_names_every_problem_and_where_to_look() -> None:
     console = Console(record=True, width=160, file=StringIO())
     screen = DemoScreen(console)
@@ -106,6 +136,6 @@ def test_the_screen_names_every_problem_and_where_to_look() -> None:
 
 
 def test_every_case_has_a_key_and_an_id_of_its_own() -> None:
-    cases = demo.cases()
-    assert len({case.email_id for case in cases}) == len(cases)
-    assert {case.after for case in cases} - {None} <= {case.title for case in cases}
+    ids = [own_id for case in cases() for own_id in case.email_ids]
+    assert len(set(ids)) == len(ids) == sum(case.size for case in cases())
+    assert {case.after for case in cases()} - {None} <= {case.title for case in cases()}

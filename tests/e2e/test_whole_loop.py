@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.local.demo import cases
+from engine.local.cases import cases
 
 
 @pytest.mark.e2e

@@ -11,8 +11,9 @@ from rich.console import Console
 from engine.cli.screen import DemoScreen
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
+from engine.local.cases import cases
 from engine.local.cdk import CdkError
-from engine.local.demo import Demo, cases
+from engine.local.demo import Demo
 from engine.local.emulator import EmulatorError
 from engine.local.environment import INBOX_PORT, LocalEnvironment, running_environment
 

@@ -98,8 +98,9 @@ class DemoScreen:
     def verdict(self, *, good: bool) -> None:
         problems = [progress for progress in self._progress if progress.problem]
         if good:
+            emails = sum(progress.case.size for progress in self._progress)
             self._console.print(
-                f"[bold green]All {len(self._progress)} emails ended as they should.[/] Stopped cleanly after"
+                f"[bold green]All {emails} emails ended as they should.[/] Stopped cleanly after"
                 f" {monotonic() - self._began:.0f} s. `make local` keeps everything running."
             )
             return
@@ -142,6 +143,6 @@ def _cells(progress: Progress, *, wide: bool) -> list[Text]:
         *([Text(case.request.to)] if wide else []),
         Text(case.request.template_name),
         Text(progress.status, style=_STYLE.get(progress.status, "")),
-        Text(sentence if wide else code, style="dim"),
+        Text(progress.note or (sentence if wide else code), style="dim"),
         Text(seconds),
     ]

@@ -1,0 +1,155 @@
+"""The emails of the demo: every kind of fate, and the end that each must find."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.domain.identity import email_id, retry_id
+from engine.local.emulator import PROJECT
+from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
+
+SOURCE: Final = "demo-shop"
+
+_SIMULATOR: Final = "simulator.amazonses.com"
+_SAMPLES: Final = PROJECT / "starter_templates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One email of the demo, and the end that it must find.
+
+    `copies`: how often SES must have taken it. `after`: a case that must have ended before this one is
+    published. `attempt` 1 follows the soft-bounce retry instead of the first try. `until`: an attribute of
+    the row that must be there as well, for news that changes no status. `size`: of a campaign, whose
+    recipients are numbered, and of whom everyone must find that end.
+    """
+
+    title: str
+    request: EmailRequest
+    status: str
+    code: str | None = None
+    copies: int = 1
+    publishes: int = 1
+    after: str | None = None
+    attempt: int = 0
+    until: str | None = None
+    size: int = 1
+
+    @property
+    def key(self) -> str:
+        return self.title.replace(" ", "-")
+
+    @property
+    def email_ids(self) -> list[str]:
+        """Of the emails whose ends are awaited."""
+        first = [email_id(SOURCE, request.idempotency_key or "") for request in self.requests()]
+        return [retry_id(own_id, self.attempt) for own_id in first] if self.attempt else first
+
+    def requests(self) -> list[EmailRequest]:
+        if self.size == 1:
+            return [replace(self.request, idempotency_key=self.key)]
+        local, _, domain = self.request.to.partition("@")
+        return [
+            replace(self.request, to=f"{local}{n}@{domain}", idempotency_key=f"{self.key}-{n}")
+            for n in range(self.size)
+        ]
+
+
+def request(to: str, template: str = "welcome", **more: Any) -> EmailRequest:
+    """A request with the template's own sample data."""
+    return EmailRequest(to=to, template_name=template, **({"template_data": sample(template)} | more))
+
+
+def sample(template: str) -> dict[str, Any]:
+    file = _SAMPLES / template / "sample.json"
+    return msgspec.json.decode(file.read_bytes(), type=dict[str, Any]) if file.exists() else {}
+
+
+def cases() -> list[Case]:
+    """One of each."""
+    invoice = Attachment(
+        file_name="terms.txt",
+        content_type="text/plain",
+        content=base64.b64encode(b"Thirty days, no questions.\n").decode(),
+    )
+    lost_mailbox = f"bounce+demo@{_SIMULATOR}"
+    return [
+        Case(title="welcome", request=request(f"open@{_SIMULATOR}"), status="opened"),
+        Case(
+            title="campaign of 20",
+            request=request(
+                f"success+campaign@{_SIMULATOR}",
+                "newsletter",
+                priority="bulk",
+                unsubscribe=Unsubscribe(url="https://shop.example.com/unsubscribe/ada"),
+            ),
+            status="delivered",
+            size=20,
+        ),
+        Case(
+            title="with attachment",
+            request=request(f"success+file@{_SIMULATOR}", "order-confirmation", attachments=[invoice]),
+            status="delivered",
+        ),
+        Case(
+            title="same event twice",
+            request=request("twice@example.com"),
+            status="delivered",
+            publishes=2,
+        ),
+        Case(title="hard bounce", request=request(lost_mailbox), status="bounced"),
+        Case(
+            title="suppressed since",
+            request=request(lost_mailbox, "password-reset"),
+            status="failed",
+            code="suppressed",
+            copies=0,
+            after="hard bounce",
+        ),
+        Case(title="complaint", request=request(f"complaint@{_SIMULATOR}"), status="complained"),
+        Case(
+            title="mailbox full",
+            request=request(f"mailboxfull@{_SIMULATOR}"),
+            status="failed",
+            code="soft-bounce-retry-failed",
+            attempt=1,
+        ),
+        Case(
+            title="out of office",
+            request=request(f"ooto@{_SIMULATOR}"),
+            status="delivered",
+            until="autoReplyAt",
+        ),
+        Case(
+            title="unknown template",
+            request=request("ada@example.com", "no-such-template"),
+            status="failed",
+            code="template-not-found",
+            copies=0,
+        ),
+        Case(
+            title="missing variables",
+            request=request("ada@example.com", template_data={}),
+            status="failed",
+            code="template-error",
+            copies=0,
+        ),
+        Case(title="bad address", request=request("ada@"), status="failed", code="validation", copies=0),
+        Case(
+            title="foreign sender",
+            request=request("ada@example.com", sender_override=SenderOverride(email="ceo@bank.example")),
+            status="failed",
+            code="sender-not-allowed",
+            copies=0,
+        ),
+        Case(
+            title="dry run",
+            request=request("ada@example.com", dry_run=True),
+            status="dry_run",
+            code="would-send",
+            copies=0,
+        ),
+    ]
