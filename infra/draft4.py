@@ -12,7 +12,7 @@ DIALECT: Final = "http://json-schema.org/draft-04/schema#"
 # What the engine's shapes use. What is not here is refused, so that no constraint is lost in silence.
 _SAME: Final = frozenset(
     {
-        "$ref", "additionalProperties", "allOf", "anyOf", "description", "enum", "format", "items",
+        "additionalProperties", "allOf", "anyOf", "description", "enum", "format", "items",
         "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf", "pattern",
         "title", "type",
     }

@@ -122,7 +122,7 @@ class EmailEngineStack(Stack):
             sender=sender,
             processor=processor,
         )
-        if settings.target == "lambda":  # the emulator has no schema registry
+        if settings.target == "lambda" and settings.register_schemas == "true":  # no emulator has a registry
             EventSchemas(self, "EventSchemas", prefix=prefix, parameters=parameters)
         seeder.seed_after(bus, configuration_set, feedback, sender, processor)
 

@@ -38,7 +38,8 @@ class AlarmTopic(Construct):
         self._subscribe(parameters)
 
     def _subscribe(self, parameters: Parameters) -> None:
-        if parameters.is_pinned("admin_email") and not parameters.text("admin_email"):
+        known = parameters.is_pinned("admin_email")
+        if known and not parameters.text("admin_email"):
             return
         subscription = sns.CfnSubscription(
             self,
@@ -47,4 +48,5 @@ class AlarmTopic(Construct):
             protocol="email",
             endpoint=parameters.text("admin_email"),
         )
-        subscription.cfn_options.condition = parameters.is_set("admin_email")
+        if not known:
+            subscription.cfn_options.condition = parameters.is_set("admin_email")

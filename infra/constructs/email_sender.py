@@ -31,6 +31,14 @@ _CONFIGURATION = (
     "log_level",
 )
 
+# SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs
+# SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail. AWS documents ses:FromAddress for the first two;
+# should a bulk call not carry it, that must not cost the call.
+_SENDS = (
+    ("Send", ["ses:SendEmail", "ses:SendRawEmail"], ""),
+    ("SendBulk", ["ses:SendBulkEmail", "ses:SendBulkTemplatedEmail"], "IfExists"),
+)
+
 
 class EmailSender(EngineFunction):
     def __init__(
@@ -163,25 +171,24 @@ def _send(
     https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
     """
     identities = Stack.of(scope).format_arn(service="ses", resource="identity", resource_name="*")
-    # SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs
-    # SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail.
-    actions = ["ses:SendBulkEmail", "ses:SendBulkTemplatedEmail", "ses:SendEmail", "ses:SendRawEmail"]
     resources = [identities, configuration_set.arn]
-    conditions = {
-        "SendFromAllowedDomains": {"StringLike": {"ses:FromAddress": parameters.sender_domains()}},
-        "SendFromAllowedAddresses": {
-            "StringEqualsIgnoreCase": {"ses:FromAddress": parameters.sender_addresses()}
-        },
-    }
-    return [
-        *(
-            iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=condition)
-            for sid, condition in conditions.items()
-            if all(senders for operator in condition.values() for senders in operator.values())
-        ),
-        # GetAccount knows no resources.
-        iam.PolicyStatement(sid="AskForSendQuota", actions=["ses:GetAccount"], resources=["*"]),
+    statements = [
+        iam.PolicyStatement(
+            sid=f"{what}FromAllowed{whom}",
+            actions=actions,
+            resources=resources,
+            conditions={f"{operator}{suffix}": {"ses:FromAddress": senders}},
+        )
+        for what, actions, suffix in _SENDS
+        for whom, operator, senders in (
+            ("Domains", "StringLike", parameters.sender_domains()),
+            ("Addresses", "StringEqualsIgnoreCase", parameters.sender_addresses()),
+        )
+        if senders
     ]
+    # GetAccount knows no resources.
+    ask = iam.PolicyStatement(sid="AskForSendQuota", actions=["ses:GetAccount"], resources=["*"])
+    return [*statements, ask]
 
 
 def _queues(queues: EmailQueues) -> list[iam.PolicyStatement]:

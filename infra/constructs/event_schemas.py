@@ -43,8 +43,9 @@ class EventSchemas(Construct):
                 content=json.dumps(content),
             )
             made.append(schema)
-        for resource in made:
-            resource.cfn_options.condition = parameters.is_true("register_schemas")
+        if not parameters.is_pinned("register_schemas"):
+            for resource in made:
+                resource.cfn_options.condition = parameters.is_true("register_schemas")
 
 
 def event_schemas() -> dict[str, dict[str, Any]]:

@@ -1,9 +1,12 @@
 """The queues an email can wait in, and the ones it ends in when nothing else helps."""
 
+from typing import Final
+
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from engine.domain.deferral import RECEIVES
 from infra.acknowledged import acknowledge
 from infra.constructs.parameters import Parameters
 
@@ -11,8 +14,8 @@ _LONGEST_RETENTION = Duration.days(14)
 
 # Deferral works by a growing visibility time-out, and each return of a message counts as a receive. With the
 # ten or so that AWS's examples use, a paused account would move its mail to the DLQ within hours; with these
-# mail outlasts a pause of two days (docs/decisions/deferral.md).
-RECEIVES_BEFORE_DLQ = 100
+# mail outlasts a week's pause (docs/decisions/deferral.md).
+RECEIVES_BEFORE_DLQ: Final = RECEIVES
 
 
 class EmailQueues(Construct):
