@@ -12,7 +12,7 @@ from engine.local.cases import SOURCE, Case, cases
 from engine.local.environment import LocalEnvironment
 
 PATIENCE: Final = 90.0  # seconds until an email that has not settled counts as stuck
-_RANKS: Final[dict[str, int]] = {**RANK}
+_RANKS: Final = {status.value: rank for status, rank in RANK.items()}
 
 
 @dataclass
