@@ -12,10 +12,13 @@ from typing import Any
 
 import botocore.loaders
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.httpsession import get_cert_path
 
+from engine.aws.connections import SharedTrustSession, trust
 from engine.aws.service_models import QuickFileLoader, quick_loader
 from engine.cold_start import quick_imports
-from engine.runtime import CONFIG, Clients, Environment
+from engine.runtime import CONFIG, SES_CONFIG, Clients, Environment
 
 SERVICES = ("dynamodb", "events", "s3", "sesv2", "sqs")
 
@@ -92,6 +95,38 @@ def test_opening_the_clients_opens_no_socket_that_a_snapshot_would_carry_along(
 
 def _no_connection(*_: object) -> None:
     raise AssertionError("a socket was opened")
+
+
+def test_all_clients_trust_by_one_context_the_same_as_a_client_of_its_own_would() -> None:
+    async def connectors() -> list[Any]:
+        made = [SharedTrustSession(verify=True)._create_connector(None) for _ in range(2)]
+        usual: Any = AIOHTTPSession  # its stub knows nothing of connectors
+        made.append(usual(verify=True)._create_connector(None))
+        for one in made:
+            await one.close()
+        return [one._ssl for one in made]
+
+    one, other, usual = asyncio.run(connectors())
+    assert one is other is trust()
+    assert one is not usual
+    assert one.cert_store_stats() == usual.cert_store_stats()
+    assert (one.verify_mode, one.check_hostname) == (usual.verify_mode, usual.check_hostname)
+
+
+def test_a_client_with_certificates_of_its_own_gets_a_context_of_its_own() -> None:
+    async def context(verify: object) -> Any:
+        connector = SharedTrustSession(verify=verify)._create_connector(None)
+        await connector.close()
+        return connector._ssl
+
+    assert asyncio.run(context(get_cert_path(verify=True))) is not trust()
+    unverified = False
+    assert asyncio.run(context(unverified)) is False
+
+
+@pytest.mark.parametrize("config", [CONFIG, SES_CONFIG])
+def test_every_client_is_made_with_the_session_that_shares_its_trust(config: Any) -> None:
+    assert config.http_session_cls is SharedTrustSession
 
 
 @pytest.mark.usefixtures("in_lambda")

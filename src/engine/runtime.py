@@ -17,6 +17,7 @@ import aioboto3
 import aiobotocore.session
 from aiobotocore.config import AioConfig
 
+from engine.aws.connections import SharedTrustSession, trust
 from engine.aws.service_models import quick_loader
 from engine.cold_start import is_lambda
 
@@ -62,6 +63,7 @@ class Clients:
     """AWS clients on one loop; whoever holds it closes it."""
 
     def __init__(self) -> None:
+        trust()
         self._stack = AsyncExitStack()
         core = aiobotocore.session.get_session()
         core.register_component("data_loader", quick_loader(core.get_config_variable("data_path")))
@@ -159,15 +161,24 @@ _LAMBDAS_OWN: Final = (
     "AWS_SESSION_TOKEN",
 )
 
-# Parameter validation costs a tenth of a call; shapes are made in one place each and tested. botocore's own
-# user agent, put together twice a call, costs another tenth.
-CONFIG: Final = AioConfig(
-    user_agent="sesmailengine",
-    connect_timeout=2,
-    read_timeout=5,
-    max_pool_connections=100,
-    retries={"total_max_attempts": 3, "mode": "standard"},
-    parameter_validation=False,
-)
+
+def _config(*, read_timeout: float, attempts: int) -> AioConfig:
+    """What all clients have in common. Made whole each time: `AioConfig.merge` forgets the session's class.
+
+    Parameter validation costs a tenth of a call; shapes are made in one place each and tested. botocore's own
+    user agent, put together twice a call, costs another tenth.
+    """
+    return AioConfig(
+        http_session_cls=SharedTrustSession,
+        user_agent="sesmailengine",
+        connect_timeout=2,
+        read_timeout=read_timeout,
+        max_pool_connections=100,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        parameter_validation=False,
+    )
+
+
+CONFIG: Final = _config(read_timeout=5, attempts=3)
 # SendEmail has no idempotency token: a second try by the SDK is a second email.
-SES_CONFIG: Final = CONFIG.merge(AioConfig(read_timeout=10, retries={"total_max_attempts": 1}))
+SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
