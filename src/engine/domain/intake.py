@@ -31,8 +31,23 @@ LARGEST_REQUEST: Final = 1_000_000  # bytes of JSON
 _FIELDS: Final = tuple(field.encode_name for field in msgspec.structs.fields(EmailRequest))
 _PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at (?P<key>key in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
+
+class _RequestEvent(EventBridgeEvent, frozen=True, kw_only=True):
+    """An event whose detail is a request that can be read: nearly all of them, and read in one go."""
+
+    detail: EmailRequest
+
+
+class _RetryKey(msgspec.Struct, frozen=True, rename="camel"):
+    """Tells a retry message from an event."""
+
+    original_email_data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_request_decoder = msgspec.json.Decoder(_RequestEvent)
 _event_decoder = msgspec.json.Decoder(EventBridgeEvent)
 _retry_decoder = msgspec.json.Decoder(RetryMessage)
+_key_decoder = msgspec.json.Decoder(_RetryKey)
 
 
 class UnreadableRecordError(EngineError):
@@ -149,7 +164,7 @@ def _bounded_reason(refusal: Refusal) -> Refusal:
 
 def _decode(detail: object) -> EmailRequest | Refusal:
     try:
-        request = msgspec.convert(detail, EmailRequest)
+        request = detail if isinstance(detail, EmailRequest) else msgspec.convert(detail, EmailRequest)
         request_hash(request)  # fails where the text is no valid Unicode
     except msgspec.ValidationError as error:
         return Refusal(FailureCode.VALIDATION, _explain(str(error)))
@@ -173,7 +188,7 @@ def _explain(error: str) -> str:
 
 
 def _refused_event(event: EventBridgeEvent, at: datetime, refusal: Refusal) -> Intake:
-    detail = event.detail if isinstance(event.detail, Mapping) else {}
+    detail = _as_mapping(event.detail)
     key = detail.get("idempotencyKey")
     usable = isinstance(key, str) and 1 <= len(key) <= 256
     own_id = email_id(event.source, str(key).encode(errors="replace").decode() if usable else event.id)
@@ -190,6 +205,14 @@ def _refused_event(event: EventBridgeEvent, at: datetime, refusal: Refusal) -> I
         tags=_texts(detail.get("tags")),
         dry_run=detail.get("dryRun") is True,
     )
+
+
+def _as_mapping(detail: object) -> Mapping[str, Any]:
+    """What a refusal tells of a detail, whatever that is; a request that was read can still be refused."""
+    if isinstance(detail, EmailRequest):
+        names = zip(detail.__struct_fields__, detail.__struct_encode_fields__, strict=True)
+        return {encoded: getattr(detail, name) for name, encoded in names}
+    return detail if isinstance(detail, Mapping) else {}
 
 
 def _hash_of_anything(detail: object) -> str:
