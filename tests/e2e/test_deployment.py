@@ -87,6 +87,42 @@ async def test_a_changed_customer_template_survives_the_seeder(stack: Stack) -> 
     assert await kept["Body"].read() == b"my own"
 
 
+async def test_a_changed_parameter_is_at_work_in_the_version_that_callers_reach(stack: Stack) -> None:
+    functions = await stack.client("lambda")
+
+    async def live() -> tuple[str, dict[str, str]]:
+        found = await functions.get_function_configuration(
+            FunctionName=stack.outputs.email_sender_function, Qualifier="live"
+        )
+        return found["Version"], found["Environment"]["Variables"]
+
+    version, variables = await live()
+    assert variables["BOUNCE_RATE_THRESHOLD"] in {"5", "5.0"}
+    await _update(await stack.client("cloudformation"), BounceRateThreshold="2.5")
+    changed, variables = await live()
+    assert variables["BOUNCE_RATE_THRESHOLD"] == "2.5"
+    assert changed != version
+    # And again without a change to the function: Lambda would refuse another version of the same.
+    await _update(await stack.client("cloudformation"), SenderConcurrency="20")
+    assert await live() == (changed, variables)
+
+
+async def _update(cloud_formation: Any, **parameters: str) -> None:
+    (found,) = (await cloud_formation.describe_stacks(StackName=deployment.STACK_NAME))["Stacks"]
+    kept = {known["ParameterKey"] for known in found["Parameters"]} - parameters.keys()
+    await cloud_formation.update_stack(
+        StackName=deployment.STACK_NAME,
+        UsePreviousTemplate=True,
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[
+            *({"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()),
+            *({"ParameterKey": name, "UsePreviousValue": True} for name in kept),
+        ],
+    )
+    done = cloud_formation.get_waiter("stack_update_complete")
+    await done.wait(StackName=deployment.STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
 class TestSynthesis:
     async def test_an_unchanged_tree_is_not_synthesized_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assembly = await synthesize(ASSEMBLIES)
