@@ -70,7 +70,7 @@ def test_a_push_shows_what_will_change_and_asks(run: Run, mine: Path, s3: Any, b
     assert "template.html: new" in asked
     assert "Push mine?" in asked
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
-    assert "7 files pushed" in run("push", "mine", answer="y\n")
+    assert "pushed 7 files" in run("push", "mine", answer="y\n")
     stored = s3.get_object(Bucket=bucket, Key="templates/mine/template.html")
     assert stored["ContentType"] == "text/html; charset=utf-8"
     assert stored["Body"].read().decode() == (mine / "template.html").read_text()
@@ -83,7 +83,7 @@ def test_a_push_writes_only_what_differs(run: Run, mine: Path) -> None:
     said = run("push", "--yes")
     assert '-  "subject": "Mine",' in said
     assert '+  "subject": "Another",' in said
-    assert "1 files pushed" in said
+    assert "pushed 1 file;" in said
 
 
 def test_a_push_builds_first(run: Run, mine: Path, s3: Any, bucket: str) -> None:
@@ -135,9 +135,9 @@ def test_a_pull_brings_what_is_not_here_and_asks_before_writing_over(run: Run, m
     run("push", "--yes")
     subject(mine, "Mine alone")
     (mine / "template.txt").unlink()
-    assert "Write over 1 files of mine?" in run("pull", answer="n\n")
+    assert "Write over 1 file of mine?" in run("pull", answer="n\n")
     assert not (mine / "template.txt").exists()
-    assert "2 files written" in run("pull", "mine", answer="y\n")
+    assert "wrote 2 files" in run("pull", "mine", answer="y\n")
     assert (mine / "template.txt").exists()
     assert "Mine alone" not in (mine / "metadata.json").read_text()
     assert "the same already" in run("pull", "mine")

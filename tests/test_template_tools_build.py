@@ -87,9 +87,15 @@ def test_optional_variables_that_are_used_have_a_default_and_the_brand_is_listed
     files = build(folder).files
     assert files["template.html"].startswith(
         "{%- set plan = plan | default('', true) -%}\n"
-        "{%- set supportEmail = supportEmail | default('', true) -%}\n<!"
+        "{%- set brandColor = brandColor | default('', true) -%}\n"
+        "{%- set supportEmail = supportEmail | default('', true) -%}\n"
     )
-    assert json.loads(files["metadata.json"])["optionalVariables"] == ["plan", "other", "supportEmail"]
+    assert json.loads(files["metadata.json"])["optionalVariables"] == [
+        "plan",
+        "other",
+        "brandColor",
+        "supportEmail",
+    ], "the style sheet for dark screens has the brand's colour in it"
 
 
 def test_building_twice_changes_nothing(tmp_path: Path) -> None:
@@ -114,6 +120,24 @@ def test_a_brand_file_beside_the_templates_gives_the_defaults(tmp_path: Path) ->
     assert "background-color:#aa3300" in html
     assert "1 Wood Lane" in html
     assert "Tea House" in (folder.render({"userName": "Ada", "brandName": "Tea House"}).html or "")
+
+
+@pytest.mark.parametrize("colour", ["#2453D6", "#000", "#ffffff", "#ffe600", "#777777", "#0b6b53"])
+def test_a_colour_of_the_brand_file_and_one_of_the_request_make_the_same_email(
+    tmp_path: Path, colour: str
+) -> None:
+    data = {"userName": "Ada", "orderNumber": "1", "items": [], "total": "1"}
+    asked = Folder(create(tmp_path / "asked", "mine", like="order-confirmation"))
+    (tmp_path / "told").mkdir()
+    (tmp_path / "told" / "brand.json").write_text(json.dumps({"brandColor": colour}))
+    told = Folder(create(tmp_path / "told", "mine", like="order-confirmation"))
+    assert asked.render(data | {"brandColor": colour}).html == told.render(data).html
+
+
+def test_a_colour_of_the_brand_file_must_be_one(tmp_path: Path) -> None:
+    (tmp_path / "brand.json").write_text(json.dumps({"brandColor": "red"}))
+    with pytest.raises(BuildError, match=r"brand.json: brandColor 'red' is no colour; expected #rgb"):
+        create(tmp_path, "mine")
 
 
 def test_a_layout_beside_the_templates_comes_before_that_of_the_package(tmp_path: Path) -> None:

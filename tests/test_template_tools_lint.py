@@ -105,6 +105,7 @@ def test_a_warning_is_found_where_it_is(tmp_path: Path, body: str, code: str) ->
         '<h1 style="font-size:19px;font-weight:700;color:#949494">large and bold</h1>',
         '<p style="display:none;color:#fff">not seen</p>',
         '<p style="color:{{ userName }}">no colour</p>',
+        "{% if userName %}{% set short = userName[:9] %}{{ short }}{% endif %}",
     ],
 )
 def test_what_is_well_is_left_alone(tmp_path: Path, body: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -116,7 +116,7 @@ def push(
             say(f"{folder.name}: nothing to push")
         elif yes or typer.confirm(f"Push {folder.name}?"):
             _call(_pushed(bucket, folder.name, pushed, endpoint, region))
-            say(f"{folder.name}: {len(pushed)} files pushed; the functions take them up within five minutes")
+            say(f"{folder.name}: pushed {_counted(pushed)}; the functions take it up within five minutes")
 
 
 @templates.command("pull")
@@ -137,12 +137,12 @@ def pull(
         folder = Folder(directory / name)
         changes = [one for one in differences(files_of(folder), remote) if one.after is not None]
         overwritten = show_differences([one for one in changes if one.before is not None], name, "bucket")
-        if overwritten and not yes and not typer.confirm(f"Write over {len(overwritten)} files of {name}?"):
+        if overwritten and not yes and not typer.confirm(f"Write over {_counted(overwritten)} of {name}?"):
             continue
         folder.path.mkdir(parents=True, exist_ok=True)
         for change in changes:
             (folder.path / change.file).write_text(change.after or "", encoding="utf-8", newline="\n")
-        say(f"{name}: {len(changes)} files written" if changes else f"{name}: the same already")
+        say(f"{name}: wrote {_counted(changes)}" if changes else f"{name}: the same already")
 
 
 @templates.command("rollback")
@@ -197,6 +197,10 @@ def show_differences(changes: list[Difference], before: str, after: str) -> list
             for line in change.lines(before, after):
                 console.print(Text(line, style=styles.get(line[:1], "")), soft_wrap=True)
     return changes
+
+
+def _counted(files: Sized) -> str:
+    return "1 file" if len(files) == 1 else f"{len(files)} files"
 
 
 def _folders(directory: Path, names: list[str] | None) -> list[Folder]:

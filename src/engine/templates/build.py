@@ -18,6 +18,7 @@ from jinja2 import meta
 from engine.domain.rendering import HTML_FILE, METADATA_FILE, TEXT_FILE
 from engine.domain.sandbox import TemplateEnvironment
 from engine.templates.inlining import BadSource, inline, joined_blocks
+from engine.templates.palette import palette
 
 SOURCE_HTML: Final = "source.html"
 SOURCE_TEXT: Final = "source.txt"
@@ -27,6 +28,7 @@ BRAND_FILE: Final = "brand.json"
 LAYOUT_FOLDER: Final = "_layout"
 
 _PACKAGE: Final = files("engine.templates").joinpath("sources")
+_DEFAULT_BRAND: Final = {"brandName": "", "brandColor": "#2453d6"}
 _VARIABLES: Final = TemplateEnvironment(autoescape=True)
 
 
@@ -92,7 +94,8 @@ def _files(source: Path) -> Iterator[tuple[str, str]]:
     told.setdefault("optionalVariables", [])
     parts = _environment(source)
     html = joined_blocks(parts.get_template(SOURCE_HTML).render())
-    css, screen = (parts.get_template(sheet).render() for sheet in ("email.css", "screen.css"))
+    css, screen = (parts.get_template(sheet).render(html=html) for sheet in ("email.css", "screen.css"))
+    html = joined_blocks(parts.get_template("colours.html").render(used=_used(html + screen))) + html
     has_text = (source / SOURCE_TEXT).exists()
     text = joined_blocks(parts.get_template(SOURCE_TEXT).render()) if has_text else ""
     fields = (str(told.get(field) or "") for field in ("subject", "senderName", "senderEmail"))
@@ -126,13 +129,18 @@ def _environment(source: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - what is written is a template, whose own rendering escapes
     )
-    environment.globals.update(
-        brand={"brandName": "", "brandColor": "#2453d6"} | _object(source.parent / BRAND_FILE, {}),
-        name=source.name,
-    )
+    brand = _DEFAULT_BRAND | _object(source.parent / BRAND_FILE, {})
+    environment.globals.update(brand=brand, name=source.name, palette=_palette(brand["brandColor"]))
     environment.filters["literal"] = _literal
     environment.globals["part"] = environment.get_template("parts.html").module
     return environment
+
+
+def _palette(colour: Any) -> dict[str, str]:
+    try:
+        return palette(str(colour))
+    except ValueError as error:
+        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
 
 
 def _literal(text: str) -> str:

@@ -74,9 +74,10 @@ def _variables(folder: Folder) -> Iterator[Finding]:
     known = {*required, *optional}
     used: set[str] = set()
     for file, source, line in _sources(folder):
-        for name, at in _used(source).items():
+        names, own = _used(source)
+        for name, at in names.items():
             used.add(name)
-            if name not in known:
+            if name not in known | own:
                 yield Finding(
                     file,
                     at if file != METADATA_FILE else line,
@@ -98,18 +99,24 @@ def _sources(folder: Folder) -> Iterator[tuple[str, str, int]]:
             yield METADATA_FILE, source, folder.line_of(METADATA_FILE, f'"{field}"')
 
 
-def _used(source: str) -> dict[str, int]:
-    """The variables that a source takes from the data, each with the first line it stands in."""
+def _used(source: str) -> tuple[dict[str, int], set[str]]:
+    """The variables that a source takes from the data, each with its first line; and those it sets somewhere.
+
+    To Jinja one that is set in a branch comes from the data in the other.
+    """
     try:
         tree = _ENVIRONMENT.parse(source)
     except TemplateSyntaxError:  # pragma: no cover - it has been compiled before
-        return {}
+        return {}, set()
     names = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
     lines: dict[str, int] = {}
+    own: set[str] = set()
     for node in tree.find_all(nodes.Name):
+        if node.ctx == "store":
+            own.add(node.name)
         if node.name in names:
             lines.setdefault(node.name, node.lineno)
-    return lines
+    return lines, own
 
 
 def _schema(folder: Folder) -> Iterator[Finding]:
