@@ -16,12 +16,15 @@ from benchmarks.world.latencies import IN_REGION, read_latencies
 from benchmarks.world.web import run
 
 RESULTS = Path(__file__).parent / "results"
+_WIDTH = 140
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     latencies = read_latencies(asked.profile) if asked.profile else IN_REGION
-    console = Console()
+    terminal = Console()
+    # A file or a pipe has no width of its own, and a folded table is no table.
+    console = terminal if terminal.is_terminal else Console(width=_WIDTH)
     before = msgspec.json.decode(asked.compare.read_bytes(), type=Report) if asked.compare else None
     with ProgressScreen(console) as screen:
         report = run(take(latencies, asked.only, screen.tell, effort=asked.effort, long=asked.long))

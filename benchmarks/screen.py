@@ -61,7 +61,7 @@ def _table(table: Table) -> RichTable:
         title=table.title, caption=table.note or None, title_justify="left", caption_justify="left"
     )
     for number, column in enumerate(table.columns):
-        shown.add_column(column, justify="right" if number else "left", overflow="fold")
+        shown.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=not number)
     for row in table.rows:
         shown.add_row(*row)
     return shown

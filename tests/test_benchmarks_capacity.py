@@ -1,12 +1,17 @@
 """What the benchmarks advise and what they say it costs: Little's law, units and prices."""
 
 import pytest
-from benchmarks.cost import VOLUMES, Usage, cost, usage
+from benchmarks import rates
+from benchmarks.cost import VOLUMES, Usage, cost, usage, usages
 from benchmarks.cost import section as cost_section
 from benchmarks.cpu import growth_per_100k
 from benchmarks.prices import A_LA_CARTE, DESCRIBED, ESSENTIALS
 from benchmarks.rates import MEMORY_OF_A_CORE, Load, advise
+from benchmarks.report import Measure, Section
+from benchmarks.run import Run
+from benchmarks.world.latencies import IN_REGION
 from benchmarks.world.slots import SlotLine
+from benchmarks.world.web import run
 
 TENTH = Load(batch=10, wall=0.5, cpu=0.0)
 
@@ -140,3 +145,35 @@ def test_the_stubs_line_lets_bulk_mail_in_when_it_is_due() -> None:
     assert not line.update(claim(**full, now=400))
     assert line.update(claim(**full, now=500))
     assert line.item()["bulkClaims"] == {"N": "2"}
+
+
+def measured(**values: float) -> Section:
+    return Section(
+        name="some",
+        measures=[
+            Measure(section="some", name=name, value=value, unit="ms") for name, value in values.items()
+        ],
+    )
+
+
+def test_rates_and_cost_take_their_numbers_from_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "TIERS", (14,))
+    here = Run(IN_REGION, lambda _step, _part: None)
+    waits = {f"bulk, batch of {size} · engine p50": took for size, took in ((1, 100), (10, 170), (100, 300))}
+    here.sections["latency"] = measured(
+        **waits, **{"feedback, delivery · engine p50": 30, "direct, warm · engine p50": 95}
+    )
+    here.sections["cpu"] = measured(
+        **{
+            "engine, SendBulkEmail, CPU per email": 1.5,
+            "engine, SendBulkEmail, log per email": 300,
+            "one email, CPU": 15,
+            "memory at the end": 120,
+        }
+    )
+    (target,) = run(rates.measure(here)).targets
+    assert target.name == "14/s: part of the rate used"
+    assert target.met
+    found = usages(here)
+    assert found["direct"].sender_seconds > found["bulk"].sender_seconds
+    assert found["bulk"].log_bytes == 900
