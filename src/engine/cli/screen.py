@@ -118,6 +118,7 @@ class DemoScreen:
   Inbox   [link]{environment.url}[/link]
   AWS     {environment.emulator.endpoint}  (any credentials, region {environment.emulator.region})
   Bus     {deployment.event_bus_name}
+  Bucket  {deployment.template_bucket}
 
 Send an email from another terminal:
 
