@@ -150,13 +150,14 @@ def _templates(templates: TemplatesBucket) -> list[iam.PolicyStatement]:
                 templates.bucket.arn_for_objects("attachments/*"),
             ],
         ),
-        # Without it S3 answers 403 instead of 404 for a template that is not there; it takes the object's key
-        # for the prefix when it decides between the two.
+        # Without it S3 answers 403 instead of 404 for a template that is not there. AWS does not say whether
+        # S3 takes the object's key for a prefix when it decides between the two, so where there is none it is
+        # allowed all the same: mail must not wait for a template that nobody will ever put there.
         iam.PolicyStatement(
             sid="TellMissingFromForbidden",
             actions=["s3:ListBucket"],
             resources=[templates.bucket.bucket_arn],
-            conditions={"StringLike": {"s3:prefix": ["templates/*", "attachments/*"]}},
+            conditions={"StringLikeIfExists": {"s3:prefix": ["templates/*", "attachments/*"]}},
         ),
     ]
 

@@ -43,12 +43,13 @@ class TemplateSeeder(EngineFunction):
                     actions=["s3:GetObject", "s3:PutObject"],
                     resources=[templates.bucket.arn_for_objects("templates/*")],
                 ),
-                # Without it S3 answers 403 instead of 404 for a template that is not there yet.
+                # Without it S3 answers 403 instead of 404 for a template that is not there yet, as for the
+                # email sender.
                 iam.PolicyStatement(
                     sid="TellMissingFromForbidden",
                     actions=["s3:ListBucket"],
                     resources=[templates.bucket.bucket_arn],
-                    conditions={"StringLike": {"s3:prefix": ["templates/*"]}},
+                    conditions={"StringLikeIfExists": {"s3:prefix": ["templates/*"]}},
                 ),
             ],
         )

@@ -1,0 +1,135 @@
+"""The whole loop with IAM enforced: every function can do what its own role allows, and no more.
+
+The emulator enforces policies with AUTH=true. It is reached over plain HTTP, which the stack's queues, topics
+and bucket refuse, so that one condition is taken out of the template here, and nothing else.
+"""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aioboto3
+import pytest
+from botocore.exceptions import ClientError
+
+from engine.local.deployment import Deployment, deploy, feedback_topic_arn, synthesize
+from engine.local.emulator import PROJECT, Emulator, running_emulator
+from engine.local.ses.server import serve
+from engine.local.ses.simulator import Simulator
+
+pytestmark = pytest.mark.e2e
+
+ASSEMBLIES = PROJECT / ".local" / "assemblies"
+REFUSE_PLAIN_HTTP = '"aws:SecureTransport": "false"'
+SIMULATOR = "simulator.amazonses.com"
+PATIENCE = 90  # seconds, of which a machine in no hurry needs ten
+
+# What is sent, and the statuses that the last one of each is told by; mailboxes as SES's simulator has them.
+FATES = {
+    "success": "delivered",
+    "bounce": "bounced",
+    "complaint": "complained",
+    "mailboxfull": "failed",  # after its retry
+}
+
+
+@dataclass(frozen=True)
+class Enforced:
+    emulator: Emulator
+    stack: Deployment
+    clients: AsyncExitStack
+
+    async def client(self, service: str, *, key: str = "test") -> Any:
+        make: Any = aioboto3.Session(key, "test", region_name=self.emulator.region).client
+        return await self.clients.enter_async_context(make(service, endpoint_url=self.emulator.endpoint))
+
+
+@pytest.fixture
+async def enforced(tmp_path: Path) -> AsyncIterator[Enforced]:
+    assembly = tmp_path / "assembly"
+    shutil.copytree(await synthesize(ASSEMBLIES), assembly)
+    template = assembly / "SESMailEngine.template.json"
+    text = template.read_text()
+    assert REFUSE_PLAIN_HTTP in text
+    template.write_text(text.replace(REFUSE_PLAIN_HTTP, '"aws:SecureTransport": "never"'))
+
+    publishing: list[Callable[[str], Any]] = []
+
+    async def publish(message: str) -> None:
+        await publishing[0](message)
+
+    async with AsyncExitStack() as clients:
+        url = await clients.enter_async_context(serve(Simulator(publish=publish)))
+        functions = {"AUTH": "true", "AWS_ENDPOINT_URL_SESV2": url, "SOFT_BOUNCE_RETRY_SECONDS": "0"}
+        emulator = await clients.enter_async_context(
+            running_emulator(tmp_path / "emulator", functions_environment=functions)
+        )
+        enforced = Enforced(emulator, await deploy(emulator, assembly), clients)
+        sns = await enforced.client("sns")
+        topic = feedback_topic_arn(emulator.region)
+        publishing.append(lambda message: sns.publish(TopicArn=topic, Message=message))
+        yield enforced
+
+
+async def test_every_role_lets_its_function_do_its_work(enforced: Enforced) -> None:
+    await assert_enforced(enforced)
+    listen = await listener(enforced)
+    events = await enforced.client("events")
+    requests = [request(f"{mailbox}@{SIMULATOR}", "transactional") for mailbox in FATES]
+    requests += [request(f"success+{number}@{SIMULATOR}", "bulk") for number in range(3)]
+    # A template that is not there must be told from one that may not be read.
+    requests.append(request("nobody@example.com", "transactional", template="no-such-template"))
+    answer = await events.put_events(
+        Entries=[{**entry, "EventBusName": enforced.stack.event_bus_name} for entry in requests]
+    )
+    assert answer["FailedEntryCount"] == 0
+
+    missing = {f"{mailbox}@{SIMULATOR}": status for mailbox, status in FATES.items()}
+    missing |= {f"success+{number}@{SIMULATOR}": "delivered" for number in range(3)}
+    missing["nobody@example.com"] = "failed"
+    async with asyncio.timeout(PATIENCE):
+        while missing:
+            for told in await listen():
+                if missing.get(told["to"]) == told["status"]:
+                    del missing[told["to"]]
+
+    log = enforced.emulator.log.read_text(errors="replace")
+    assert "AccessDenied" not in log
+    assert "not authorized" not in log
+
+
+async def assert_enforced(enforced: Enforced) -> None:
+    stranger = await enforced.client("dynamodb", key="stranger")
+    with pytest.raises(ClientError, match="UnrecognizedClient"):
+        await stranger.describe_table(TableName=enforced.stack.state_table)
+
+
+def request(to: str, priority: str, *, template: str = "welcome") -> dict[str, str]:
+    data = {"userName": "Ada", "companyName": "The Shop"}
+    detail = {"to": to, "templateName": template, "templateData": data, "priority": priority}
+    return {"Source": "shop", "DetailType": "Email Request", "Detail": json.dumps(detail)}
+
+
+async def listener(enforced: Enforced) -> Callable[[], Any]:
+    """Gives the next status events."""
+    sqs, events = await enforced.client("sqs"), await enforced.client("events")
+    url = (await sqs.create_queue(QueueName="status-events"))["QueueUrl"]
+    attributes = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    bus = enforced.stack.event_bus_name
+    pattern = json.dumps({"detail-type": ["Email Status Changed"]})
+    await events.put_rule(Name="status", EventBusName=bus, EventPattern=pattern)
+    target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
+    await events.put_targets(Rule="status", EventBusName=bus, Targets=[target])
+
+    async def listen() -> list[dict[str, Any]]:
+        answer = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=20)
+        for message in answer.get("Messages", ()):
+            await sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"])["detail"] for message in answer.get("Messages", ())]
+
+    return listen
