@@ -45,7 +45,7 @@ local: $(VENV)/.ready .venv-emulator/.ready ## The same, left running, with the 
 	@$(BIN)/sesmailengine local --inbox-port $(INBOX_PORT)
 
 test: $(VENV)/.ready .venv-emulator/.ready ## Every test of the project
-	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 package: $(VENV)/.ready ## The distribution package: dist/sesmailengine-v<version>.zip
 	@$(BIN)/python -m infra.package
