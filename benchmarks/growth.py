@@ -181,7 +181,8 @@ def _target(
 ) -> Target:
     few, many = (name, DAYS[0]), (name, DAYS[-1])
     factor = float(np.median(found[many]) / np.median(found[few]))
-    wander = max(0.1, noise(found[few]) + noise(found[many]))
+    # A wild part of a series must not make the target a gift.
+    wander = min(max(0.1, noise(found[few]) + noise(found[many])), 0.25)
     same = "the same calls" if traffic[few][0] == traffic[many][0] else "MORE CALLS"
     return Target(
         name=f"{name}: 10⁶ emails by 10²",
