@@ -144,7 +144,7 @@ def test_a_batch_answers_with_the_messages_that_must_stay(cloud: Cloud, ses: Thr
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
     assert sorted(message.to[0] for message in ses.messages) == ["Eve@example.com", "ada@example.com"]
     codes = {row["toEmail"]: row.get("failureCode") for row in cloud.rows()}
-    assert codes == {"ada@example.com": None, "bob@example.com": "suppressed", "Eve@example.com": None}
+    assert codes == {"ada@example.com": None, "bob@example.com": "suppressed", "eve@example.com": None}
 
 
 def test_a_received_message_is_hidden_in_the_queue_it_came_from(cloud: Cloud, ses: ThreadedSimulator) -> None:
