@@ -117,9 +117,7 @@ def test_an_email_is_counted_by_the_status_it_reached_and_a_repetition_is_not(
     assert counted == {"EmailsSettled": [1.0, 1.0, 1.0], "EmailsSent": [1.0], "EmailsDelivered": [1.0]}
 
 
-def test_the_rate_that_ses_allows_is_a_curve_of_its_own(
-    log: Log, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_rate_that_ses_allows_is_a_curve_of_its_own(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
     log.journal.event("send-rate-told", rate=14.0)
     log.journal.flush()
     assert metrics(capsys)["SesSendRate"] == [14.0]
