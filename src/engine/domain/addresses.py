@@ -1,6 +1,7 @@
 """Email addresses: checked by a library, and brought to the one form that SES takes."""
 
 from email.utils import parseaddr
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -11,6 +12,8 @@ class BadAddress(EngineError, ValueError):  # noqa: N818 - it names what was fou
     """Says what is wrong with an address, in words that fit behind the name of the field that held it."""
 
 
+# The same few senders stand in every email; checking one takes as long as decoding the whole request.
+@lru_cache(maxsize=256)
 def normalised(address: str) -> str:
     """The address with its domain in lower-case punycode; the part before the @-sign keeps its case.
 
