@@ -36,7 +36,7 @@ class Ses:
             "SendQuota": {"Max24HourSend": 50_000.0 if production else 200.0, "MaxSendRate": 14.0},
         }
 
-    def get_email_identity(self, *, EmailIdentity: str) -> dict[str, Any]:  # noqa: N803 -- AWS's own name
+    def get_email_identity(self, *, EmailIdentity: str) -> dict[str, Any]:
         if EmailIdentity not in self._identities:
             raise refusal("NotFoundException")
         return {"VerifiedForSendingStatus": self._identities[EmailIdentity]}
@@ -65,7 +65,7 @@ class Functions:
     def get_account_settings(self) -> dict[str, Any]:
         return {"AccountLimit": self._limits}
 
-    def get_function_concurrency(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+    def get_function_concurrency(self, *, FunctionName: str) -> dict[str, Any]:
         if FunctionName not in self._reserved:
             raise refusal("ResourceNotFoundException")
         return {"ReservedConcurrentExecutions": self._reserved[FunctionName]}
@@ -88,30 +88,30 @@ class Bucket:
     class meta:  # noqa: N801 -- boto3's own name
         endpoint_url = "https://s3.eu-west-1.amazonaws.com"
 
-    def head_bucket(self, *, Bucket: str, ExpectedBucketOwner: str) -> dict[str, Any]:  # noqa: N803
+    def head_bucket(self, *, Bucket: str, ExpectedBucketOwner: str) -> dict[str, Any]:
         if Bucket not in self.owners:
             raise refusal("404", "Not Found")
         if self.owners[Bucket] != ExpectedBucketOwner:
             raise refusal("403", "Forbidden")
         return {"BucketRegion": self.regions.get(Bucket, REGION)}
 
-    def create_bucket(self, *, Bucket: str, **more: Any) -> None:  # noqa: N803
+    def create_bucket(self, *, Bucket: str, **more: Any) -> None:
         self.owners[Bucket] = ACCOUNT
         self.calls.append(("create_bucket", {"Bucket": Bucket, **more}))
 
-    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         if (Bucket, Key) not in self.objects:
             raise refusal("404", "Not Found")
         return {}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
         self.objects[Bucket, Key] = Body
         return {"VersionId": "1"}
 
-    def delete_object(self, *, Bucket: str, Key: str, **_: Any) -> None:  # noqa: N803
+    def delete_object(self, *, Bucket: str, Key: str, **_: Any) -> None:
         del self.objects[Bucket, Key]
 
-    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
         errors = []
         for entry in Delete["Objects"]:
             if entry["Key"] in self.undeletable:
@@ -120,13 +120,13 @@ class Bucket:
                 del self.objects[Bucket, entry["Key"]]
         return {"Errors": errors}
 
-    def delete_bucket(self, *, Bucket: str) -> None:  # noqa: N803
+    def delete_bucket(self, *, Bucket: str) -> None:
         assert not [name for name, _ in self.objects if name == Bucket]
         del self.owners[Bucket]
 
     def get_paginator(self, _: str) -> "Pages":
         return Pages(
-            lambda Bucket: {  # noqa: N803
+            lambda Bucket: {
                 "Versions": [{"Key": key, "VersionId": "1"} for name, key in self.objects if name == Bucket]
             }
         )
@@ -171,7 +171,7 @@ class CloudFormation:
     discarded: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
 
-    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
         if self.status is None:
             raise refusal("ValidationError", f"Stack with id {StackName} does not exist")
         stack = {
@@ -189,20 +189,20 @@ class CloudFormation:
         self.change_sets.append(request)
         return {"Id": f"change-set-{len(self.change_sets)}", "StackId": STACK_ID}
 
-    def describe_change_set(self, *, ChangeSetName: str) -> dict[str, Any]:  # noqa: N803
+    def describe_change_set(self, *, ChangeSetName: str) -> dict[str, Any]:
         assert ChangeSetName == f"change-set-{len(self.change_sets)}"
         if self.refused:
             return {"Status": "FAILED", "StatusReason": self.refused}
         return {"Status": "CREATE_COMPLETE", "Changes": self.changes}
 
-    def delete_change_set(self, *, ChangeSetName: str) -> None:  # noqa: N803
+    def delete_change_set(self, *, ChangeSetName: str) -> None:
         self.discarded.append(ChangeSetName)
 
-    def execute_change_set(self, *, ChangeSetName: str) -> None:  # noqa: N803
+    def execute_change_set(self, *, ChangeSetName: str) -> None:
         assert ChangeSetName not in self.discarded
         self._happens({"CREATE": "CREATE_COMPLETE", "UPDATE": "UPDATE_COMPLETE", "IMPORT": "IMPORT_COMPLETE"})
 
-    def delete_stack(self, *, StackName: str) -> None:  # noqa: N803
+    def delete_stack(self, *, StackName: str) -> None:
         assert StackName == STACK_ID
         self._happens({})
 
@@ -222,16 +222,16 @@ class Tables:
     names: set[str] = field(default_factory=set)
     protected: bool = False
 
-    def describe_table(self, *, TableName: str) -> dict[str, Any]:  # noqa: N803
+    def describe_table(self, *, TableName: str) -> dict[str, Any]:
         if TableName not in self.names:
             raise refusal("ResourceNotFoundException")
         return {"Table": {"DeletionProtectionEnabled": self.protected}}
 
-    def update_table(self, *, TableName: str, DeletionProtectionEnabled: bool) -> None:  # noqa: N803
+    def update_table(self, *, TableName: str, DeletionProtectionEnabled: bool) -> None:
         assert TableName in self.names
         self.protected = DeletionProtectionEnabled
 
-    def delete_table(self, *, TableName: str) -> None:  # noqa: N803
+    def delete_table(self, *, TableName: str) -> None:
         assert not self.protected
         self.names.remove(TableName)
 
@@ -240,12 +240,12 @@ class Tables:
 class Queues:
     names: set[str] = field(default_factory=set)
 
-    def get_queue_url(self, *, QueueName: str) -> dict[str, str]:  # noqa: N803
+    def get_queue_url(self, *, QueueName: str) -> dict[str, str]:
         if QueueName not in self.names:
             raise refusal("AWS.SimpleQueueService.NonExistentQueue")
         return {"QueueUrl": f"https://sqs/{QueueName}"}
 
-    def delete_queue(self, *, QueueUrl: str) -> None:  # noqa: N803
+    def delete_queue(self, *, QueueUrl: str) -> None:
         self.names.remove(QueueUrl.rpartition("/")[2])
 
 

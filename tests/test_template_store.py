@@ -72,7 +72,7 @@ async def shelf(aws_endpoint: str) -> AsyncIterator[Shelf]:
         bucket = f"templates-{uuid4().hex}"
         await s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         spy, clock = Spy(s3), Clock()
-        store = S3TemplateStore(spy, bucket, cache_seconds=300, clock=clock, max_templates=2)  # type: ignore[arg-type]
+        store = S3TemplateStore(spy, bucket, cache_seconds=300, clock=clock, max_templates=2)  # type: ignore[arg-type]  # a hand-written stand-in
         made = Shelf(s3, spy, bucket, clock, store)
         await made.put(template_html=b"<p>{{ name }}</p>", template_txt=b"{{ name }}", metadata_json=METADATA)
         yield made
@@ -86,7 +86,7 @@ async def refused(asked: Any) -> Refusal:
 
 def answer(code: str, status: int = 403) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # only what is read
         "GetObject",
     )
 
@@ -189,7 +189,7 @@ async def test_a_mended_template_serves_at_once(shelf: Shelf) -> None:
 async def test_while_s3_fails_a_stale_copy_serves_and_s3_is_asked_again_soon(
     shelf: Shelf, failure: Exception
 ) -> None:
-    with_none = S3TemplateStore(shelf.spy, shelf.bucket)  # type: ignore[arg-type]
+    with_none = S3TemplateStore(shelf.spy, shelf.bucket)  # type: ignore[arg-type]  # a hand-written stand-in
     stale = await shelf.store.load("welcome")
     shelf.clock.now += 1000
     shelf.spy.failing = failure

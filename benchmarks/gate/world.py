@@ -154,7 +154,7 @@ def environment(
     account: object = ses  # it answers GetAccount, which is all that SendRate asks
     return SharedRateGate(
         SharedLine(table, clock),
-        SendRate(account, configured, clock),  # type: ignore[arg-type]
+        SendRate(account, configured, clock),  # type: ignore[arg-type]  # the one call of the client that it makes
         Silence(),
         bulk_share=share,
         sleep=sleep,

@@ -9,8 +9,8 @@ import time
 _entered = time.time_ns()
 
 import importlib  # noqa: E402 - the interpreter's part ends above
-import json  # noqa: E402
-import os  # noqa: E402
+import json  # noqa: E402 - as above
+import os  # noqa: E402 - as above
 
 # What is imported, and which module holds the handler: opening the engine's clients is all that is left of
 # the handler's own import.

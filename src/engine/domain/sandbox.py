@@ -198,35 +198,35 @@ class _Metering(NodeTransformer):
         node.iter = self._hook("for each", node.iter, nodes.Const(written))
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - as above
         self.generic_visit(node)
         return self._hook("is joined", nodes.Tuple(node.nodes, "load", lineno=node.lineno))
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802 - as above
         self.generic_visit(node)
         node.expr = self._hook("is compared", node.expr)
         for operand in node.ops:
             operand.expr = self._hook("is compared", operand.expr)
         return node
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - as above
         self.generic_visit(node)
         return self._hook("is kept", node) if isinstance(node.arg, nodes.Slice) else node
 
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802 - as above
         self.generic_visit(node)
         return self._hook("is kept", node)
 
-    visit_Dict = visit_List  # noqa: N815
+    visit_Dict = visit_List  # noqa: N815 - as above
 
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802 - as above
         self.generic_visit(node)
         return self._hook("is kept", node) if node.ctx == "load" else node
 
-    def visit_Include(self, node: nodes.Node) -> NoReturn:  # noqa: N802
+    def visit_Include(self, node: nodes.Node) -> NoReturn:  # noqa: N802 - as above
         self._refuse(node, f"{type(node).__name__.lower()} is not supported: a template is one file")
 
-    visit_Import = visit_FromImport = visit_Extends = visit_Include  # noqa: N815
+    visit_Import = visit_FromImport = visit_Extends = visit_Include  # noqa: N815 - as above
 
     def _hook(self, name: str, node: Any, *arguments: nodes.Expr) -> nodes.Filter:
         hooked = nodes.Filter(node, name, list(arguments), [], None, None, lineno=node.lineno)

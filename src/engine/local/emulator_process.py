@@ -43,7 +43,7 @@ class _Invocation:
     attempt: int = 0
 
     def run(self) -> None:
-        result = _lambda._execute_function_with_config_scope(self.record, self.event)  # noqa: SLF001 -- see above
+        result = _lambda._execute_function_with_config_scope(self.record, self.event)
         if result.get("throttle"):
             _queue.later(self, _THROTTLE_DELAY)
         elif not result.get("error"):
@@ -53,9 +53,9 @@ class _Invocation:
             _queue.later(replace(self, attempt=self.attempt + 1), _RETRY_DELAY * 2**self.attempt)
         elif self.on_failure:
             self._report(result, f"goes to {self.on_failure}")
-            _lambda._run_with_function_config_scope(  # noqa: SLF001
+            _lambda._run_with_function_config_scope(
                 self.record,
-                _lambda._route_async_failure,  # noqa: SLF001
+                _lambda._route_async_failure,
                 self.on_failure,
                 self.function,
                 self.event,
@@ -107,18 +107,18 @@ _queue = _Queue()
 
 
 def _accept(arn: str, event: dict[str, Any]) -> None:
-    func, config, name = _lambda._get_func_record_for_ref(arn)  # noqa: SLF001
+    func, config, name = _lambda._get_func_record_for_ref(arn)
     if not func or not config:
         _log.warning("There is no function %s", arn)
         return
-    base, _, _ = _lambda._get_base_func_record_for_ref(arn)  # noqa: SLF001
-    _, qualifier = _lambda._lambda_function_name_and_qualifier_from_arn(arn)  # noqa: SLF001
-    settings = _lambda._event_invoke_config(base, qualifier) or {}  # noqa: SLF001
+    base, _, _ = _lambda._get_base_func_record_for_ref(arn)
+    _, qualifier = _lambda._lambda_function_name_and_qualifier_from_arn(arn)
+    settings = _lambda._event_invoke_config(base, qualifier) or {}
     destination = settings.get("DestinationConfig") or {}
     _queue.put(
         _Invocation(
             function=name,
-            record=_lambda._execution_record_for_config(func, config),  # noqa: SLF001
+            record=_lambda._execution_record_for_config(func, config),
             event=event,
             retries=int(settings.get("MaximumRetryAttempts", 2)),
             on_failure=(destination.get("OnFailure") or {}).get("Destination"),
@@ -140,7 +140,7 @@ def _from_sns(endpoint: str, envelope: str, _topic_arn: str, subscription_arn: s
     _accept(endpoint, {"Records": [record]})
 
 
-_concurrency_of_mapping = _lambda._sqs_esm_concurrency  # noqa: SLF001 -- see above
+_concurrency_of_mapping = _lambda._sqs_esm_concurrency
 
 
 def _concurrency(mapping: dict[str, Any], *others: Any) -> int:
@@ -158,9 +158,9 @@ def _stop_with_parent() -> None:
 
 
 def main() -> None:
-    _eventbridge._dispatch_to_lambda = _from_event_bridge  # noqa: SLF001
-    _sns._deliver_to_lambda = _from_sns  # noqa: SLF001
-    _lambda._sqs_esm_concurrency = _concurrency  # noqa: SLF001
+    _eventbridge._dispatch_to_lambda = _from_event_bridge
+    _sns._deliver_to_lambda = _from_sns
+    _lambda._sqs_esm_concurrency = _concurrency
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     _app.main()
 

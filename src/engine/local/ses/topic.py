@@ -22,7 +22,7 @@ async def sns_topic(
 ) -> AsyncIterator[Publish]:
     """A `publish` for the simulator that sends to the topic at the endpoint."""
     # A local endpoint checks no signature; fixed names keep a person's own AWS profile out of it.
-    session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)  # noqa: S106
+    session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)  # noqa: S106 - see above
     async with session.client("sns", endpoint_url=endpoint_url) as sns:
 
         async def publish(message: str) -> None:
