@@ -18,6 +18,7 @@ import aiobotocore.session
 from aiobotocore.config import AioConfig
 
 from engine.aws.connections import SharedTrustSession, trust
+from engine.aws.quick_calls import quicken
 from engine.aws.service_models import quick_loader
 from engine.cold_start import is_lambda
 
@@ -67,6 +68,7 @@ class Clients:
         self._stack = AsyncExitStack()
         core = aiobotocore.session.get_session()
         core.register_component("data_loader", quick_loader(core.get_config_variable("data_path")))
+        quicken(core)
         # Any, because its overloads want the service's name as a literal.
         self._session: Any = aioboto3.Session(botocore_session=core)
 
