@@ -13,14 +13,16 @@ from typing import Any
 import botocore.loaders
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore import handlers
+from botocore.exceptions import UnknownServiceError
 from botocore.httpsession import get_cert_path
 
 from engine.aws.connections import SharedTrustSession, trust
-from engine.aws.service_models import QuickFileLoader, quick_loader
+from engine.aws.sdk_session import quick_session
+from engine.aws.service_models import SERVICES, QuickFileLoader, quick_loader
 from engine.cold_start import quick_imports
 from engine.runtime import CONFIG, SES_CONFIG, Clients, Environment
-
-SERVICES = ("dynamodb", "events", "s3", "sesv2", "sqs")
 
 
 @pytest.fixture
@@ -88,6 +90,20 @@ def test_opening_the_clients_opens_no_socket_that_a_snapshot_would_carry_along(
         clients = Clients()
         for service in SERVICES:
             await clients.open(service, CONFIG)
+        await clients.close()
+
+    asyncio.run(opened())
+
+
+def test_a_client_trusts_before_it_can_make_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificates are read beside the first client, and nobody may find them half read."""
+    read: list[str] = []
+    monkeypatch.setattr("engine.runtime.trust", lambda: read.append("certificates"))
+
+    async def opened() -> None:
+        clients = Clients()
+        await clients.open("dynamodb", CONFIG)
+        assert read == ["certificates"]
         await clients.close()
 
     asyncio.run(opened())
@@ -164,6 +180,56 @@ def test_the_quick_loader_reads_what_botocores_own_reads(service: str) -> None:
 def _plain(value: Any) -> str:
     """As text, so that the order counts too."""
     return json.dumps(value)
+
+
+def test_the_quick_loader_finds_the_version_that_botocores_own_finds_and_no_other_service() -> None:
+    own, quick = botocore.loaders.create_loader(None), quick_loader(None)
+    for service in SERVICES:
+        assert quick.determine_latest_version(service, "service-2") == own.determine_latest_version(
+            service, "service-2"
+        )
+    with pytest.raises(UnknownServiceError):
+        quick.load_service_model("sns", "service-2")
+
+
+def test_the_quick_loader_looks_first_where_aws_data_path_leads(tmp_path: Path) -> None:
+    folder = tmp_path / "sqs" / "2099-01-01"
+    folder.mkdir(parents=True)
+    (folder / "service-2.json").write_text('{"metadata": {"serviceId": "SQS"}}')
+    loader = quick_loader(str(tmp_path))
+    assert loader.load_service_model("sqs", "service-2") == {"metadata": {"serviceId": "SQS"}}
+    assert loader.load_service_model("s3", "service-2")["metadata"]["serviceId"] == "S3"
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "eventbridge", "s3", "sesv2", "sqs"])
+def test_the_quick_session_handles_every_event_of_our_services_as_the_usual_one_does(service: str) -> None:
+    quick, usual = quick_session()[1], AioSession()
+    kinds = {event.partition(".")[0] for event, *_ in handlers.BUILTIN_HANDLERS} - {"docs"}
+    calls = {
+        event.split(".")[2]
+        for event, *_ in handlers.BUILTIN_HANDLERS
+        if event.count(".") >= 2 and event.split(".")[1] == service
+    }
+    for kind in kinds:
+        for event in (kind, f"{kind}.{service}", *(f"{kind}.{service}.{call}" for call in {*calls, "Call"})):
+            assert _handlers(quick, event) == _handlers(usual, event), event
+
+
+def _handlers(session: Any, event: str) -> list[Any]:
+    """By name where it is a bound method, which two sessions may hold for two objects."""
+    return [
+        getattr(handler, "__qualname__", handler)
+        for handler in session.get_component("event_emitter")._emitter._handlers.prefix_search(event)
+    ]
+
+
+def test_a_client_of_the_quick_session_has_the_operations_of_its_service_and_no_transfer_manager() -> None:
+    async def names() -> set[str]:
+        async with quick_session()[0].client("s3", region_name="eu-west-1") as client:
+            return {name for name in dir(client) if not name.startswith("_")}
+
+    assert {"get_object", "put_object"} <= asyncio.run(names())
+    assert "upload_file" not in asyncio.run(names())
 
 
 def test_the_quick_loader_reads_a_file_that_is_not_compressed_and_knows_when_there_is_none(

@@ -13,13 +13,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import aioboto3
-import aiobotocore.session
 from aiobotocore.config import AioConfig
 
 from engine.aws.connections import SharedTrustSession, trust
 from engine.aws.quick_calls import quicken
-from engine.aws.service_models import quick_loader
+from engine.aws.sdk_session import quick_session
 from engine.cold_start import is_lambda
 
 T = TypeVar("T")
@@ -64,16 +62,17 @@ class Clients:
     """AWS clients on one loop; whoever holds it closes it."""
 
     def __init__(self) -> None:
-        trust()
+        # OpenSSL reads certificates without Python's lock: on a second core, beside the first client.
+        self._trusting = threading.Thread(target=trust, name="engine-trust", daemon=True)
+        self._trusting.start()
         self._stack = AsyncExitStack()
-        core = aiobotocore.session.get_session()
-        core.register_component("data_loader", quick_loader(core.get_config_variable("data_path")))
+        self._session, core = quick_session()
         quicken(core)
-        # Any, because its overloads want the service's name as a literal.
-        self._session: Any = aioboto3.Session(botocore_session=core)
 
     async def open(self, service: str, config: AioConfig) -> Any:
-        return await self._stack.enter_async_context(self._session.client(service, config=config))
+        client = await self._stack.enter_async_context(self._session.client(service, config=config))
+        self._trusting.join()  # before any client makes its first call; a failure is told by that call
+        return client
 
     async def close(self) -> None:
         await self._stack.aclose()

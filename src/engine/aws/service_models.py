@@ -1,4 +1,4 @@
-"""botocore's descriptions of the services, read faster: a client is made mostly of reading them."""
+"""botocore's descriptions of the services, found and read faster: a client is made mostly of reading them."""
 
 import gzip
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any, Final
 import msgspec
 from botocore.loaders import JSONFileLoader, Loader, create_loader
 
+# What the engine calls, as the folders of botocore's data name it.
+SERVICES: Final = ("dynamodb", "events", "s3", "sesv2", "sqs")
 _ENDINGS: Final = (".json", ".json.gz")
 
 
@@ -23,8 +25,14 @@ class QuickFileLoader(JSONFileLoader):
         return None
 
 
+class QuickLoader(Loader):
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - all have what is loaded
+        """Those of the engine: botocore would look into 400 folders for this, twice, before it loads one."""
+        return list(SERVICES)
+
+
 def quick_loader(search_path: str | None) -> Loader:
-    """As botocore makes it, but for how it reads a file. `search_path`: as in AWS_DATA_PATH."""
-    loader = create_loader(search_path)
-    loader.file_loader = QuickFileLoader()
-    return loader
+    """As botocore makes it, but for how it finds and reads a file. `search_path`: as in AWS_DATA_PATH."""
+    return QuickLoader(
+        create_loader(search_path).search_paths, QuickFileLoader(), include_default_search_paths=False
+    )
