@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,59 @@ def test_nothing_but_one_line_of_ascii_gets_through(text: str) -> None:
         assert normalised(good) == good
 
 
+def by_the_library(address: str) -> str | None:
+    try:
+        checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True)
+    except EmailNotValidError:
+        return None
+    return checked.ascii_email
+
+
+def by_us(address: str) -> str | None:
+    try:
+        return normalised(address)
+    except BadAddress:
+        return None
+
+
+_LABELS = st.text("aBz09-", min_size=1, max_size=4)
+_DOMAINS = st.lists(
+    st.one_of(_LABELS, st.sampled_from(["xn--a", "com", "EXAMPLE", "a" * 63, "a" * 64, "--", ""])), max_size=5
+).map(".".join)
+_LOCALS = st.one_of(
+    st.text("aZ09._+-!'\n", max_size=6), st.sampled_from(["a" * 64, "a" * 65, "Info", "info", "postmaster"])
+)
+
+
+@given(_LOCALS, _DOMAINS, st.sampled_from(["", ".com", ".De", ".c0", ".local", ".Test", ".museum", "\n"]))
+def test_an_address_is_judged_as_by_the_library(local: str, domain: str, end: str) -> None:
+    address = f"{local}@{domain}{end}"
+    if address:
+        assert by_us(address) == by_the_library(address)
+
+
+@pytest.mark.parametrize("name", SPECIAL_USE_DOMAIN_NAMES)
+def test_an_address_where_no_email_goes_is_refused(name: str) -> None:
+    assert by_us(f"ada@shop.{name}") is by_us(f"ada@shop.{name.upper()}") is None
+
+
+@pytest.mark.parametrize("length", [254, 255])
+def test_an_address_has_254_characters_at_most(length: int) -> None:
+    domain = ".".join(["a" * 62] * 4)
+    address = "b" * 64 + "@" + domain[: length - 65 - 4] + ".com"
+    assert len(address) == length
+    assert (by_us(address) == by_the_library(address) == address) is (length == 254)
+
+
+def test_usual_addresses_are_judged_without_the_library() -> None:
+    """It takes longer to import than the whole engine."""
+    code = (
+        "import sys; from engine.domain.addresses import normalised; "
+        "normalised('no-reply@shop.example'); assert 'email_validator' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - this interpreter, fixed arguments
+
+
 def test_a_domain_alone_is_normalised_too() -> None:
     assert normalised_domain("Bücher.example") == "xn--bcher-kva.example"
     with pytest.raises(BadAddress):
@@ -90,5 +144,8 @@ def test_a_mailbox_without_an_address_is_said_to_have_none(mailbox: str) -> None
 
 
 def test_checking_addresses_does_not_load_a_dns_library() -> None:
-    program = "import sys, engine.domain.addresses; sys.exit('dns' in sys.modules)"
+    program = (
+        "import sys; from engine.domain.addresses import normalised; normalised('Ada@example.com');"
+        " sys.exit('email_validator' not in sys.modules or 'dns' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - ours
