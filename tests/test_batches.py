@@ -1,11 +1,12 @@
 """Batch calls of DynamoDB, which may leave some of a batch undone. Moto never does; a stand-in does here."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from engine.aws.batches import GET_LIMIT, WRITE_LIMIT, chunks, get_items, put_items
+from engine.aws.batches import GET_LIMIT, WRITE_LIMIT, SharedReads, chunks, get_items, put_items
 from engine.domain.failures import ServiceUnavailable
 
 KEYS = [{"pk": f"k{number}"} for number in range(10)]
@@ -79,6 +80,81 @@ async def test_for_nothing_no_call_is_made() -> None:
     assert await get_items(client, "table", []) == []
     await put_items(client, "table", [])
     assert client.asked == []
+
+
+class Tables:
+    """Holds items by table and string key, and lists what each call asked for."""
+
+    def __init__(self, **items: list[Any]) -> None:
+        self.items = items
+        self.asked: list[dict[str, int]] = []
+
+    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        self.asked.append({table: len(wanted["Keys"]) for table, wanted in RequestItems.items()})
+        found = {
+            table: [item for item in self.items[table] if {"pk": item["pk"]} in wanted["Keys"]]
+            for table, wanted in RequestItems.items()
+        }
+        return {"Responses": found, "UnprocessedKeys": {}}
+
+
+def tables(**items: list[Any]) -> Any:
+    return Tables(**items)
+
+
+def item(key: str, body: str) -> dict[str, Any]:
+    return {"pk": {"S": key}, "body": {"S": body}}
+
+
+async def test_reads_of_one_moment_share_a_call_and_each_gets_its_own_items() -> None:
+    client = tables(one=[item("a", "1"), item("b", "2")], other=[item("a", "3")])
+    reads = SharedReads(client)
+    answers = await asyncio.gather(
+        reads.get("one", [{"pk": "a"}, {"pk": "missing"}]),
+        reads.get("other", [{"pk": "a"}]),
+        reads.get("one", [{"pk": "b"}, {"pk": "a"}]),
+    )
+    assert list(answers) == [[item("a", "1")], [item("a", "3")], [item("a", "1"), item("b", "2")]]
+    assert client.asked == [{"one": 3, "other": 1}]
+
+
+async def test_a_read_of_a_later_moment_has_a_call_of_its_own_and_one_for_nothing_has_none() -> None:
+    client = tables(one=[item("a", "1")])
+    reads = SharedReads(client)
+    assert await reads.get("one", []) == []
+    for _ in range(2):
+        assert await reads.get("one", [{"pk": "a"}]) == [item("a", "1")]
+    assert client.asked == [{"one": 1}, {"one": 1}]
+
+
+async def test_reads_that_share_carry_no_more_than_dynamodb_takes() -> None:
+    client = tables(one=[], other=[])
+    reads = SharedReads(client)
+    many = [{"pk": f"k{number}"} for number in range(GET_LIMIT)]
+    await asyncio.gather(reads.get("one", many), reads.get("other", many[:4]))
+    assert client.asked == [{"one": 100}, {"other": 4}]
+
+
+async def test_a_read_that_fails_is_told_to_all_who_shared_it() -> None:
+    client: Any = Throttled()
+    reads = SharedReads(client)
+    answers = await asyncio.gather(
+        reads.get("one", [{"pk": "a"}]), reads.get("other", [{"pk": "a"}]), return_exceptions=True
+    )
+    assert [str(answer) for answer in answers] == [
+        "DynamoDB (one, other) BatchGetItem answered ThrottlingException"
+    ] * 2
+
+
+async def test_whoever_no_longer_waits_for_a_read_leaves_the_others_theirs() -> None:
+    client = tables(one=[item("a", "1")])
+    reads = SharedReads(client)
+    gone = asyncio.create_task(reads.get("one", [{"pk": "a"}]))
+    waiting = asyncio.create_task(reads.get("one", [{"pk": "a"}]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await waiting == [item("a", "1")]
+    assert gone.cancelled()
 
 
 class Throttled:

@@ -230,6 +230,22 @@ async def test_a_call_that_just_makes_it_is_sent(room: EngineRoom) -> None:
     assert room.world.sleep.naps == [20.0]
 
 
+async def test_a_wait_that_is_shorter_than_the_way_to_ses_varies_by_is_none(room: EngineRoom) -> None:
+    room.world.gate.waits = [0.001]
+    assert await deliver(room, bulk(0, 1)) == BatchAnswer()
+    assert room.world.mailer.calls == [2]
+    assert not room.world.sleep.naps
+
+
+async def test_nothing_leaves_before_the_requests_are_kept_for_a_retry(room: EngineRoom) -> None:
+    room.world.payloads.fail_next = ["save"]
+    assert kept(await deliver(room, bulk(*range(60)))) == list(range(60))
+    assert not room.world.mailer.calls
+    assert leases(room) == {None}
+    assert await deliver(room, bulk(*range(60))) == BatchAnswer()
+    assert statuses(room, 0, 59) == ["sent", "sent"]
+
+
 async def test_a_long_wait_at_the_gate_hides_a_message_for_a_minute_at_most(room: EngineRoom) -> None:
     room.world.gate.waits = [4000.0]
     await deliver(room, bulk(0, 1))

@@ -408,6 +408,20 @@ async def test_a_failed_publish_fails_the_invocation_and_the_redelivery_publishe
     assert len(room.world.mailer.sent) == 1
 
 
+async def test_an_email_is_counted_as_sent_once_also_where_the_bus_hears_of_it_at_the_second_try(
+    room: EngineRoom,
+) -> None:
+    room.world.status_events.fail_next = ["publish"]
+    with pytest.raises(InvocationFailedError):
+        await room.ask(event_id="e-1")
+    await room.ask(event_id="e-1")
+    settled = [fields for name, fields in room.world.journal.events if name == "email-settled"]
+    assert [(fields["previous"], fields["status"]) for fields in settled] == [
+        ("sending", "sent"),
+        ("sent", "sent"),
+    ]
+
+
 # -- batches ---------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from engine.aws.batched_ledger import BatchedLedger
+from engine.aws.batches import SharedReads
 from engine.aws.bounce_quota import DailyCounters
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
@@ -88,10 +89,11 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         journal,
         bulk_share=settings.bulk_share,
     )
+    reads = SharedReads(dynamodb)
     collaborators = Collaborators(
         ledger=BatchedLedger(dynamodb, settings.tracking_table),
-        suppression=SuppressionList(dynamodb, settings.suppression_table),
-        quota=DailyCounters(dynamodb, settings.state_table),
+        suppression=SuppressionList(dynamodb, settings.suppression_table, reads=reads),
+        quota=DailyCounters(dynamodb, settings.state_table, reads=reads),
         templates=S3TemplateStore(
             await clients.open("s3", CONFIG),
             settings.template_bucket,

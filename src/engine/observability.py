@@ -6,6 +6,7 @@ dashboard take the metrics' names and dimensions from here.
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -93,6 +94,7 @@ class PowertoolsJournal:
         self.metrics = Metrics(namespace=SERVICE, service=deployed)
         # `service` is Powertools' own dimension.
         self.metrics.set_default_dimensions(environment=environment)
+        self._counts: Counter[str] = Counter()
 
     def event(self, name: str, **fields: str | float) -> None:
         if name in ERRORS:
@@ -102,7 +104,7 @@ class PowertoolsJournal:
         else:
             self.logger.info(name, extra=fields, stacklevel=_TELLER)
         if name in METRICS:
-            self.metrics.add_metric(METRICS[name], MetricUnit.Count, 1)
+            self._counts[METRICS[name]] += 1
         if name in REACHED:
             self._count_status(fields)
         if name in GAUGES:
@@ -112,9 +114,12 @@ class PowertoolsJournal:
     def _count_status(self, fields: Mapping[str, str | float]) -> None:
         status = str(fields.get("status", ""))
         if status in STATUS_METRICS and fields.get("previous") != status:
-            self.metrics.add_metric(STATUS_METRICS[status], MetricUnit.Count, 1)
+            self._counts[STATUS_METRICS[status]] += 1
 
     def flush(self) -> None:
-        """Write the metrics of an invocation; nothing where there are none."""
+        """Write the metrics of an invocation, each count as one number; nothing where there are none."""
+        for metric, count in self._counts.items():
+            self.metrics.add_metric(metric, MetricUnit.Count, count)
+        self._counts.clear()
         if self.metrics.metric_set:
             self.metrics.flush_metrics()

@@ -1,7 +1,9 @@
 """Batch calls of DynamoDB: several items a call, and the rest of it when DynamoDB leaves some undone."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.aws.errors import service_errors
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
+_Key = dict[str, str]  # of an item whose key attributes are strings, by their names
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 GET_LIMIT: Final = 100
@@ -23,32 +26,108 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 async def get_items(
-    client: "DynamoDBClient", table: str, keys: Iterable[dict[str, str]], *, consistent: bool = False
+    client: "DynamoDBClient", table: str, keys: Iterable[_Key], *, consistent: bool = False
 ) -> list[Any]:
     """The items that exist among these string keys, in no order."""
-    wanted = [{name: {"S": value} for name, value in key.items()} for key in keys]
-    parts = await asyncio.gather(
-        *(_get(client, table, part, consistent) for part in chunks(wanted, GET_LIMIT))
-    )
-    return [item for part in parts for item in part]
+    found = await _get_all(client, [(table, key) for key in keys], consistent=consistent)
+    return found[table]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Keys of one table that somebody waits for."""
+
+    table: str
+    keys: list[_Key]
+    items: asyncio.Future[list[Any]]
+
+    def succeed(self, found: Mapping[str, list[Any]]) -> None:
+        if not self.items.done():  # whoever asked may be gone
+            wanted = set(map(_identity, self.keys))
+            names = list(self.keys[0])
+            mine = [{name: item[name]["S"] for name in names} for item in found[self.table]]
+            self.items.set_result(
+                [item for item, key in zip(found[self.table], mine, strict=True) if _identity(key) in wanted]
+            )
+
+    def fail(self, error: Exception) -> None:
+        if not self.items.done():
+            self.items.set_exception(error)
+
+
+class SharedReads:
+    """Reads that are asked for in one turn of the loop share their calls, whichever tables they are of."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self._client = client
+        self._waiting: list[_Read] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def get(self, table: str, keys: Iterable[_Key]) -> list[Any]:
+        """As `get_items`."""
+        loop = asyncio.get_running_loop()
+        read = _Read(table, list(keys), loop.create_future())
+        if not read.keys:
+            return []
+        if not self._waiting:
+            loop.call_soon(self._begin)
+        self._waiting.append(read)
+        return await read.items
+
+    def _begin(self) -> None:
+        reads, self._waiting = self._waiting, []
+        task = asyncio.create_task(self._answer(reads))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _answer(self, reads: list[_Read]) -> None:
+        # Each key once: DynamoDB takes none twice in a call.
+        wanted = {(read.table, _identity(key)): (read.table, key) for read in reads for key in read.keys}
+        try:
+            found = await _get_all(self._client, list(wanted.values()), consistent=False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who asked
+            for read in reads:
+                read.fail(error)
+            return
+        for read in reads:
+            read.succeed(found)
+
+
+def _identity(key: _Key) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(key.items()))
+
+
+async def _get_all(
+    client: "DynamoDBClient", keys: Sequence[tuple[str, _Key]], *, consistent: bool
+) -> defaultdict[str, list[Any]]:
+    """What exists, by table."""
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for part in await asyncio.gather(*(_get(client, part, consistent) for part in chunks(keys, GET_LIMIT))):
+        for table, items in part.items():
+            found[table] += items
+    return found
 
 
 async def _get(
     client: "DynamoDBClient",
-    table: str,
-    keys: Sequence[Any],
+    keys: Sequence[tuple[str, _Key]],
     consistent: bool,  # noqa: FBT001 - private, its only caller names it
-) -> list[Any]:
-    found: list[Any] = []
-    request: Any = {table: {"Keys": list(keys), "ConsistentRead": consistent}}
+) -> Mapping[str, list[Any]]:
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    request: Any = {}
+    for table, key in keys:
+        asked = request.setdefault(table, {"Keys": [], "ConsistentRead": consistent})
+        asked["Keys"].append({name: {"S": value} for name, value in key.items()})
+    tables = ", ".join(request)
     for _ in range(_ROUNDS):
-        with service_errors(f"DynamoDB ({table})"):
+        with service_errors(f"DynamoDB ({tables})"):
             answer = await client.batch_get_item(RequestItems=request)
-        found += answer["Responses"].get(table, [])
+        for table, items in answer["Responses"].items():
+            found[table] += items
         request = answer.get("UnprocessedKeys")
         if not request:
             return found
-    raise ServiceUnavailable(f"DynamoDB ({table}) BatchGetItem left keys unread {_ROUNDS} times")
+    raise ServiceUnavailable(f"DynamoDB ({tables}) BatchGetItem left keys unread {_ROUNDS} times")
 
 
 async def put_items(client: "DynamoDBClient", table: str, items: Sequence[Any]) -> None:

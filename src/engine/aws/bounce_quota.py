@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.aws.batches import get_items
+from engine.aws.batches import SharedReads
 from engine.aws.errors import service_errors
 from engine.domain.quota import QuotaReading
 
@@ -22,18 +22,27 @@ _KEPT: Final = timedelta(days=3)
 
 
 class DailyCounters:
-    """Implements `BounceQuota`; its cost does not grow with the day's sends."""
+    """Implements `BounceQuota`; its cost does not grow with the day's sends.
+
+    `reads`: shared with other tables.
+    """
 
     def __init__(
-        self, client: "DynamoDBClient", table: str, pick: Callable[[int], int] = secrets.randbelow
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        pick: Callable[[int], int] = secrets.randbelow,
+        *,
+        reads: SharedReads | None = None,
     ) -> None:
         self._client = client
         self._table = table
         self._pick = pick
+        self._reads = reads or SharedReads(client)
 
     async def read(self, date: str) -> QuotaReading:
         keys = [{"pk": f"quota#{date}#{shard}"} for shard in range(SHARDS)]
-        items = await get_items(self._client, self._table, keys)
+        items = await self._reads.get(self._table, keys)
         return QuotaReading(sends=_total(items, "sends"), bounces=_total(items, "bounces"))
 
     async def count_sends(self, date: str, sends: int) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from engine.aws.batches import get_items
+from engine.aws.batches import SharedReads
 from engine.aws.dynamodb import CONDITION_FAILED, from_item, to_item
 from engine.aws.errors import is_code, service_errors
 from engine.schemas.rows import SuppressionRow
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 class SuppressionList:
-    """Implements `SuppressionReader` and `SuppressionWriter`."""
+    """Implements `SuppressionReader` and `SuppressionWriter`. `reads`: shared with other tables."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, *, reads: SharedReads | None = None) -> None:
         self._client = client
         self._table = table
+        self._reads = reads or SharedReads(client)
 
     async def find(self, addresses: Collection[str]) -> Mapping[str, SuppressionRow]:
         keys = [{"email": address} for address in sorted(set(addresses))]
-        rows = [from_item(item, SuppressionRow) for item in await get_items(self._client, self._table, keys)]
+        rows = [from_item(item, SuppressionRow) for item in await self._reads.get(self._table, keys)]
         return {row.email: row for row in rows}
 
     async def add(self, row: SuppressionRow) -> None:

@@ -6,15 +6,15 @@ from msgspec import Struct
 
 from engine.domain.failures import FailureCode, Refusal
 from engine.domain.quota import QuotaPolicy, QuotaReading, refuse_over_quota
-from engine.domain.rendering import Template
+from engine.domain.rendering import Rendered
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import SuppressionRow
 
 
 class Go(Struct, frozen=True):
-    """Send it, with this template; `without` holds the suppressed cc and bcc, lower-cased."""
+    """Send it, with this content; `without` holds the suppressed cc and bcc, lower-cased."""
 
-    template: Template
+    rendered: Rendered
     without: frozenset[str]
 
 
@@ -24,7 +24,7 @@ def decide(
     suppressed: Mapping[str, SuppressionRow],
     quota: QuotaReading,
     policy: QuotaPolicy,
-    template: Template | Refusal,
+    rendered: Rendered | Refusal,
 ) -> Go | Refusal:
     """Refuse for the first reason that holds: suppression, bounce quota, template.
 
@@ -41,7 +41,7 @@ def decide(
     refusal = refuse_over_quota(quota, policy)
     if refusal:
         return refusal
-    if isinstance(template, Refusal):
-        return template
+    if isinstance(rendered, Refusal):
+        return rendered
     others = (address.lower() for address in (*request.cc, *request.bcc))
-    return Go(template, frozenset(address for address in others if address in suppressed))
+    return Go(rendered, frozenset(address for address in others if address in suppressed))

@@ -1,7 +1,7 @@
 """From ready emails to SES: share calls where they may, wait for slots, send, and judge the answers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -17,19 +17,27 @@ from engine.domain.failures import (
 from engine.domain.grouping import group_into_calls
 from engine.ports import SendFailure
 from engine.sending.one_email import OneEmail, Ready
-from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, where
+from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, known, where
 
 # A send that starts with less than this many seconds left might be cut off with its outcome unknown.
 TIME_FOR_A_SEND: Final = 5.0
 _LONGEST_HOLD: Final = 60.0
+# A send may be so much too early: the way to SES varies by more, and the loop's timer rounds a wait up to the
+# next millisecond.
+_UNSEEN: Final = 0.002
 
 
 @dataclass
 class Dispatch:
-    """Sends one batch; `seconds_left`: what remains of the invocation."""
+    """Sends one batch.
+
+    `seconds_left`: what remains of the invocation. `saving`: the requests on their way into the State table,
+    without which a soft bounce could not be tried again; no email leaves before they are there.
+    """
 
     with_: Collaborators
     seconds_left: Callable[[], float]
+    saving: Awaitable[ServiceUnavailable | None]
     # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
     _paused: bool = field(default=False, init=False)
 
@@ -57,8 +65,9 @@ class Dispatch:
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
             held = self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, _LONGEST_HOLD))
             return await self._hold(call, held)
-        if wait:
+        if wait > _UNSEEN:
             await self.with_.sleep(wait)
+        known(await self.saving)
         if self._paused:
             return await self._hold(call, self.with_.hold(DeferralReason.PAUSED))
         answers = await self.with_.mailer.send([item.message for item in call])
@@ -66,15 +75,22 @@ class Dispatch:
             self._paused = True
         if any(isinstance(answer, SendThrottled) for answer in answers):
             await attempt(self.with_.gate.throttled())
-        return list(await asyncio.gather(*map(self._judge, call, answers)))
+        return await self._judge(call, answers)
 
     async def _hold(self, call: Sequence[Ready], held: Held) -> list[Outcome]:
         return list(await asyncio.gather(*(item.email.give_back(held) for item in call)))
 
-    async def _judge(self, item: Ready, answer: str | SendFailure) -> Settled | Held:
+    async def _judge(self, call: Sequence[Ready], answers: Sequence[str | SendFailure]) -> list[Outcome]:
+        pairs = list(zip(call, answers, strict=True))
+        failed = [(item, answer) for item, answer in pairs if not isinstance(answer, str)]
+        judged = iter(await asyncio.gather(*(self._judge_failure(*pair) for pair in failed)))
+        return [
+            item.email.sent(item.request, item.message, answer) if isinstance(answer, str) else next(judged)
+            for item, answer in pairs
+        ]
+
+    async def _judge_failure(self, item: Ready, answer: SendFailure) -> Settled | Held:
         match answer:
-            case str():
-                return item.email.sent(item.request, item.message, answer)
             case SendRefused():
                 return self._refused(item.email, answer)
             case SendThrottled():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.domain.failures import ServiceUnavailable
-from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt
+from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, calls_leave
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,18 @@ class Finish:
         """
         if not sent:
             return None
-        told, recorded, _ = await asyncio.gather(
-            self._tell(sent),
+        publishing = asyncio.create_task(self._publish(sent))
+        await calls_leave()
+        writing = asyncio.gather(
             attempt(self.with_.ledger.record([outcome.move for outcome in sent if outcome.move])),
             self._count(sum(outcome.counted for outcome in sent)),
         )
+        await calls_leave()
+        self._note(sent)
+        recorded, _ = await writing
         if isinstance(recorded, ServiceUnavailable):
             self.with_.journal.event("record-lost", problem=str(recorded))
-        return told
+        return await publishing
 
     async def _count(self, sends: int) -> None:
         """A lost count makes the quota a little stricter and is no reason to hold mail."""
@@ -56,17 +60,25 @@ class Finish:
         recorded = await attempt(self.with_.ledger.record(moves)) if moves else None
         if isinstance(recorded, ServiceUnavailable):
             return self.with_.unavailable(recorded)
-        return await self._tell(others)
+        publishing = asyncio.create_task(self._publish(others))
+        await calls_leave()
+        self._note(others)
+        return await publishing
 
-    async def _tell(self, outcomes: Sequence[Settled]) -> Failed | None:
+    async def _publish(self, outcomes: Sequence[Settled]) -> Failed | None:
         events = [outcome.event for outcome in outcomes if outcome.event]
-        if not events:
-            return None
-        told = await attempt(self.with_.status_events.publish(events))
+        told = await attempt(self.with_.status_events.publish(events)) if events else None
         if isinstance(told, ServiceUnavailable):
             self.with_.journal.event("publish-failed", problem=str(told))
             return Failed("the status event could not be published")
-        for event in events:
+        return None
+
+    def _note(self, outcomes: Sequence[Settled]) -> None:
+        """Log what was done, while the bus hears of it: true either way, and counted once, now."""
+        for outcome in outcomes:
+            event = outcome.event
+            if event is None:
+                continue
             self.with_.journal.event(
                 "email-settled",
                 email_id=event.email_id,
@@ -74,4 +86,3 @@ class Finish:
                 previous=event.previous_status or "",
                 code=event.reason.code if event.reason else "",
             )
-        return None

@@ -26,6 +26,7 @@ from engine.ports import Move
 from engine.schemas.request import Attachment, EmailRequest
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import Reason
+from engine.sending.drafts import Draft
 from engine.sending.outcomes import Collaborators, Facts, Held, Settled, attempt, known
 
 
@@ -61,12 +62,16 @@ class Ready:
 
 @dataclass(frozen=True)
 class OneEmail:
-    """`answer`: what the ledger said to the claim, None where it was won. `own`: our claim."""
+    """`answer`: what the ledger said to the claim, None where it was won. `own`: our claim.
+
+    `draft` is None where there is no request to write one for.
+    """
 
     with_: Collaborators
     intake: Intake
     answer: TrackingRow | ServiceUnavailable | None
     facts: Facts
+    draft: Draft | None
     own: Claim
 
     async def decide(self) -> Settled | Held | Ready:
@@ -143,40 +148,34 @@ class OneEmail:
 
     async def _compose(self) -> Settled | Ready:
         request = self.intake.request
-        if request is None:
+        if request is None or self.draft is None:
             return self.refuse(self.intake.refusal, claimed=False)
-        message = self._render(request)
+        message = self._compose_from(request, self.draft)
         if isinstance(message, OutgoingMessage):
             message = await self._attach(request, message)
         if isinstance(message, Refusal):
             return self.refuse(message)
         if self.intake.dry_run:
             return self._rehearse(message)
-        known(self.facts.saved)
         return Ready(self, request, message)
 
-    def _render(self, request: EmailRequest) -> OutgoingMessage | Refusal:
+    def _compose_from(self, request: EmailRequest, draft: Draft) -> OutgoingMessage | Refusal:
         """The email but for its attachments. Raises ServiceUnavailable for a fact that is missing."""
-        template = self.facts.templates[request.template_name]
-        if isinstance(template, ServiceUnavailable):
-            raise template
+        if isinstance(draft, Exception):
+            raise draft
         go = decide(
             request,
             suppressed=known(self.facts.suppressed),
             quota=known(self.facts.quota),
             policy=self.with_.policy.quota,
-            template=template,
+            rendered=draft,
         )
         if isinstance(go, Refusal):
             return go
-        try:
-            rendered = go.template.render(request.template_data)
-        except Refused as refused:
-            return refused.refusal
-        sender = resolve_sender(request.sender_override, rendered, self.with_.policy.sender)
+        sender = resolve_sender(request.sender_override, go.rendered, self.with_.policy.sender)
         if isinstance(sender, Refusal):
             return sender
-        return compose(request, rendered, sender, self.intake.email_id, without=go.without)
+        return compose(request, go.rendered, sender, self.intake.email_id, without=go.without)
 
     async def _attach(self, request: EmailRequest, message: OutgoingMessage) -> OutgoingMessage | Refusal:
         try:

@@ -1,9 +1,10 @@
 """How an email leaves the pipeline, and what the pipeline is made of."""
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -12,7 +13,6 @@ from engine.domain.failures import Refusal, Refused, ServiceUnavailable
 from engine.domain.grouping import LARGEST_CALL
 from engine.domain.lifecycle import Status
 from engine.domain.quota import QuotaPolicy, QuotaReading
-from engine.domain.rendering import Template
 from engine.domain.sender import SenderPolicy
 from engine.ports import (
     BounceQuota,
@@ -70,8 +70,6 @@ class Facts(Struct, frozen=True):
 
     suppressed: Mapping[str, SuppressionRow] | ServiceUnavailable
     quota: QuotaReading | ServiceUnavailable
-    templates: Mapping[str, Template | Refusal | ServiceUnavailable]
-    saved: ServiceUnavailable | None
 
 
 class SendingPolicy(Struct, frozen=True, kw_only=True):
@@ -142,3 +140,13 @@ async def attempt_or_refuse(step: Awaitable[T]) -> T | Refusal | ServiceUnavaila
         return await attempt(step)
     except Refused as refused:
         return refused.refusal
+
+
+# To make the calls, to gather reads that share one, to begin it, to write bodies.
+_TURNS: Final = 4
+
+
+async def calls_leave() -> None:
+    """Let the calls that were begun write their requests, before the loop is kept busy elsewhere."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)

@@ -5,7 +5,7 @@ event that did not go out: the delivery must come again).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,10 @@ from engine.domain.failures import ServiceUnavailable
 from engine.domain.intake import Intake
 from engine.domain.lifecycle import RANK, Status
 from engine.domain.quota import QuotaReading
+from engine.schemas.request import EmailRequest
 from engine.schemas.rows import TrackingRow
 from engine.sending.dispatch import Dispatch
+from engine.sending.drafts import write_drafts
 from engine.sending.finish import Finish
 from engine.sending.one_email import OneEmail, Ready, leaves_a_row, row_for
 from engine.sending.outcomes import (
@@ -27,7 +29,7 @@ from engine.sending.outcomes import (
     Outcome,
     Settled,
     attempt,
-    attempt_or_refuse,
+    calls_leave,
     where,
 )
 
@@ -45,7 +47,7 @@ class SendingPipeline:
         """One outcome for each intake, in order. `seconds_left`: what remains of the invocation."""
         until = self.with_.clock().timestamp() + seconds_left() + LEASE_MARGIN
         claim = Claim(self.with_.new_claim_id(), until)
-        looked = await asyncio.gather(*map(self._before_claim, intakes))
+        looked = await self._look_before_claims(intakes)
         outcomes: dict[int, Outcome] = {
             i: outcome for i, outcome in enumerate(looked) if not isinstance(outcome, Intake)
         }
@@ -63,26 +65,38 @@ class SendingPipeline:
     async def _work(
         self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
     ) -> list[Outcome]:
-        claims, facts = await asyncio.gather(self._claim(intakes, claim), self._ask(intakes, claim))
+        requests = {intake.email_id: intake.request for intake in intakes if intake.request}
+        # In this order: everything waits for the claim, and nothing but the send for the saving.
+        claiming = asyncio.create_task(self._claim(intakes, claim))
+        asking = asyncio.create_task(self._ask(requests))
+        await calls_leave()
+        saving = asyncio.create_task(attempt(self._save(requests, claim)))
+        drafts = await write_drafts(self.with_.templates, requests)
+        claims, facts = await asyncio.gather(claiming, asking)
         emails = [
-            OneEmail(self.with_, intake, answer, facts, claim)
+            OneEmail(self.with_, intake, answer, facts, drafts.get(intake.email_id), claim)
             for intake, answer in zip(intakes, claims, strict=True)
         ]
         decided = await asyncio.gather(*map(self._decide, emails))
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
-        sent = iter(await Dispatch(self.with_, seconds_left).send(ready))
+        sent = iter(await Dispatch(self.with_, seconds_left, saving).send(ready))
+        await saving  # also where nothing was ready: an invocation leaves nothing under way
         outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
         return await Finish(self.with_).finish(outcomes)
 
     # -- ask ---------------------------------------------------------------------------------------------
+
+    async def _look_before_claims(self, intakes: Sequence[Intake]) -> list[Intake | Settled | Held]:
+        retries = {place: intake for place, intake in enumerate(intakes) if intake.retry_attempt}
+        looked = await asyncio.gather(*map(self._before_claim, retries.values()))
+        found = dict(zip(retries, looked, strict=True))
+        return [found.get(place, intake) for place, intake in enumerate(intakes)]
 
     async def _before_claim(self, intake: Intake) -> Intake | Settled | Held:
         """A retry is needless when its original has arrived after all: SES's reports come in any order.
 
         Otherwise it takes over what its message leaves out and its original's row knows.
         """
-        if not intake.retry_attempt:
-            return intake
         original = await attempt(self.with_.ledger.read(intake.original_email_id))
         if isinstance(original, ServiceUnavailable):
             return self.with_.unavailable(original)
@@ -109,21 +123,22 @@ class SendingPipeline:
         answers = iter(await self.with_.ledger.claim([row for row in rows if row]))
         return [next(answers) if row else None for row in rows]
 
-    async def _ask(self, intakes: Sequence[Intake], claim: Claim) -> Facts:
-        """Each question once for the whole batch; the requests are kept for a retry at the same time."""
-        requests = {intake.email_id: intake.request for intake in intakes if intake.request}
+    async def _ask(self, requests: Mapping[str, EmailRequest]) -> Facts:
+        """Each question once for the whole batch."""
         if not requests:
-            return Facts({}, QuotaReading(0, 0), {}, None)
+            return Facts({}, QuotaReading(0, 0))
         addresses = {address.lower() for request in requests.values() for address in request.recipients}
-        names = sorted({request.template_name for request in requests.values()})
-        kept = {own_id: request for own_id, request in requests.items() if not request.dry_run}
-        suppressed, quota, templates, saved = await asyncio.gather(
+        suppressed, quota = await asyncio.gather(
             attempt(self.with_.suppression.find(addresses)),
             attempt(self.with_.quota.read(self.with_.today())),
-            asyncio.gather(*(attempt_or_refuse(self.with_.templates.load(name)) for name in names)),
-            attempt(self.with_.payloads.save(claim.id, kept)),
         )
-        return Facts(suppressed, quota, dict(zip(names, templates, strict=True)), saved)
+        return Facts(suppressed, quota)
+
+    async def _save(self, requests: Mapping[str, EmailRequest], claim: Claim) -> None:
+        """Keep for a soft-bounce retry what is about to be sent."""
+        kept = {own_id: request for own_id, request in requests.items() if not request.dry_run}
+        if kept:
+            await self.with_.payloads.save(claim.id, kept)
 
     async def _decide(self, email: OneEmail) -> Outcome | Ready:
         try:
