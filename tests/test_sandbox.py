@@ -48,6 +48,71 @@ def test_a_render_that_goes_on_and_on_runs_out_of_budget(source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "{% for i in r %}@{% endfor %}",
+        "{% for i in r if i < 0 %}{% else %}{% for j in r %}@{% endfor %}{% endfor %}",
+        "{% macro m() %}@{% endmacro %}{% for i in r %}{% set x = m() %}{% endfor %}",
+        "{% macro m() %}{% for i in r %}{{ caller() }}{% endfor %}{% endmacro %}{% call m() %}@{% endcall %}",
+        "{% block b %}@{% endblock %}{% for i in r %}{% set x = self.b() %}{% endfor %}",
+        "{% for i in r %}{% block b scoped %}@{% endblock %}{% endfor %}",
+    ],
+)
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{% set a = o.b.c.d %}",
+        "{% if n.x %}{% endif %}",
+        "{% set a = [1, 2, 3] %}",
+        "{% if 'a' == 'b' %}{% endif %}",
+        "{% set a = not -1 %}",
+        "{% set a = 'a'.format %}",
+        "{% with a = o %}{% endwith %}",
+    ],
+)
+def test_steps_that_cost_little_are_paid_where_they_repeat(source: str, step: str) -> None:
+    data = {"r": list(range(5_000)), "o": {"b": {"c": {"d": 1}}}, "n": {"x": 1}}
+    assert "more work than an email may take" in reason(source.replace("@", step * 1_000), **data)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set a %}{% for i in r %}{% block b %}@{% endblock %}{% endfor %}{% endset %}",
+        "{% set a %}{% for i in r %}{% for j in [] %}{% else %}@{% endfor %}{% endfor %}{% endset %}",
+    ],
+)
+def test_text_that_repeats_is_paid_before_it_is_held(source: str) -> None:
+    assert "more work than an email may take" in reason(
+        source.replace("@", "x" * 10_000), r=list(range(5_000))
+    )
+
+
+def test_a_scoped_block_pays_for_the_variables_it_copies() -> None:
+    many = {f"v{number}": number for number in range(20_000)}
+    source = "{% for i in r %}{% block b scoped %}{% endblock %}{% endfor %}"
+    assert "more work than an email may take" in reason(source, r=list(range(5_000)), **many)
+
+
+def test_a_templates_variables_may_have_the_names_of_what_its_code_uses() -> None:
+    source = (
+        "{% set context, meter = 1, 2 %}{% set environment = 3 %}"
+        "{% macro each(escaped) %}{{ escaped }}{% endmacro %}"
+        "{% for kept in [4] %}{{ kept }}{% endfor %}{{ context + meter + environment }}{{ each('<') }}"
+    )
+    assert compile_template("t", source, None, b'{"subject": "x"}').render({}).html == "46&lt;"
+
+
+@pytest.mark.parametrize("name", ["context", "environment", "escaped", "meter", "resolve", "undefined"])
+def test_a_template_does_not_reach_what_its_code_uses(name: str) -> None:
+    assert f"'{name}' is undefined" in reason(f"{{{{ {name}.left }}}}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set a = [1] %}" + "{% set a = [[a, a], (a, {'x': a})] %}" * SIXTY,
+        "{% set a = [1] %}" + "{% set a = [a, a] if a else [] %}" * SIXTY,
+        "{% set a = [1] %}" + "{% set a = a and [a, a] %}" * SIXTY,
+        "{% set a = [1] %}" + "{% set a = b | default([a, a]) %}" * SIXTY,
         "{{ 'a' * 10**9 }}",
         f"{{{{ 'a' * {HUGE} }}}}",
         f"{{{{ {HUGE} * 'a' }}}}",
@@ -188,6 +253,25 @@ def test_nothing_but_data_and_harmless_methods_can_be_reached(source: str) -> No
     message = reason(source, **data)
     assert "unsafe" in message or "has no attribute" in message
     assert data == {"d": {"a": 1}, "l": [1]}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ [1, nobody] }}",
+        "{{ [1, [(nobody, 2)]] }}",
+        "{% set a = {'a': [nobody]} %}",
+        "{{ nobody ~ 'a' }}",
+        "{{ nobody in [1] }}",
+        "{% for i in [1] %}{{ nobody }}{% endfor %}",
+        "{% macro m() %}{{ nobody }}{% endmacro %}{{ m() }}",
+        "{% if false %}{% set nobody = 1 %}{% endif %}{{ nobody }}",
+        "{{ nobody }}{% set nobody = 1 %}",
+        "{% block b %}{{ nobody }}{% endblock %}",
+    ],
+)
+def test_an_undefined_name_is_an_error_wherever_it_is_used(source: str) -> None:
+    assert "'nobody' is undefined" in reason(source)
 
 
 def test_a_large_honest_email_stays_well_within_the_budget() -> None:

@@ -1,6 +1,7 @@
 """What a render may cost: a budget, what weighs how much, and what must be foreseen because it multiplies."""
 
 import re
+from collections.abc import Iterable, Sequence
 from string import Formatter
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ _MAX_PRECISION: Final = 100
 # These take several times longer for each character than the rest.
 _COSTLY: Final = frozenset({"groupby", "map", "max", "min", "sort", "unique", "urlize", "wordwrap"})
 _COSTLY_FACTOR: Final = 16
+# What these take, or whether they are refused, is about more than the size of what goes in.
+_SPECIAL: Final = _COSTLY | {"format", "round", "sum"}
 # What these make is at most their input times their largest argument.
 _GROWING: Final = frozenset(
     {
@@ -49,12 +52,14 @@ class Unfit(Exception):  # noqa: N818 - becomes a template error, in the words i
 class Meter:
     """What is left of a render's budget."""
 
+    __slots__ = ("left",)
+
     def __init__(self, budget: int = BUDGET) -> None:
-        self._left = budget
+        self.left = budget
 
     def spend(self, amount: int) -> None:
-        self._left -= amount
-        if self._left < 0:
+        self.left = left = self.left - amount
+        if left < 0:
             raise Unfit(
                 "the template does more work than an email may take: too many loops, or too large ones"
             )
@@ -86,10 +91,25 @@ def _weigh_other(value: Any) -> int:
         total += _own_weight(one)
         _fitting(total)
         if isinstance(one, dict):
-            pending.extend(one)
-            pending.extend(one.values())
+            total += _weigh_atoms(one, pending) + _weigh_atoms(one.values(), pending)
         elif isinstance(one, list | tuple):
-            pending.extend(one)
+            total += _weigh_atoms(one, pending)
+    return _fitting(total)
+
+
+def _weigh_atoms(values: Iterable[Any], pending: list[Any]) -> int:
+    """What texts and numbers weigh, of which most values are made; all else goes to `pending`."""
+    total = 0
+    for one in values:
+        kind = type(one)
+        if kind is str or kind is Markup:
+            total += len(one)
+        elif kind is int:
+            total += _fitting_int(one)
+        elif one is None or kind is bool or kind is float:
+            total += ELEMENT
+        else:
+            pending.append(one)
     return total
 
 
@@ -119,7 +139,7 @@ def _fitting_int(number: int) -> int:
     return ELEMENT + number.bit_length() // 3
 
 
-def _foresee_growth(value: Any, arguments: list[Any]) -> None:
+def _foresee_growth(value: Any, arguments: Sequence[Any]) -> None:
     """Refuse to multiply a value when the product could be huge."""
     factor = max((_factor(argument) for argument in arguments), default=1)
     _foresee_product(max(weigh(value), 1) * factor)
@@ -134,26 +154,31 @@ def _factor(argument: Any) -> int:
     return abs(argument) if isinstance(argument, int) else weigh(argument)
 
 
-def _foresee_fields(template: str, fields: int, arguments: list[Any]) -> None:
+def _foresee_fields(template: str, fields: int, arguments: Sequence[Any]) -> None:
     largest = _MAX_WIDTH + sum(weigh(argument) for argument in arguments)
     if len(template) + fields * largest > _MAX_GROWTH:
         raise Unfit(f"a formatted text would grow over {MAX_VALUE:,} characters")
 
 
-def _foresee_printf(template: str, arguments: list[Any]) -> None:
+def _foresee_printf(template: str, arguments: Sequence[Any]) -> None:
     if _PRINTF_WIDTH.search(template):
         raise Unfit(f"a format's width must be a number up to {_MAX_WIDTH:,}")
     _foresee_fields(template, template.count("%"), arguments)
 
 
-def _foresee_braces(template: str, arguments: list[Any]) -> None:
+def _foresee_braces(template: str, arguments: Sequence[Any]) -> None:
     for _, _, spec, _ in Formatter().parse(template):
         if spec and ("{" in spec or re.search(r"\d{5,}", spec)):
             raise Unfit(f"a format's width must be a number up to {_MAX_WIDTH:,}")
     _foresee_fields(template, template.count("{"), arguments)
 
 
-def foresee_filter(name: str, value: Any, arguments: list[Any]) -> int:
+def is_by_size(name: str) -> bool:
+    """Whether a filter without arguments takes what its value weighs."""
+    return name not in _SPECIAL and name not in _GROWING
+
+
+def foresee_filter(name: str, value: Any, arguments: Sequence[Any]) -> int:
     """What a filter takes. Raises Unfit where it would multiply its input beyond measure."""
     weight = weigh(value)
     if name == "format":
@@ -182,7 +207,7 @@ def foresee_operator(operator: str, left: Any, right: Any) -> None:
         _foresee_product(_factor(left) * _factor(right))
 
 
-def foresee_method(method: Any, arguments: list[Any]) -> int:
+def foresee_method(method: Any, arguments: Sequence[Any]) -> int:
     """What calling a method of a text or list takes; `format` comes wrapped by Jinja's sandbox."""
     bound = getattr(method, "__wrapped__", method)
     receiver = getattr(bound, "__self__", None)

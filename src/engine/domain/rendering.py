@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from engine.domain.failures import FailureCode, Refusal, Refused
 from engine.domain.metering import Meter, Unfit
-from engine.domain.sandbox import MeteredContext, TemplateEnvironment
+from engine.domain.sandbox import GLOBALS, MeteredContext, TemplateEnvironment
 
 # One rendered part, in bytes of UTF-8. Gmail shows the first 102 KB of an email, SES takes 40 MB.
 MAX_PART_BYTES: Final = 1_000_000
@@ -67,27 +67,32 @@ class _Part(Struct, frozen=True):
     place: str
     compiled: jinja2.Template
 
-    def render(self, data: Mapping[str, Any], meter: Meter) -> str:
+    def render(self, variables: dict[str, Any], meter: Meter) -> str:
         try:
-            return self._written(data, meter)
+            return self._written(variables, meter)
         except Unfit as error:
             raise _Failure(f"{self._where(error)}: {error}") from error
         # A template can fail in as many ways as Python has exceptions; all of them are the template's error.
         except Exception as error:
             raise _Failure(f"{self._where(error)}: {_explained(error)}") from error
 
-    def _written(self, data: Mapping[str, Any], meter: Meter) -> str:
-        context = self.compiled.new_context(dict(data))
-        assert isinstance(context, MeteredContext)  # noqa: S101 - made by the environment's context_class
+    def _written(self, variables: dict[str, Any], meter: Meter) -> str:
+        context = MeteredContext(
+            self.compiled.environment, variables, self.compiled.name, self.compiled.blocks
+        )
         context.meter = meter
         chunks: list[str] = []
         size = 0
         for chunk in self.compiled.root_render_func(context):
-            size += len(chunk.encode())
+            # No character takes less than a byte; how many they are to the byte is counted once, below.
+            size += len(chunk)
             if size > MAX_PART_BYTES:
-                raise Unfit(f"more than {MAX_PART_BYTES:,} bytes come out")
+                raise _too_large()
             chunks.append(chunk)
-        return "".join(chunks)
+        written = "".join(chunks)
+        if not written.isascii() and len(written.encode()) > MAX_PART_BYTES:
+            raise _too_large()
+        return written
 
     def _where(self, error: BaseException) -> str:
         """The file and the line of the template at which an error came up."""
@@ -98,6 +103,10 @@ class _Part(Struct, frozen=True):
                 line = self.compiled.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return self.place if line is None or _is_field(self.place) else f"{self.place} line {line}"
+
+
+def _too_large() -> Unfit:
+    return Unfit(f"more than {MAX_PART_BYTES:,} bytes come out")
 
 
 class _Failure(Exception):  # noqa: N818 - never leaves this file
@@ -117,7 +126,7 @@ class CompiledTemplate(Template, frozen=True, kw_only=True):
     def render(self, data: dict[str, Any]) -> Rendered:
         try:
             self._require(data)
-            return self._rendered(data, Meter())
+            return self._rendered({**GLOBALS, **data}, Meter())
         except _Failure as failure:
             raise _refused(self.name, str(failure)) from failure
 
@@ -126,19 +135,19 @@ class CompiledTemplate(Template, frozen=True, kw_only=True):
         if missing:
             raise _Failure(f"templateData lacks {', '.join(missing)}, required by {METADATA_FILE}")
 
-    def _rendered(self, data: Mapping[str, Any], meter: Meter) -> Rendered:
-        subject = _line(self.subject, data, meter)
+    def _rendered(self, variables: dict[str, Any], meter: Meter) -> Rendered:
+        subject = _line(self.subject, variables, meter)
         if not subject:
             raise _Failure(f"{self.subject.place} is empty with this data")
-        html, text = _body(self.html, data, meter), _body(self.text, data, meter)
+        html, text = _body(self.html, variables, meter), _body(self.text, variables, meter)
         if html is None and text is None:
             raise _Failure("nothing but space comes out with this data")
         return Rendered(
             subject=subject,
             html=html,
             text=text,
-            sender_email=_line(self.sender_email, data, meter),
-            sender_name=_line(self.sender_name, data, meter),
+            sender_email=_line(self.sender_email, variables, meter),
+            sender_name=_line(self.sender_name, variables, meter),
         )
 
 
@@ -199,20 +208,20 @@ def _is_field(place: str) -> bool:
     return place.startswith(METADATA_FILE)
 
 
-def _body(part: _Part | None, data: Mapping[str, Any], meter: Meter) -> str | None:
+def _body(part: _Part | None, variables: dict[str, Any], meter: Meter) -> str | None:
     if part is None:
         return None
-    body = part.render(data, meter)
+    body = part.render(variables, meter)
     if "\x00" in body:
         raise _Failure(f"{part.place}: holds a null character with this data")
     return body if body.strip() else None
 
 
-def _line(part: _Part | None, data: Mapping[str, Any], meter: Meter) -> str | None:
+def _line(part: _Part | None, variables: dict[str, Any], meter: Meter) -> str | None:
     """A header's value; space around it is the template's formatting, a line break inside it is an attack."""
     if part is None:
         return None
-    line = part.render(data, meter).strip()
+    line = part.render(variables, meter).strip()
     if _CONTROL.search(line):
         raise _Failure(f"{part.place}: holds a line break or control character with this data")
     if len(line) > MAX_LINE:
