@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import cache
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from aiobotocore.config import AioConfig
@@ -58,13 +59,22 @@ class LoopThread:
         self._loop.close()
 
 
+@cache
+def begin_to_trust() -> threading.Thread:
+    """Read the certificates that the clients trust, beside whatever is done meanwhile.
+
+    OpenSSL does it without Python's lock, so that a second core takes it off the cold start.
+    """
+    thread = threading.Thread(target=trust, name="engine-trust", daemon=True)
+    thread.start()
+    return thread
+
+
 class Clients:
     """AWS clients on one loop; whoever holds it closes it."""
 
     def __init__(self) -> None:
-        # OpenSSL reads certificates without Python's lock: on a second core, beside the first client.
-        self._trusting = threading.Thread(target=trust, name="engine-trust", daemon=True)
-        self._trusting.start()
+        self._trusting = begin_to_trust()
         self._stack = AsyncExitStack()
         self._session, core = quick_session()
         quicken(core)

@@ -11,10 +11,10 @@ import aioboto3
 from aiobotocore.session import AioSession
 from botocore import handlers
 
-from engine.aws.service_models import SERVICES, quick_loader
+from engine.aws.service_models import OPERATIONS, quick_loader
 
-# botocore's events name EventBridge so, and its handlers may.
-_NAMED: Final = frozenset({*SERVICES, "eventbridge"})
+# As botocore's events name them: the engine's services, and whom credentials may ask.
+_NAMED: Final = frozenset({*OPERATIONS, "eventbridge", "sts", "sso", "sso-oidc"})
 
 _Core: Final[Any] = AioSession  # its stub knows nothing of what a subclass needs
 

@@ -5,10 +5,13 @@ from typing import Any
 from engine.cold_start import quick_imports
 
 with quick_imports():
+    from engine.runtime import Environment, LambdaContext, begin_to_trust, seconds_left
+
+    begin_to_trust()  # beside the other imports
+
     import msgspec
 
     from engine.composition import EmailSender, open_email_sender
-    from engine.runtime import Environment, LambdaContext, seconds_left
 
 environment = Environment(open_email_sender)
 environment.prepare()

@@ -5,10 +5,13 @@ from typing import Any
 from engine.cold_start import quick_imports
 
 with quick_imports():
+    from engine.runtime import Environment, LambdaContext, begin_to_trust
+
+    begin_to_trust()  # beside the other imports
+
     import msgspec
 
     from engine.composition import FeedbackProcessor, open_feedback_processor
-    from engine.runtime import Environment, LambdaContext
     from engine.schemas.envelopes import SnsEvent
 
 environment = Environment(open_feedback_processor)
