@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.cloud import request_event
 
-from engine.domain.intake import from_event, read_body, read_event
+from engine.domain.intake import UnreadableRecordError, from_event, read_body, read_event
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
 
@@ -44,6 +44,25 @@ def test_an_event_means_the_same_from_a_queue_and_from_a_rule(detail: dict[str, 
 def test_a_detail_that_is_no_object_is_refused_alike(detail: object) -> None:
     event = request_event(event_id="event-1") | {"detail": detail}
     assert by_queue(event) == from_event(read_event(event), NOW)
+
+
+def test_a_request_from_a_queue_is_read_in_one_go() -> None:
+    """Its detail is a request already, with no dicts on the way."""
+    asked = read_body(json.dumps(request_event()))
+    assert isinstance(asked, EventBridgeEvent)
+    assert isinstance(asked.detail, EmailRequest)
+
+
+@pytest.mark.parametrize("data", [None, 3, {}])
+def test_what_holds_the_data_of_a_retry_is_no_event_however_much_it_looks_like_one(data: object) -> None:
+    with pytest.raises(UnreadableRecordError, match="nor a retry message"):
+        read_body(json.dumps(request_event() | {"originalEmailData": data}))
+
+
+def test_a_good_request_of_another_detail_type_is_unreadable() -> None:
+    """A rule that matches too much must not start a loop."""
+    with pytest.raises(UnreadableRecordError, match="another detail-type"):
+        read_body(json.dumps(request_event() | {"detail-type": "Email Status Changed"}))
 
 
 def test_a_request_that_was_read_and_is_refused_after_all_keeps_its_address_and_its_key() -> None:

@@ -28,11 +28,16 @@ def conflict_id(taken_email_id: str, request_hash: str) -> str:
     return str(uuid5(NAMESPACE, f"{taken_email_id}\n{request_hash}"))
 
 
-def encoded_size(request: EmailRequest) -> int:
-    """Bytes of the request as JSON."""
-    return len(_encoder.encode(request))
+def encoded(request: EmailRequest) -> bytes:
+    """The request's meaning as JSON: the order of keys and defaults spelled out don't matter."""
+    return _encoder.encode(request)
+
+
+def hash_of(encoded_request: bytes) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(encoded_request).hexdigest()
 
 
 def request_hash(request: EmailRequest) -> str:
-    """SHA-256 over the request's meaning: the order of keys and defaults spelled out don't matter."""
-    return hashlib.sha256(_encoder.encode(request)).hexdigest()
+    """SHA-256 over the request's meaning."""
+    return hash_of(encoded(request))

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.domain.failures import EngineError, FailureCode, Refusal
-from engine.domain.identity import email_id, encoded_size, request_hash, retry_id
+from engine.domain.identity import email_id, encoded, hash_of, retry_id
 from engine.domain.request_checks import check
 from engine.domain.times import parse_iso
 from engine.schemas.envelopes import EventBridgeEvent
@@ -36,18 +36,16 @@ class _RequestEvent(EventBridgeEvent, frozen=True, kw_only=True):
     """An event whose detail is a request that can be read: nearly all of them, and read in one go."""
 
     detail: EmailRequest
-
-
-class _RetryKey(msgspec.Struct, frozen=True, rename="camel"):
-    """Tells a retry message from an event."""
-
-    original_email_data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    # Where it is there, this is a retry message, whatever else it may look like.
+    original_email_data: msgspec.Raw | msgspec.UnsetType = msgspec.field(
+        name="originalEmailData", default=msgspec.UNSET
+    )
 
 
 _request_decoder = msgspec.json.Decoder(_RequestEvent)
 _event_decoder = msgspec.json.Decoder(EventBridgeEvent)
 _retry_decoder = msgspec.json.Decoder(RetryMessage)
-_key_decoder = msgspec.json.Decoder(_RetryKey)
+_NO_REQUEST: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class UnreadableRecordError(EngineError):
@@ -83,11 +81,20 @@ def read_event(event: object) -> EventBridgeEvent:
 def read_body(body: str) -> EventBridgeEvent | RetryMessage:
     """The event or retry message in a queue record. Raises UnreadableRecordError."""
     try:
+        event = _request_decoder.decode(body)
+    except _NO_REQUEST:
+        return _read_with_care(body)
+    return _email_request(event) if event.original_email_data is msgspec.UNSET else _read_with_care(body)
+
+
+def _read_with_care(body: str) -> EventBridgeEvent | RetryMessage:
+    """What is no plain request: a retry message, a request to refuse, or a record to complain about."""
+    try:
         keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         if "originalEmailData" in keys:
             return _retry_decoder.decode(body)
         return _email_request(_event_decoder.decode(body))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except _NO_REQUEST as error:
         problem = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
         raise UnreadableRecordError(
             f"the body is neither an EventBridge event nor a retry message: {problem}"
@@ -125,7 +132,8 @@ def from_retry(message: RetryMessage, now: datetime) -> Intake:
 def _checked(  # noqa: PLR0917 - the parts of one identity, from two callers
     request: EmailRequest, own_id: str, original_id: str, source: str, at: datetime, attempt: int
 ) -> Intake:
-    checked = _too_large(request) or check(request)
+    text = encoded(request)
+    checked = _too_large(len(text)) or check(request)
     good, refusal = (request, _bounded_reason(checked)) if isinstance(checked, Refusal) else (checked, None)
     return Intake(
         email_id=own_id,
@@ -135,7 +143,7 @@ def _checked(  # noqa: PLR0917 - the parts of one identity, from two callers
         to=_bounded(good.to) if refusal else good.to.lower(),
         template_name=request.template_name,
         requested_at=at,
-        request_hash=request_hash(request),
+        request_hash=hash_of(text),
         retry_attempt=attempt,
         request=None if refusal else good,
         refusal=refusal,
@@ -145,8 +153,7 @@ def _checked(  # noqa: PLR0917 - the parts of one identity, from two callers
     )
 
 
-def _too_large(request: EmailRequest) -> Refusal | None:
-    size = encoded_size(request)
+def _too_large(size: int) -> Refusal | None:
     if size <= LARGEST_REQUEST:
         return None
     return Refusal(
@@ -165,7 +172,7 @@ def _bounded_reason(refusal: Refusal) -> Refusal:
 def _decode(detail: object) -> EmailRequest | Refusal:
     try:
         request = detail if isinstance(detail, EmailRequest) else msgspec.convert(detail, EmailRequest)
-        request_hash(request)  # fails where the text is no valid Unicode
+        encoded(request)  # fails where the text is no valid Unicode
     except msgspec.ValidationError as error:
         return Refusal(FailureCode.VALIDATION, _explain(str(error)))
     except UnicodeEncodeError:
