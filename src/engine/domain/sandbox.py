@@ -14,6 +14,7 @@ import jinja2.runtime
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.filters import FILTERS
+from jinja2.lexer import TokenStream
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.tests import TESTS
@@ -33,6 +34,7 @@ from engine.domain.metering import (
     weigh,
 )
 from engine.domain.template_code import MeteringGenerator, OneFileParser
+from engine.domain.template_lexer import tokens_of
 
 # `random` is out because a redelivered request must render the same email; `pprint` and `lipsum` are not for
 # emails.
@@ -241,6 +243,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return OneFileParser(self, source, name, filename).parse()
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> TokenStream:
+        tokens = tokens_of(source) if state is None else None
+        if tokens is None:
+            return super()._tokenize(source, name, filename, state)
+        return TokenStream(tokens, name, filename)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`order.items` is the caller's field where there is one, and only then the method of that name."""
