@@ -70,6 +70,20 @@ def test_a_function_that_does_not_start_says_so() -> None:
         answers("benchmarks.no_such_module.handler", events.request())
 
 
+def test_every_service_of_a_profile_is_asked_how_long_its_server_takes() -> None:
+    async def measured(latencies: Latencies) -> dict[str, float]:
+        async with running_cloud(latencies) as cloud:
+            assert not cloud.aws.calls
+            assert not cloud.ses_calls
+            return cloud.aws.own_time
+
+    some = Latencies(name="some", dynamodb=1, s3=1, ses=1, sqs=0, events=1)
+    found = run(measured(some))
+    assert set(found) == {"dynamodb", "s3", "ses", "events"}
+    assert all(seconds >= 0 for seconds in found.values())
+    assert run(measured(NO_TIME)) == {}
+
+
 def test_services_answer_no_sooner_than_their_profile_says() -> None:
     async def waited() -> float:
         loop = asyncio.get_running_loop()

@@ -21,7 +21,7 @@ from botocore.serialize import JSONSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.aws.quick_calls import KeptKeySigV4, QuickJson, quicken
+from engine.aws.quick_calls import KeptKeyS3SigV4, KeptKeySigV4, QuickJson, quicken
 from engine.aws.service_models import quick_loader
 from engine.runtime import CONFIG
 
@@ -156,6 +156,18 @@ async def test_the_endpoint_is_worked_out_once_for_each_client() -> None:
     assert [request.url for request in wire.requests] == ["https://dynamodb.eu-west-1.amazonaws.com/"] * 2
 
 
+async def test_each_bucket_has_its_own_endpoint() -> None:
+    wire = Wire()
+    async with client("s3", wire, quick=True) as s3:
+        for bucket in ("one", "two", "one"):
+            await s3.get_object(Bucket=bucket, Key="templates/welcome/template.html")
+    hosts = [
+        request.url.removesuffix(".s3.eu-west-1.amazonaws.com/templates/welcome/template.html")
+        for request in wire.requests
+    ]
+    assert hosts == ["https://one", "https://two", "https://one"]
+
+
 async def test_an_endpoint_of_ones_own_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
     request = await sent("sesv2", "send_email", {"FromEmailAddress": "a@b.example"}, quick=True)
@@ -195,20 +207,25 @@ URLS = st.sampled_from(
         "http://127.0.0.1:4566",
         "http://[::1]:4566/",
         "https://host.example/a//b/../c",
+        "https://bucket.host.example/templates/order-1.0/template.html",
         "https://host.example/with%20escape/and~tilde",
         "https://host.example/?b=2&a=1",
     ]
 )
 
 
+@pytest.mark.parametrize(
+    ("kind", "botocores"),
+    [(KeptKeySigV4, botocore.auth.SigV4Auth), (KeptKeyS3SigV4, botocore.auth.S3SigV4Auth)],
+)
 @given(url=URLS, headers=HEADERS, body=st.binary(max_size=20), method=st.sampled_from(["GET", "POST"]))
-def test_whatever_the_request_its_signature_is_botocores(
-    url: str, headers: dict[str, str], body: bytes, method: str
+def test_whatever_the_request_its_signature_is_botocores(  # noqa: PLR0917 - what a request is made of
+    kind: Any, botocores: Any, url: str, headers: dict[str, str], body: bytes, method: str
 ) -> None:
     authorizations = []
-    for kind in (KeptKeySigV4, botocore.auth.SigV4Auth):
+    for signer in (kind, botocores):
         request = AWSRequest(method=method, url=url, data=body, headers=headers)
-        kind(ReadOnlyCredentials("key", "secret", "token"), "dynamodb", "eu-west-1").add_auth(request)
+        signer(ReadOnlyCredentials("key", "secret", "token"), "dynamodb", "eu-west-1").add_auth(request)
         authorizations.append(request.headers["Authorization"])
     assert authorizations[0] == authorizations[1]
 

@@ -27,7 +27,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 class StubAws:
-    """Implements the four APIs. `calls`: requests by `service.Operation`; `bytes_in`: their bodies."""
+    """Implements the four APIs. `calls`: requests by `service.Operation`; `bytes_in`: their bodies.
+
+    `own_time`: seconds by service that serving takes itself, as `punctual` measured them.
+    """
 
     def __init__(self, latencies: Latencies) -> None:
         self.latencies = latencies
@@ -36,6 +39,7 @@ class StubAws:
         self.line = SlotLine()
         self.counters: dict[str, Any] = {}
         self.rows: Mapping[str, Any] = {}
+        self.own_time: dict[str, float] = {}
         self._files: dict[str, bytes] = {}
 
     def forget(self) -> None:
@@ -50,7 +54,7 @@ class StubAws:
         self.calls[f"{service}.{operation}"] += 1
         self.bytes_in[f"{service}.{operation}"] += len(body)
         answer = self._object(request.path) if target is None else self._answer(service, operation, body)
-        await wait_until(arrived + self.latencies.of(service))
+        await wait_until(arrived + self.latencies.of(service) - self.own_time.get(service, 0.0))
         return answer
 
     @staticmethod

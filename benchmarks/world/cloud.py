@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 
 from benchmarks.world.aws import StubAws
 from benchmarks.world.latencies import Latencies
+from benchmarks.world.punctual import own_time
 from benchmarks.world.rows import AnyRow
 from benchmarks.world.web import serving, wait_until
 from engine.local.ses import Account, Simulator, serve
@@ -42,13 +43,17 @@ async def running_cloud(latencies: Latencies) -> AsyncIterator[Cloud]:
         arrived = asyncio.get_running_loop().time()
         ses_calls[request.path] += 1
         answer = await handler(request)
-        await wait_until(arrived + latencies.of("ses"))
+        await wait_until(arrived + latencies.of("ses") - aws.own_time.get("ses", 0.0))
         return answer
 
     async with (
         serving(aws) as address,
         serve(ses, mounts=[lambda app: app.middlewares.append(late)]) as ses_url,
     ):
+        ports = (int(place.rpartition(":")[2]) for place in (address, ses_url))
+        aws.own_time = await own_time(latencies, *ports)
+        aws.forget()
+        ses_calls.clear()
         yield Cloud(aws, ses, ses_calls, variables(f"http://{address}", ses_url))
 
 

@@ -41,6 +41,7 @@ class Function:
         self._log = log
         self._events: asyncio.Queue[bytes] = asyncio.Queue()
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._ended = ""  # why the process is no more
         self._number = 0
         self._handed_over = 0.0
         self._answered = 0.0
@@ -50,7 +51,9 @@ class Function:
         self.process: psutil.Process | None = None
 
     async def invoke(self, event: object) -> Answer:
-        """Raises FunctionError when the function raises or dies."""
+        """Raises FunctionError when the function raises or dies, or never came up."""
+        if self._ended:
+            raise FunctionError(self._ended)
         self._answer = asyncio.get_running_loop().create_future()
         await self._events.put(msgspec.json.encode(event))
         try:
@@ -108,6 +111,7 @@ class Function:
         return web.Response(body=body, headers=headers, content_type="application/json")
 
     def died(self, code: int) -> None:
+        self._ended = f"the process ended with {code}\n{self._end_of_log()}"
         self._fail(f"the process ended with {code}")
         self.waiting.set()
         # Whoever is still being served is let go, so that the server can close.
@@ -115,7 +119,7 @@ class Function:
         self._events.put_nowait(b"")
 
     def _fail(self, why: str) -> None:
-        if not self._answer.done():
+        if self._number and not self._answer.done():  # somebody waits for it
             self._answer.set_exception(FunctionError(f"{why}\n{self._end_of_log()}"))
 
     def _end_of_log(self) -> str:

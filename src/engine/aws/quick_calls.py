@@ -22,11 +22,15 @@ import botocore.auth
 import msgspec
 from botocore.serialize import JSONSerializer, RestJSONSerializer
 
-# By the names of botocore's events. Their endpoint depends on no parameter that the engine gives; that of S3
-# does, by its bucket, and that of SQS by its queue.
-_SERVICES: Final = ("dynamodb", "sesv2", "eventbridge")
-_SIGNATURE: Final = "v4-kept"
-_NO_ESCAPES: Final = re.compile(r"[/A-Za-z0-9_-]+")
+# By the names of botocore's events. Of the parameters that the engine gives, no endpoint depends on any but
+# `Bucket`; that of SQS does, on its queue, and nobody waits for its calls.
+_SERVICES: Final = ("dynamodb", "sesv2", "eventbridge", "s3")
+_V4: Final = "v4-kept"
+_S3: Final = "s3v4-kept"
+# By the names that their services are signed for.
+_SIGNATURES: Final = {"dynamodb": _V4, "ses": _V4, "events": _V4, "s3": _S3}
+# Paths that are signed as they are: nothing to escape, no `//`, `/./` or `/../` to take away.
+_AS_IT_IS: Final = re.compile(r"/|(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNSIGNED_HEADERS: Final = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
 
@@ -35,6 +39,7 @@ _encode = msgspec.json.Encoder().encode
 _Json: Final[Any] = JSONSerializer
 _RestJson: Final[Any] = RestJSONSerializer
 _SigV4: Final[Any] = botocore.auth.SigV4Auth
+_S3SigV4: Final[Any] = botocore.auth.S3SigV4Auth
 
 
 class QuickJson(_Json):  # type: ignore[misc] # as above
@@ -68,7 +73,7 @@ class QuickCalls:
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._endpoint_found: tuple[Any, dict[str, Any]] | None = None
+        self._endpoints: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._serializer: Any
         if quick := _QUICK.get(type(self._serializer)):
             self._serializer = quick()
@@ -77,12 +82,13 @@ class QuickCalls:
         self, operation_model: Any, params: Any, request_context: dict[str, Any], *rest: Any, **named: Any
     ) -> Any:
         """The endpoint, and how to sign for it, which goes into the request's context."""
-        if self._endpoint_found is None:
+        place = params.get("Bucket", "")
+        if place not in self._endpoints:
             context: dict[str, Any] = {}
             resolve: Any = super()._resolve_endpoint_ruleset  # type: ignore[misc] # the client's own
             found = await resolve(operation_model, params, context, *rest, **named)
-            self._endpoint_found = found, context
-        found, context = self._endpoint_found
+            self._endpoints[place] = found, context
+        found, context = self._endpoints[place]
         request_context.update({name: _copied(value) for name, value in context.items()})
         return found
 
@@ -130,6 +136,10 @@ class KeptKeySigV4(_SigV4):  # type: ignore[misc] # as above
         return hmac.new(key, string_to_sign.encode(), sha256).hexdigest()
 
 
+class KeptKeyS3SigV4(KeptKeySigV4, _S3SigV4):  # type: ignore[misc] # as above
+    """As S3 has it, which takes paths as they are and wants the digest of the body in a header."""
+
+
 @lru_cache(maxsize=16)
 def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
     key = f"AWS4{secret}".encode()
@@ -142,8 +152,8 @@ def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
 def _place(url: str) -> tuple[str, str] | None:
     """Host and path as they are signed; None for those that need care."""
     parts = urlsplit(url)
-    host, path = parts.hostname or "", parts.path or "/"
-    if parts.query or ":" in host or not _NO_ESCAPES.fullmatch(path) or "//" in path:
+    host, path = parts.hostname or "", parts.path
+    if parts.query or ":" in host or not _AS_IT_IS.fullmatch(path):
         return None
     if parts.port is not None and parts.port != _DEFAULT_PORTS.get(parts.scheme):
         host = f"{host}:{parts.port}"
@@ -152,7 +162,7 @@ def _place(url: str) -> tuple[str, str] | None:
 
 def quicken(session: Any) -> None:
     """Make the clients that this botocore session creates quick, those of `_SERVICES`."""
-    botocore.auth.AUTH_TYPE_MAPS[_SIGNATURE] = KeptKeySigV4
+    botocore.auth.AUTH_TYPE_MAPS.update({_V4: KeptKeySigV4, _S3: KeptKeyS3SigV4})
     for service in _SERVICES:
         session.register(f"creating-client-class.{service}", _put_first)
         session.register(f"choose-signer.{service}", _choose)
@@ -162,6 +172,8 @@ def _put_first(base_classes: list[type], **_: Any) -> None:
     base_classes.insert(0, QuickCalls)
 
 
-def _choose(signature_version: Any, **_: Any) -> str | None:
-    """Only what would be signed by version 4 anyway."""
-    return _SIGNATURE if signature_version == "v4" else None
+def _choose(signature_version: Any, signing_name: str, context: Mapping[str, Any], **_: Any) -> str | None:
+    """For what would be signed by version 4 anyway, and with its body; else botocore's own choice."""
+    if signature_version not in {"v4", "s3v4"} or context.get("unsigned_payload"):
+        return None
+    return _SIGNATURES.get(signing_name)

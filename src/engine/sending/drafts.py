@@ -5,7 +5,7 @@ way. What turns out to be a duplicate, or suppressed, was rendered in vain: nobo
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from engine.domain.failures import Refusal, Refused, ServiceUnavailable
 from engine.domain.rendering import Rendered, Template
@@ -17,13 +17,36 @@ Draft = Rendered | Refusal | Exception
 """An email's content, why there can be none, or what kept it from being written."""
 
 
-async def write_drafts(templates: TemplateStore, requests: Mapping[str, EmailRequest]) -> dict[str, Draft]:
-    """A draft for each request, by the email's id; every template is loaded once."""
-    names = sorted({request.template_name for request in requests.values()})
-    loaded = await asyncio.gather(*(attempt_or_refuse(templates.load(name)) for name in names))
-    found = dict(zip(names, loaded, strict=True))
+Loaded = Mapping[str, Template | Refusal | ServiceUnavailable]
+"""Templates by name, as far as they are to be had."""
+
+
+async def begin_loading(
+    templates: TemplateStore, requests: Mapping[str, EmailRequest]
+) -> asyncio.Task[Loaded]:
+    """Ask for each template once. Those that are not at hand are asked for before this returns."""
+    loading = asyncio.create_task(_load(templates, {request.template_name for request in requests.values()}))
+    await asyncio.sleep(0)
+    if not loading.done():
+        await calls_leave()
+    return loading
+
+
+async def _load(templates: TemplateStore, names: Collection[str]) -> Loaded:
+    ordered = sorted(names)
+    if len(ordered) == 1:  # nearly always; without a task, one that is at hand is here at once
+        return {ordered[0]: await attempt_or_refuse(templates.load(ordered[0]))}
+    loaded = await asyncio.gather(*(attempt_or_refuse(templates.load(name)) for name in ordered))
+    return dict(zip(ordered, loaded, strict=True))
+
+
+async def write_drafts(
+    loading: asyncio.Task[Loaded], requests: Mapping[str, EmailRequest]
+) -> dict[str, Draft]:
+    """A draft for each request, by the email's id."""
     await calls_leave()
-    return {own_id: _draft(found[request.template_name], request) for own_id, request in requests.items()}
+    loaded = await loading
+    return {own_id: _draft(loaded[request.template_name], request) for own_id, request in requests.items()}
 
 
 def _draft(template: Template | Refusal | ServiceUnavailable, request: EmailRequest) -> Draft:

@@ -18,7 +18,7 @@ from engine.domain.quota import QuotaReading
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import TrackingRow
 from engine.sending.dispatch import Dispatch
-from engine.sending.drafts import write_drafts
+from engine.sending.drafts import begin_loading, write_drafts
 from engine.sending.finish import Finish
 from engine.sending.one_email import OneEmail, Ready, leaves_a_row, row_for
 from engine.sending.outcomes import (
@@ -66,12 +66,14 @@ class SendingPipeline:
         self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
     ) -> list[Outcome]:
         requests = {intake.email_id: intake.request for intake in intakes if intake.request}
-        # In this order: everything waits for the claim, and nothing but the send for the saving.
+        # In this order: S3 takes longest, if it has to be asked at all; everything waits for the claim, and
+        # nothing but the send for the saving.
+        loading = await begin_loading(self.with_.templates, requests)
         claiming = asyncio.create_task(self._claim(intakes, claim))
         asking = asyncio.create_task(self._ask(requests))
         await calls_leave()
         saving = asyncio.create_task(attempt(self._save(requests, claim)))
-        drafts = await write_drafts(self.with_.templates, requests)
+        drafts = await write_drafts(loading, requests)
         claims, facts = await asyncio.gather(claiming, asking)
         emails = [
             OneEmail(self.with_, intake, answer, facts, drafts.get(intake.email_id), claim)
