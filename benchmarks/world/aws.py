@@ -4,7 +4,6 @@ It answers what a healthy service would, and keeps nothing but the line of send 
 not here: that is the simulator of `engine.local.ses`.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from aiohttp import web
 
 from benchmarks.world.latencies import Latencies
 from benchmarks.world.slots import SlotLine
-from benchmarks.world.web import wait_until
+from benchmarks.world.web import arrival, wait_until
 
 TEMPLATE: Final = Path(__file__).resolve().parent / "template"
 SUPPRESSED: Final = "suppressed"  # how the local part of a suppressed address begins
@@ -47,14 +46,13 @@ class StubAws:
         self.bytes_in.clear()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        arrived = asyncio.get_running_loop().time()
         target = request.headers.get("X-Amz-Target")
         service, operation = self._called(target) if target else ("s3", "GetObject")
         body = await request.read()
         self.calls[f"{service}.{operation}"] += 1
         self.bytes_in[f"{service}.{operation}"] += len(body)
         answer = self._object(request.path) if target is None else self._answer(service, operation, body)
-        await wait_until(arrived + self.latencies.of(service) - self.own_time.get(service, 0.0))
+        await wait_until(arrival(request) + self.latencies.of(service) - self.own_time.get(service, 0.0))
         return answer
 
     @staticmethod
