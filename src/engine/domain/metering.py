@@ -134,9 +134,10 @@ def _fitting(size: int) -> int:
 
 
 def _fitting_int(number: int) -> int:
-    if number.bit_length() > _MAX_BITS:
+    bits = number.bit_length()
+    if bits > _MAX_BITS:
         raise Unfit("a number grows over 300 digits")
-    return ELEMENT + number.bit_length() // 3
+    return ELEMENT + bits // 3
 
 
 def _foresee_growth(value: Any, arguments: Sequence[Any]) -> None:

@@ -96,6 +96,7 @@ _OF_JINJA: Final = (
     Undefined,
 )
 
+# What is in here is a field's name only where the data says so.
 _DICT_ATTRIBUTES: Final = frozenset(dir(dict))
 # What of these is no method and has no underscore is there for templates.
 _OPEN: Final = frozenset({LoopContext, Namespace})
@@ -121,6 +122,15 @@ _PLAIN: Final = frozenset({str, Markup, int, float, bool, type(None), list, tupl
 
 def _is_jinjas(value: Any) -> bool:
     return type(value) not in _PLAIN and (callable(value) or isinstance(value, _OF_JINJA))
+
+
+# Of two numbers up to here, +, -, * and the rest make none of many digits.
+_SMALL: Final = 1 << 64
+
+
+def _is_small(value: Any) -> bool:
+    """A number of which no operator but a power makes one worth weighing."""
+    return type(value) is float or (type(value) is int and -_SMALL < value < _SMALL)
 
 
 # The hooks, which `engine.domain.template_code` writes into a template's code.
@@ -273,9 +283,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         assert isinstance(context, MeteredContext)  # noqa: S101 - context_class above
-        context.meter.spend(OPERATION + weigh(left) + weigh(right))
+        meter = context.meter
+        # Palettes are mixed in templates, number by number.
+        if operator != "**" and _is_small(left) and _is_small(right):
+            meter.spend(OPERATION + 3 * ELEMENT)
+            return super().call_binop(context, operator, left, right)
+        meter.spend(OPERATION + weigh(left) + weigh(right))
         foresee_operator(operator, left, right)
-        return kept(context.meter, super().call_binop(context, operator, left, right))
+        return kept(meter, super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         assert isinstance(context, MeteredContext)  # noqa: S101 - context_class above
