@@ -16,6 +16,8 @@ EMAIL_ID_TAG: Final = "emailId"
 MAX_MESSAGE_BYTES: Final = 40_000_000
 # Room for the headers and boundaries around the parts.
 _ENVELOPE_BYTES: Final = 64 * 1024
+# Characters that fit whatever they are: four bytes of UTF-8 each, a third more in base64, and line breaks.
+_SURELY_SMALL: Final = MAX_MESSAGE_BYTES // 8
 
 
 def compose(
@@ -70,7 +72,10 @@ def attached_file(attachment: Attachment, loaded: bytes | None = None) -> Attach
 
 def refuse_oversized(message: OutgoingMessage) -> Refusal | None:
     """Whether the message would be over SES's limit; only known once attachments have been fetched."""
-    bodies = sum(len(part.encode()) for part in (message.subject, message.html or "", message.text or ""))
+    parts = (message.subject, message.html or "", message.text or "")
+    if not message.attachments and sum(map(len, parts)) < _SURELY_SMALL:
+        return None
+    bodies = sum(len(part.encode()) for part in parts)
     files = sum(len(file.content) for file in message.attachments)
     size = encoded_size(bodies + files) + _ENVELOPE_BYTES
     if size <= MAX_MESSAGE_BYTES:
