@@ -1,12 +1,14 @@
 """The arithmetic of the benchmarks. Their timings are nobody's promise, so no test looks at one."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from benchmarks import cold, decoding
 from benchmarks.__main__ import _parser
 from benchmarks.latency import SCENARIOS, cold_floor, refused_floor, retry_floor, section, sent_floor
 from benchmarks.page import page
@@ -175,3 +177,30 @@ def test_latency_is_held_to_the_floor_of_its_own_scenario() -> None:
     found["direct, cold template", "engine"] = [cold_floor(IN_REGION) * 1.3] * 10
     missed = [target.name for target in section(IN_REGION, found).targets if not target.met]
     assert missed == ["direct cold template p50 / floor"]
+
+
+def test_a_cold_start_is_told_apart_by_who_could_make_it_shorter() -> None:
+    phases = {"interpreter": 0.01, "imports": 0.3, "clients": 0.04, "first": 0.13}
+    naive = {"interpreter": 0.01, "imports": 0.35, "clients": 0.15, "first": 0.3}
+    starts = {
+        kind: {phase: [took] * 10 for phase, took in spans.items()}
+        for kind, spans in {"engine": phases, cold.NAIVE: naive}.items()
+    }
+    libraries = {name: [0.26 / len(cold.LIBRARIES)] * 10 for name in cold.LIBRARIES}
+    found = cold.section(
+        starts, libraries, waits=0.088, restored=[0.13], warm=[0.09], modules=Counter(aiohttp=40_000)
+    )
+    target = found.targets[0]
+    assert target.value == pytest.approx(0.47 / 0.8)
+    assert "alone: 0.43 x" in target.note  # what neither the engine nor the peer can change
+    rows = {name: int(took) for name, took, _ in found.tables[1].rows}
+    assert rows["= not the engine's"] + rows["= the engine's"] == 470
+    assert rows["import the engine's own modules"] == 40
+
+
+def test_decoding_says_how_fast_it_could_be_if_types_cost_nothing() -> None:
+    ours, theirs = "msgspec (engine)", "json + pydantic (Powertools)"
+    took = {("a queue", ours): [6.0], ("a queue", theirs): [18.0], ("a queue", decoding.BARE): [4.0]}
+    (target,) = decoding.section(took | {("a rule", ours): [1.0], ("a rule", theirs): [6.0]}).targets[:1]
+    assert target.value == pytest.approx(3)
+    assert "at most 4.5 x" in target.note
