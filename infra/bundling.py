@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import uv
 
+from engine.aws.service_models import OPERATIONS, QuickFileLoader
 from infra.settings import Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,9 +40,9 @@ _LAMBDA_WHEELS = (
     ":all:",
 )
 
-# botocore describes 400 services in 25 MB. These are the ones the engine calls; the JSON files beside the
-# service folders hold endpoints and retry rules and are needed by all of them.
-_SERVICES = frozenset({"dynamodb", "events", "s3", "sesv2", "sqs"})
+# What the engine reads of botocore's data when it starts, as `engine.aws.service_models` prunes it. The other
+# JSON files beside the service folders hold retry rules and defaults and stay as they are.
+_PRUNED = ("endpoints", "*/*/service-2")
 
 # Of the engine, what no function imports.
 _NOT_IN_LAMBDA = ("local", "cli", "templates", "client")
@@ -56,7 +58,7 @@ _SEEDER_MODULES = (
 
 TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KEPT = 3
-_SCHEME = "1"  # raise it when this file makes another zip out of the same input
+_SCHEME = "2"  # raise it when this file makes another zip out of the same input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,8 @@ def _dependencies_zip(target: Target, build: Path) -> Path:
     """Everything of requirements/lambda.txt, pruned; made once for each version of that file."""
     wheels = _LAMBDA_WHEELS if target == "lambda" else ("--python", sys.executable)
     runs_on = "" if target == "lambda" else f"{sys.implementation.cache_tag}-{platform.machine()}"
-    key = _digest(_SCHEME, _REQUIREMENTS.read_bytes(), " ".join(sorted(_SERVICES)), runs_on)
+    called = (f"{service}.{name}" for service, names in OPERATIONS.items() for name in names)
+    key = _digest(_SCHEME, _REQUIREMENTS.read_bytes(), " ".join(sorted(called)), runs_on)
     path = build / f"dependencies-{target}-{key}.zip"
     if path.exists():
         return path
@@ -161,14 +164,25 @@ def _prune(installed: Path) -> None:
         file.unlink()
     for package in ("botocore", "boto3"):
         for service in (installed / package / "data").iterdir():
-            if service.is_dir() and service.name not in _SERVICES:
+            if service.is_dir() and service.name not in OPERATIONS:
                 shutil.rmtree(service)
+    _prune_descriptions(installed / "botocore" / "data")
     for examples in installed.glob("botocore/data/*/*/examples-1.json*"):
         examples.unlink()
     for leftover in installed.rglob("*"):
         # Sources of compiled modules and type stubs, for readers and type checkers.
         if leftover.is_file() and leftover.suffix in {".c", ".h", ".pyi", ".pyx", ".pxd", ".hash"}:
             leftover.unlink()
+
+
+def _prune_descriptions(data: Path) -> None:
+    """Leave out of the SDK's data what the engine would skip each time that it reads it."""
+    for pattern in _PRUNED:
+        for file in list(data.glob(f"{pattern}.json*")):
+            stem = str(file).removesuffix(".gz").removesuffix(".json")
+            needed = QuickFileLoader().load_file(stem)
+            file.unlink()
+            Path(f"{stem}.json").write_bytes(msgspec.json.encode(needed))
 
 
 def _compile(installed: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.aws.service_models import OPERATIONS, quick_loader
 from infra import bundling
 
 
@@ -76,6 +77,19 @@ def test_the_sdk_is_pruned_to_the_services_that_the_engine_calls(local_zip: Path
     services = {name.partition("/")[0] for name in data if "/" in name}
     assert services == {"dynamodb", "events", "s3", "sesv2", "sqs"}
     assert "endpoints.json" in data
+
+
+def test_the_sdk_in_the_zip_describes_what_the_engine_calls_as_the_whole_one_does(
+    local_zip: Path, tmp_path: Path
+) -> None:
+    zipfile.ZipFile(local_zip).extractall(tmp_path)
+    whole, pruned = quick_loader(None), quick_loader(None)
+    pruned.search_paths[:] = [str(tmp_path / "botocore" / "data")]
+    for service in OPERATIONS:
+        for kind in ("service-2", "endpoint-rule-set-1"):
+            assert pruned.load_service_model(service, kind) == whole.load_service_model(service, kind)
+    for name in ("endpoints", "partitions", "sdk-default-configuration"):
+        assert pruned.load_data(name) == whole.load_data(name)
 
 
 def test_nothing_in_the_zip_tells_where_it_was_built(local_zip: Path) -> None:
