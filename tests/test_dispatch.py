@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.cloud import queue_event, request_event
 from tests.engine_room import INVOCATION, RECONCILE, EngineRoom, plenty
-from tests.fakes import FakeTemplate, Lost
+from tests.fakes import FakeTemplate, KillSwitch, Lost
 
 from engine.domain.deferral import Lane
 from engine.domain.failures import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
@@ -205,6 +205,56 @@ async def test_a_bug_in_one_call_fails_its_emails_and_no_others(room: EngineRoom
     assert statuses(room, 2, 3) == ["sent", "sent"]
     assert None not in {row(room, n).lease_until for n in (0, 1)}  # what went out of it nobody knows
     assert "example.com" not in str(room.world.journal.events)
+
+
+# -- in line before it is decided ----------------------------------------------------------------------------
+
+
+async def order(room: EngineRoom, *events: dict[str, Any]) -> list[str]:
+    """What was done, as each step ended."""
+    seen = KillSwitch()
+    room.world.switch(seen)
+    await deliver(room, events)
+    room.world.switch(None)
+    return [point.removesuffix(":after") for point in seen.seen if point.endswith(":after")]
+
+
+async def test_a_lone_email_that_somebody_waits_for_lines_up_once_it_is_claimed(room: EngineRoom) -> None:
+    steps = await order(room, *bulk(0, priority="transactional", cc=["cy@example.com"]))
+    assert steps.index("ledger.claim") < steps.index("gate.reserve") < steps.index("mailer.send")
+    assert steps.count("gate.reserve") == 1
+    assert room.world.gate.reserved == [(2, Lane.TRANSACTIONAL)]
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"priority": "bulk"},
+        {"attachments": [{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "attachments/a.txt"}]},
+    ],
+)
+async def test_mail_that_can_wait_and_mail_that_takes_longer_line_up_when_they_are_ready(
+    room: EngineRoom, detail: dict[str, Any]
+) -> None:
+    room.world.templates.attachments["attachments/a.txt"] = b"text"
+    suppressed = {"0@example.com": SuppressionRow(email="0@example.com")}
+    room.world.suppression.rows.update(suppressed)
+    await order(room, *bulk(0, **({"priority": "transactional"} | detail)))
+    assert not room.world.gate.reserved
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_nobody_lines_up_for_an_email_that_is_not_won_and_a_refused_one_needs_no_gate(
+    room: EngineRoom, *, twice: bool
+) -> None:
+    room.world.suppression.rows["0@example.com"] = SuppressionRow(email="0@example.com")
+    room.world.gate.fail_next = ["reserve"]
+    (event,) = bulk(0, priority="transactional")
+    assert await deliver(room, [event]) == BatchAnswer()
+    assert statuses(room, 0) == ["failed"]
+    if twice:
+        await order(room, event)
+    assert not room.world.gate.reserved
 
 
 # -- held together -------------------------------------------------------------------------------------------

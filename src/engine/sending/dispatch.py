@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
-from engine.domain.deferral import DeferralReason
+from engine.domain.deferral import DeferralReason, Lane
 from engine.domain.failures import (
     OutcomeUnknown,
     SendingPaused,
@@ -15,6 +16,7 @@ from engine.domain.failures import (
     ServiceUnavailable,
 )
 from engine.domain.grouping import group_into_calls
+from engine.domain.intake import Intake
 from engine.ports import SendFailure
 from engine.sending.one_email import OneEmail, Ready
 from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, known, where
@@ -38,8 +40,32 @@ class Dispatch:
     with_: Collaborators
     seconds_left: Callable[[], float]
     saving: Awaitable[ServiceUnavailable | None]
+    _early: "asyncio.Task[datetime | ServiceUnavailable] | None" = field(default=None, init=False)
     # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
     _paused: bool = field(default=False, init=False)
+
+    def line_up(self, intake: Intake) -> None:
+        """Ask for the slot of a batch's only email while it is still decided upon, if somebody waits for it.
+
+        One that is refused then wastes its slot. With bulk mail that could be many, and nobody waits for it;
+        with attachments the slot would be gone before they are here.
+        """
+        request = intake.request
+        if not request or request.dry_run or request.attachments:
+            return
+        if Lane(request.priority) is Lane.TRANSACTIONAL:
+            reserving = self._reserve(len(request.recipients), Lane.TRANSACTIONAL)
+            self._early = asyncio.create_task(attempt(reserving))
+
+    async def leave_line(self) -> None:
+        """Wait for what `line_up` began, whether it was of use or not."""
+        if self._early:
+            await self._early
+
+    async def _reserve(self, recipients: int, lane: Lane) -> datetime:
+        """When the slots come."""
+        wait = await self.with_.gate.reserve(recipients, lane, self.seconds_left() - TIME_FOR_A_SEND)
+        return self.with_.clock() + timedelta(seconds=wait)
 
     async def send(self, ready: Sequence[Ready]) -> list[Outcome]:
         """One outcome for each, in order."""
@@ -59,9 +85,12 @@ class Dispatch:
             return [Failed(where(error)) for _ in call]
 
     async def _wait_and_send(self, call: Sequence[Ready]) -> list[Outcome]:
-        recipients = sum(item.message.recipients for item in call)
-        within = self.seconds_left() - TIME_FOR_A_SEND
-        wait = await self.with_.gate.reserve(recipients, call[0].lane, within)
+        if self._early:
+            moment = known(await self._early)
+        else:
+            recipients = sum(item.message.recipients for item in call)
+            moment = await self._reserve(recipients, call[0].lane)
+        wait = (moment - self.with_.clock()).total_seconds()
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
             held = self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, _LONGEST_HOLD))
             return await self._hold(call, held)

@@ -73,16 +73,21 @@ class SendingPipeline:
         asking = asyncio.create_task(self._ask(requests))
         await calls_leave()
         saving = asyncio.create_task(attempt(self._save(requests, claim)))
-        drafts = await write_drafts(loading, requests)
-        claims, facts = await asyncio.gather(claiming, asking)
+        drafting = asyncio.create_task(write_drafts(loading, requests))
+        claims = await claiming
+        dispatch = Dispatch(self.with_, seconds_left, saving)
+        if claims == [None] and loading.done():
+            dispatch.line_up(intakes[0])
+        facts, drafts = await asyncio.gather(asking, drafting)
         emails = [
             OneEmail(self.with_, intake, answer, facts, drafts.get(intake.email_id), claim)
             for intake, answer in zip(intakes, claims, strict=True)
         ]
         decided = await asyncio.gather(*map(self._decide, emails))
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
-        sent = iter(await Dispatch(self.with_, seconds_left, saving).send(ready))
-        await saving  # also where nothing was ready: an invocation leaves nothing under way
+        sent = iter(await dispatch.send(ready))
+        # Also where nothing was ready: an invocation leaves nothing under way.
+        await asyncio.gather(saving, dispatch.leave_line())
         outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
         return await Finish(self.with_).finish(outcomes)
 
