@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import psutil
 
 from benchmarks.latency import ENGINE, HANDLERS, cold_floor
 from benchmarks.report import Measure, Section, Table, Target, noise
 from benchmarks.run import Run
 from benchmarks.world import events
 from benchmarks.world.cloud import Cloud, running_cloud
+from benchmarks.world.cores import on_any_core
 from benchmarks.world.function import ROOT, FunctionError, running
 from benchmarks.world.phases import KINDS
 
@@ -96,6 +98,7 @@ async def _said(module: str, *arguments: str, variables: Mapping[str, str], aske
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    on_any_core(psutil.Process(process.pid))  # it is the same for all kinds, and none calls much
     said, complaint = await process.communicate(asked)
     if process.returncode:
         raise FunctionError(f"{module} did not start\n{complaint.decode(errors='replace')[-4000:]}")

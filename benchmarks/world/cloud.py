@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from benchmarks.world.aws import StubAws
+from benchmarks.world.cores import on_the_worlds_core
 from benchmarks.world.latencies import Latencies
 from benchmarks.world.punctual import own_time
 from benchmarks.world.rows import AnyRow
@@ -32,6 +33,13 @@ class Cloud:
 
 @asynccontextmanager
 async def running_cloud(latencies: Latencies) -> AsyncIterator[Cloud]:
+    with on_the_worlds_core():
+        async with _serving_cloud(latencies) as cloud:
+            yield cloud
+
+
+@asynccontextmanager
+async def _serving_cloud(latencies: Latencies) -> AsyncIterator[Cloud]:
     aws = StubAws(latencies)
     aws.rows = AnyRow()
     ses = Simulator(Account(max_send_rate=UNHURRIED, daily_quota=-1), keep=0)

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 from aiohttp import web
 
+from benchmarks.world.cores import on_any_core, on_the_functions_core
 from benchmarks.world.web import serving
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -128,9 +129,12 @@ class Function:
 
 @asynccontextmanager
 async def running(
-    handler: str, variables: Mapping[str, str], *, options: tuple[str, ...] = ()
+    handler: str, variables: Mapping[str, str], *, options: tuple[str, ...] = (), own_core: bool = True
 ) -> AsyncIterator[Function]:
-    """A function that has been initialised and waits for work. `options` go to the interpreter."""
+    """A function that has been initialised and waits for work.
+
+    `options` go to the interpreter. Without `own_core` it may use all of the machine.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "log")
         function = Function(log)
@@ -144,6 +148,8 @@ async def running(
                     stderr=asyncio.subprocess.STDOUT,
                 )  # fmt: skip
             function.process = psutil.Process(process.pid)
+            keep = on_the_functions_core if own_core else on_any_core
+            keep(function.process)
             watch = asyncio.create_task(_watch(process, function))
             try:
                 await function.waiting.wait()
