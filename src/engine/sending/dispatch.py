@@ -34,12 +34,14 @@ class Dispatch:
     """Sends one batch.
 
     `seconds_left`: what remains of the invocation. `saving`: the requests on their way into the State table,
-    without which a soft bounce could not be tried again; no email leaves before they are there.
+    without which a soft bounce could not be tried again; no email leaves before they are there. `pacing`: how
+    many recipients one call may have, which a new environment has to ask for.
     """
 
     with_: Collaborators
     seconds_left: Callable[[], float]
     saving: Awaitable[ServiceUnavailable | None]
+    pacing: Awaitable[int]
     _early: "asyncio.Task[datetime | ServiceUnavailable] | None" = field(default=None, init=False)
     # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
     _paused: bool = field(default=False, init=False)
@@ -69,7 +71,7 @@ class Dispatch:
 
     async def send(self, ready: Sequence[Ready]) -> list[Outcome]:
         """One outcome for each, in order."""
-        largest = min(self.with_.policy.largest_call, await self.with_.gate.burst())
+        largest = min(self.with_.policy.largest_call, await self.pacing)
         calls = group_into_calls(ready, largest)
         answers = await asyncio.gather(*map(self._send_call, calls))
         outcomes = dict(zip(map(id, chain(*calls)), chain(*answers), strict=True))

@@ -66,8 +66,9 @@ class SendingPipeline:
         self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
     ) -> list[Outcome]:
         requests = {intake.email_id: intake.request for intake in intakes if intake.request}
-        # In this order: S3 takes longest, if it has to be asked at all; everything waits for the claim, and
-        # nothing but the send for the saving.
+        # In this order: rate and S3 take longest, if they have to be asked at all; everything waits for the
+        # claim, and nothing but the send for the saving.
+        pacing = asyncio.create_task(self.with_.gate.burst())
         loading = await begin_loading(self.with_.templates, requests)
         claiming = asyncio.create_task(self._claim(intakes, claim))
         asking = asyncio.create_task(self._ask(requests))
@@ -75,8 +76,8 @@ class SendingPipeline:
         saving = asyncio.create_task(attempt(self._save(requests, claim)))
         drafting = asyncio.create_task(write_drafts(loading, requests))
         claims = await claiming
-        dispatch = Dispatch(self.with_, seconds_left, saving)
-        if claims == [None] and loading.done():
+        dispatch = Dispatch(self.with_, seconds_left, saving, pacing)
+        if claims == [None] and loading.done() and pacing.done():
             dispatch.line_up(intakes[0])
         facts, drafts = await asyncio.gather(asking, drafting)
         emails = [
@@ -87,7 +88,7 @@ class SendingPipeline:
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
         sent = iter(await dispatch.send(ready))
         # Also where nothing was ready: an invocation leaves nothing under way.
-        await asyncio.gather(saving, dispatch.leave_line())
+        await asyncio.gather(saving, pacing, dispatch.leave_line())
         outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
         return await Finish(self.with_).finish(outcomes)
 
