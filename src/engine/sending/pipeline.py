@@ -87,10 +87,11 @@ class SendingPipeline:
         decided = await asyncio.gather(*map(self._decide, emails))
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
         sent = iter(await dispatch.send(ready))
+        outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
+        finished = await Finish(self.with_).finish(outcomes)
         # Also where nothing was ready: an invocation leaves nothing under way.
         await asyncio.gather(saving, pacing, dispatch.leave_line())
-        outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
-        return await Finish(self.with_).finish(outcomes)
+        return finished
 
     # -- ask ---------------------------------------------------------------------------------------------
 
