@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from engine.domain.bounce import bounced_softly
 from engine.domain.deferral import Lane
 from engine.domain.failures import (
     FailureCode,
@@ -26,7 +25,7 @@ from engine.domain.failures import (
     SendThrottled,
     ServiceUnavailable,
 )
-from engine.domain.lifecycle import RANK, Status, gives_way
+from engine.domain.lifecycle import RANK, Status, bounced_softly, gives_way
 from engine.domain.message import OutgoingMessage
 from engine.domain.quota import QuotaReading
 from engine.domain.rendering import Rendered, Template

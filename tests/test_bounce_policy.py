@@ -16,12 +16,11 @@ from engine.domain.bounce import (
     Facts,
     Suppression,
     Verdict,
-    bounced_softly,
     counts_softly,
     judge,
 )
 from engine.domain.failures import FailureCode
-from engine.domain.lifecycle import Status, gives_way
+from engine.domain.lifecycle import Status, bounced_softly, gives_way
 from engine.domain.reports import Report, reports
 from engine.schemas.rows import TrackingRow
 from engine.schemas.ses_events import SesEvent, decode

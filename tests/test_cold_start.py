@@ -312,3 +312,18 @@ def test_a_handler_can_be_imported_in_lambda_without_any_variable_set(handler: s
     subprocess.run(  # noqa: S603 - this interpreter, fixed arguments
         [sys.executable, "-c", f"import engine.handlers.{handler}"], env=environment, check=True, timeout=60
     )
+
+
+@pytest.mark.parametrize(
+    ("handler", "of_the_other"),
+    [
+        ("email_sender", {"engine.feedback", "engine.domain.bounce", "engine.schemas.ses_events"}),
+        ("feedback_processor", {"engine.sending.pipeline", "engine.domain.rendering", "jinja2"}),
+    ],
+)
+def test_a_function_imports_nothing_that_only_the_other_needs(handler: str, of_the_other: set[str]) -> None:
+    code = f"import sys, engine.handlers.{handler}; print(*sys.modules)"
+    imported = subprocess.run(  # noqa: S603 - this interpreter, fixed arguments
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert not of_the_other.intersection(imported)

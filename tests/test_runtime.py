@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.cloud import Cloud, request_event
 
-from engine.composition import EmailSender, open_email_sender, open_feedback_processor
+from engine.composition.email_sender import EmailSender, open_email_sender
+from engine.composition.feedback_processor import open_feedback_processor
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.runtime import CONFIG, SES_CONFIG, Environment, seconds_left
 from engine.settings import SettingsError

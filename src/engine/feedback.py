@@ -23,12 +23,11 @@ from engine.domain.bounce import (
     Facts,
     Suppression,
     Verdict,
-    bounced_softly,
     counts_softly,
     judge,
 )
 from engine.domain.failures import EngineError
-from engine.domain.lifecycle import RANK, Status
+from engine.domain.lifecycle import RANK, Status, bounced_softly
 from engine.domain.quota import counts
 from engine.domain.reports import Report, read_time, reports
 from engine.domain.soft_bounce_retry import retry_message, without_retry

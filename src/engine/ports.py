@@ -128,7 +128,7 @@ class FeedbackLedger(Protocol):
         ...
 
     async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
-        """How many emails to the address `domain.bounce.bounced_softly` since then; stops at `enough`."""
+        """How many emails to the address `domain.lifecycle.bounced_softly` since then; stops at `enough`."""
         ...
 
 

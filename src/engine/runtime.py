@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -26,6 +27,10 @@ Work = TypeVar("Work", bound="Closable")
 
 # A context without a clock (a test, a console) gets what the stack gives the sender.
 _DEFAULT_SECONDS: Final = 30.0
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 class LambdaContext(Protocol):

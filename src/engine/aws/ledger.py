@@ -9,9 +9,8 @@ from botocore.exceptions import ClientError
 
 from engine.aws.dynamodb import CONDITION_FAILED, attribute, from_item, to_item
 from engine.aws.errors import is_code, service_errors
-from engine.domain.bounce import bounced_softly
 from engine.domain.failures import Refusal, ServiceUnavailable
-from engine.domain.lifecycle import RANK, Status
+from engine.domain.lifecycle import RANK, Status, bounced_softly
 from engine.domain.times import iso
 from engine.ports import Advance, Move
 from engine.schemas.rows import TrackingRow

@@ -15,7 +15,7 @@ from engine.domain.failures import FailureCode, Refusal
 from engine.domain.lifecycle import Status
 from engine.domain.reports import Kind, Report
 from engine.domain.times import iso
-from engine.schemas.rows import SuppressionType, TrackingRow
+from engine.schemas.rows import SuppressionType
 from engine.schemas.status import Reason
 
 SOFT_BOUNCE_LIMIT: Final = 15
@@ -193,11 +193,6 @@ def counts_softly(report: Report) -> bool:
         and report.subtype not in _CONTENT
         and not is_permanent(report)
     )
-
-
-def bounced_softly(row: TrackingRow) -> bool:
-    """Whether a row counts towards the limit: it ended in a soft bounce, and was not delivered after all."""
-    return row.status == Status.SOFT_BOUNCED or row.failure_code == FailureCode.SOFT_BOUNCE_RETRY_FAILED
 
 
 def _about_a_copy(report: Report, verdict: Verdict) -> Verdict:

@@ -7,6 +7,9 @@ the same events ends in the same status.
 from enum import StrEnum
 from typing import Final
 
+from engine.domain.failures import FailureCode
+from engine.schemas.rows import TrackingRow
+
 
 class Status(StrEnum):
     SENDING = "sending"
@@ -40,3 +43,8 @@ def gives_way(current: Status, to: Status) -> bool:
     if RANK[to] != RANK[current]:
         return RANK[to] > RANK[current]
     return current is Status.BOUNCED and to is Status.COMPLAINED
+
+
+def bounced_softly(row: TrackingRow) -> bool:
+    """Whether a row ended in a soft bounce, and was not delivered after all: the limit counts those."""
+    return row.status == Status.SOFT_BOUNCED or row.failure_code == FailureCode.SOFT_BOUNCE_RETRY_FAILED

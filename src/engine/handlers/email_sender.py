@@ -11,7 +11,7 @@ with quick_imports():
 
     import msgspec
 
-    from engine.composition import EmailSender, open_email_sender
+    from engine.composition.email_sender import EmailSender, open_email_sender
 
 environment = Environment(open_email_sender)
 environment.prepare()

@@ -11,7 +11,7 @@ with quick_imports():
 
     import msgspec
 
-    from engine.composition import FeedbackProcessor, open_feedback_processor
+    from engine.composition.feedback_processor import FeedbackProcessor, open_feedback_processor
     from engine.schemas.envelopes import SnsEvent
 
 environment = Environment(open_feedback_processor)

@@ -1,16 +1,14 @@
-"""The composition root: from the environment's variables to the two functions, ready to work."""
+"""The sender function: from its environment's variables to a pipeline that is ready to work."""
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from engine.aws.batched_ledger import BatchedLedger
 from engine.aws.batches import SharedReads
 from engine.aws.bounce_quota import DailyCounters
-from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
 from engine.aws.queues import EmailRetryQueue
@@ -22,18 +20,12 @@ from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
 from engine.aws.template_store import S3TemplateStore
 from engine.domain.quota import QuotaPolicy
-from engine.feedback import FeedbackPipeline, FeedbackPolicy
 from engine.lanes import Lanes
 from engine.observability import PowertoolsJournal
-from engine.runtime import CONFIG, SES_CONFIG, Clients
-from engine.schemas.envelopes import SnsRecord
+from engine.runtime import CONFIG, SES_CONFIG, Clients, now
 from engine.sending.outcomes import Collaborators, SendingPolicy
 from engine.sending.pipeline import SendingPipeline
-from engine.settings import SenderSettings, feedback_settings, sender_settings
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+from engine.settings import SenderSettings, sender_settings
 
 
 def new_claim_id() -> str:
@@ -47,29 +39,6 @@ class EmailSender:
     lanes: Lanes
     journal: PowertoolsJournal
     clients: Clients
-
-    async def close(self) -> None:
-        await self.clients.close()
-
-
-@dataclass(frozen=True)
-class FeedbackProcessor:
-    """The feedback function at work. `topic`: the ARN of the stack's feedback topic, empty where unknown."""
-
-    pipeline: FeedbackPipeline
-    journal: PowertoolsJournal
-    clients: Clients
-    topic: str
-
-    async def process(self, records: Sequence[SnsRecord]) -> None:
-        """Handle what SNS delivered. Another topic's reports count as well, but somebody should know."""
-        for record in records:
-            if self.topic and record.sns.topic_arn not in {"", self.topic}:
-                self.journal.event("foreign-topic", topic=record.sns.topic_arn)
-        try:
-            await self.pipeline.process([record.sns.message for record in records])
-        finally:
-            self.journal.flush()
 
     async def close(self) -> None:
         await self.clients.close()
@@ -128,23 +97,3 @@ def _policy(settings: SenderSettings) -> SendingPolicy:
         reconcile_seconds=settings.reconcile_seconds,
         largest_call=settings.bulk_call_size,
     )
-
-
-async def open_feedback_processor(variables: Mapping[str, str]) -> FeedbackProcessor:
-    """Raises SettingsError, which lists all that is wrong with the variables."""
-    settings = feedback_settings(variables)
-    journal = PowertoolsJournal("FeedbackProcessor", settings.environment, settings.log_level)
-    clients = Clients()
-    dynamodb = await clients.open("dynamodb", CONFIG)
-    pipeline = FeedbackPipeline(
-        ledger=TrackingLedger(dynamodb, settings.tracking_table),
-        suppression=SuppressionList(dynamodb, settings.suppression_table),
-        quota=DailyCounters(dynamodb, settings.state_table),
-        payloads=RequestPayloads(dynamodb, settings.state_table, now),
-        retry_queue=EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url),
-        status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
-        journal=journal,
-        clock=now,
-        policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
-    )
-    return FeedbackProcessor(pipeline, journal, clients, settings.feedback_topic_arn)
