@@ -4,14 +4,16 @@ import re
 from collections.abc import Callable
 from email.header import Header
 from email.utils import formataddr
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from engine.domain.addresses import BadAddress, normalised, normalised_domain
 from engine.domain.failures import FailureCode, Refusal
-from engine.domain.rendering import Rendered
 from engine.schemas.request import SenderOverride
+
+if TYPE_CHECKING:  # rendering brings Jinja, which the feedback processor would pay for at every cold start
+    from engine.domain.rendering import Rendered
 
 # What would end a header line, for one reader or another (str.splitlines knows all of these).
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -44,7 +46,7 @@ class SenderPolicy(Struct, frozen=True):
 
 
 def resolve_sender(
-    override: SenderOverride | None, rendered: Rendered, policy: SenderPolicy
+    override: SenderOverride | None, rendered: "Rendered", policy: SenderPolicy
 ) -> str | Refusal:
     """The From header value of an email, or why its sender will not do."""
     origin, email = _chosen(override, rendered, policy)
@@ -78,7 +80,7 @@ def from_header(name: str, email: str) -> str:
     return f"{words.replace(chr(10), '')} <{email}>"
 
 
-def _chosen(override: SenderOverride | None, rendered: Rendered, policy: SenderPolicy) -> tuple[str, str]:
+def _chosen(override: SenderOverride | None, rendered: "Rendered", policy: SenderPolicy) -> tuple[str, str]:
     if override is not None:
         return "senderOverride.email", override.email
     if rendered.sender_email:
@@ -91,7 +93,7 @@ def _code_of(origin: str) -> FailureCode:
     return FailureCode.VALIDATION if origin.startswith("senderOverride") else FailureCode.TEMPLATE_ERROR
 
 
-def _name_for(override: SenderOverride | None, rendered: Rendered, policy: SenderPolicy) -> str:
+def _name_for(override: SenderOverride | None, rendered: "Rendered", policy: SenderPolicy) -> str:
     """A template's name goes with the template's or the default address, never with an override's."""
     if override is not None:
         return override.name or policy.default_name
