@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.cloud import queue_event, request_event
 from tests.engine_room import INVOCATION, RECONCILE, EngineRoom, plenty
 from tests.fakes import FakeTemplate, KillSwitch, Lost
@@ -380,6 +381,22 @@ async def test_rehearsals_of_one_email_in_a_batch_are_each_answered(room: Engine
     assert await deliver(room, [*bulk(0, 0, dryRun=True), *bulk(0)]) == BatchAnswer()
     assert sorted(room.world.status_events.statuses()) == ["dry_run", "dry_run", "sent"]
     assert len(room.world.mailer.sent) == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_an_email_is_its_own_whatever_a_rehearsal_with_its_key_asks_for(
+    room: EngineRoom, order: tuple[int, ...]
+) -> None:
+    room.world.templates.templates["rehearsed"] = FakeTemplate(
+        "rehearsed", rendered=replace(FakeTemplate("welcome").rendered, subject="Only a rehearsal")
+    )
+    room.world.suppression.rows["3@example.com"] = SuppressionRow(email="3@example.com")
+    rehearsal = {"templateName": "rehearsed", "dryRun": True, "to": "2@example.com"}
+    asked = [*bulk(0), *bulk(0, **rehearsal)], [*bulk(1, to="3@example.com"), *bulk(1, **rehearsal)]
+    await deliver(room, [events[place] for events in asked for place in order])
+    assert room.subjects_sent == ["Hello"]
+    assert statuses(room, 0, 1) == ["sent", "failed"]
+    assert room.world.payloads.saved[row(room, 0).email_id].to == "0@example.com"
 
 
 # -- what is kept for a retry --------------------------------------------------------------------------------

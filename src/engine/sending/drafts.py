@@ -22,7 +22,7 @@ Loaded = Mapping[str, Template | Refusal | ServiceUnavailable]
 
 
 async def begin_loading(
-    templates: TemplateStore, requests: Mapping[str, EmailRequest]
+    templates: TemplateStore, requests: Mapping[int, EmailRequest]
 ) -> asyncio.Task[Loaded]:
     """Ask for each template once. Those that are not at hand are asked for before this returns."""
     loading = asyncio.create_task(_load(templates, {request.template_name for request in requests.values()}))
@@ -41,12 +41,12 @@ async def _load(templates: TemplateStore, names: Collection[str]) -> Loaded:
 
 
 async def write_drafts(
-    loading: asyncio.Task[Loaded], requests: Mapping[str, EmailRequest]
-) -> dict[str, Draft]:
-    """A draft for each request, by the email's id."""
+    loading: asyncio.Task[Loaded], requests: Mapping[int, EmailRequest]
+) -> dict[int, Draft]:
+    """A draft for each request, by the email's place in its batch."""
     await calls_leave()
     loaded = await loading
-    return {own_id: _draft(loaded[request.template_name], request) for own_id, request in requests.items()}
+    return {place: _draft(loaded[request.template_name], request) for place, request in requests.items()}
 
 
 def _draft(template: Template | Refusal | ServiceUnavailable, request: EmailRequest) -> Draft:

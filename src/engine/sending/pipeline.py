@@ -65,7 +65,8 @@ class SendingPipeline:
     async def _work(
         self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
     ) -> list[Outcome]:
-        requests = {intake.email_id: intake.request for intake in intakes if intake.request}
+        # By place: a rehearsal has the id of the email that it rehearses.
+        requests = {place: intake.request for place, intake in enumerate(intakes) if intake.request}
         # In this order: rate and S3 take longest, if they have to be asked at all; everything waits for the
         # claim, and nothing but the send for the saving.
         pacing = asyncio.create_task(self.with_.gate.burst())
@@ -73,7 +74,7 @@ class SendingPipeline:
         claiming = asyncio.create_task(self._claim(intakes, claim))
         asking = asyncio.create_task(self._ask(requests))
         await calls_leave()
-        saving = asyncio.create_task(attempt(self._save(requests, claim)))
+        saving = asyncio.create_task(attempt(self._save(intakes, claim)))
         drafting = asyncio.create_task(write_drafts(loading, requests))
         claims = await claiming
         dispatch = Dispatch(self.with_, seconds_left, saving, pacing)
@@ -81,8 +82,8 @@ class SendingPipeline:
             dispatch.line_up(intakes[0])
         facts, drafts = await asyncio.gather(asking, drafting)
         emails = [
-            OneEmail(self.with_, intake, answer, facts, drafts.get(intake.email_id), claim)
-            for intake, answer in zip(intakes, claims, strict=True)
+            OneEmail(self.with_, intake, answer, facts, drafts.get(place), claim)
+            for place, (intake, answer) in enumerate(zip(intakes, claims, strict=True))
         ]
         decided = await asyncio.gather(*map(self._decide, emails))
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
@@ -132,7 +133,7 @@ class SendingPipeline:
         answers = iter(await self.with_.ledger.claim([row for row in rows if row]))
         return [next(answers) if row else None for row in rows]
 
-    async def _ask(self, requests: Mapping[str, EmailRequest]) -> Facts:
+    async def _ask(self, requests: Mapping[int, EmailRequest]) -> Facts:
         """Each question once for the whole batch."""
         if not requests:
             return Facts({}, QuotaReading(0, 0))
@@ -143,9 +144,9 @@ class SendingPipeline:
         )
         return Facts(suppressed, quota)
 
-    async def _save(self, requests: Mapping[str, EmailRequest], claim: Claim) -> None:
+    async def _save(self, intakes: Sequence[Intake], claim: Claim) -> None:
         """Keep for a soft-bounce retry what is about to be sent."""
-        kept = {own_id: request for own_id, request in requests.items() if not request.dry_run}
+        kept = {each.email_id: each.request for each in intakes if each.request and not each.dry_run}
         if kept:
             await self.with_.payloads.save(claim.id, kept)
 
