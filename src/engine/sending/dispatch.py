@@ -19,7 +19,17 @@ from engine.domain.grouping import group_into_calls
 from engine.domain.intake import Intake
 from engine.ports import SendFailure
 from engine.sending.one_email import OneEmail, Ready
-from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, known, where
+from engine.sending.outcomes import (
+    Collaborators,
+    Failed,
+    Held,
+    Outcome,
+    Settled,
+    UnderWay,
+    attempt,
+    known,
+    where,
+)
 
 # A send that starts with less than this many seconds left might be cut off with its outcome unknown.
 TIME_FOR_A_SEND: Final = 5.0
@@ -39,6 +49,7 @@ class Dispatch:
     """
 
     with_: Collaborators
+    under_way: UnderWay
     seconds_left: Callable[[], float]
     saving: Awaitable[ServiceUnavailable | None]
     pacing: Awaitable[int]
@@ -57,12 +68,7 @@ class Dispatch:
             return
         if Lane(request.priority) is Lane.TRANSACTIONAL:
             reserving = self._reserve(len(request.recipients), Lane.TRANSACTIONAL)
-            self._early = asyncio.create_task(attempt(reserving))
-
-    async def leave_line(self) -> None:
-        """Wait for what `line_up` began, whether it was of use or not."""
-        if self._early:
-            await self._early
+            self._early = self.under_way.begin(attempt(reserving))
 
     async def _reserve(self, recipients: int, lane: Lane) -> datetime:
         """When the slots come."""
@@ -92,13 +98,13 @@ class Dispatch:
         else:
             recipients = sum(item.message.recipients for item in call)
             moment = await self._reserve(recipients, call[0].lane)
-        wait = (moment - self.with_.clock()).total_seconds()
+        known(await self.saving)  # first, as it may take long: then it is seen whether there is time to send
+        wait = max(0.0, (moment - self.with_.clock()).total_seconds())
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
             held = self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, _LONGEST_HOLD))
             return await self._hold(call, held)
         if wait > _UNSEEN:
             await self.with_.sleep(wait)
-        known(await self.saving)
         if self._paused:
             return await self._hold(call, self.with_.hold(DeferralReason.PAUSED))
         answers = await self.with_.mailer.send([item.message for item in call])

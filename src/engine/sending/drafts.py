@@ -7,25 +7,26 @@ way. What turns out to be a duplicate, or suppressed, was rendered in vain: nobo
 import asyncio
 from collections.abc import Collection, Mapping
 
-from engine.domain.failures import Refusal, Refused, ServiceUnavailable
+from engine.domain.failures import Refusal, Refused
 from engine.domain.rendering import Rendered, Template
 from engine.ports import TemplateStore
 from engine.schemas.request import EmailRequest
-from engine.sending.outcomes import attempt_or_refuse, calls_leave
+from engine.sending.outcomes import UnderWay, attempt_or_refuse, calls_leave
 
 Draft = Rendered | Refusal | Exception
 """An email's content, why there can be none, or what kept it from being written."""
 
 
-Loaded = Mapping[str, Template | Refusal | ServiceUnavailable]
-"""Templates by name, as far as they are to be had."""
+_Found = Template | Refusal | Exception
+Loaded = Mapping[str, _Found]
+"""Templates by name, or what kept them from being loaded."""
 
 
 async def begin_loading(
-    templates: TemplateStore, requests: Mapping[int, EmailRequest]
+    under_way: UnderWay, templates: TemplateStore, requests: Mapping[int, EmailRequest]
 ) -> asyncio.Task[Loaded]:
     """Ask for each template once. Those that are not at hand are asked for before this returns."""
-    loading = asyncio.create_task(_load(templates, {request.template_name for request in requests.values()}))
+    loading = under_way.begin(_load(templates, {request.template_name for request in requests.values()}))
     await asyncio.sleep(0)
     if not loading.done():
         await calls_leave()
@@ -35,9 +36,16 @@ async def begin_loading(
 async def _load(templates: TemplateStore, names: Collection[str]) -> Loaded:
     ordered = sorted(names)
     if len(ordered) == 1:  # nearly always; without a task, one that is at hand is here at once
-        return {ordered[0]: await attempt_or_refuse(templates.load(ordered[0]))}
-    loaded = await asyncio.gather(*(attempt_or_refuse(templates.load(name)) for name in ordered))
+        return {ordered[0]: await _find(templates, ordered[0])}
+    loaded = await asyncio.gather(*(_find(templates, name) for name in ordered))
     return dict(zip(ordered, loaded, strict=True))
+
+
+async def _find(templates: TemplateStore, name: str) -> _Found:
+    try:
+        return await attempt_or_refuse(templates.load(name))
+    except Exception as error:  # noqa: BLE001 - a bug met by one template, which must not fail others' emails
+        return error
 
 
 async def write_drafts(
@@ -46,10 +54,15 @@ async def write_drafts(
     """A draft for each request, by the email's place in its batch."""
     await calls_leave()
     loaded = await loading
-    return {place: _draft(loaded[request.template_name], request) for place, request in requests.items()}
+    drafts: dict[int, Draft] = {}
+    for place, request in requests.items():
+        if drafts:
+            await asyncio.sleep(0)  # to read what was answered: a large batch must not look like a time-out
+        drafts[place] = _draft(loaded[request.template_name], request)
+    return drafts
 
 
-def _draft(template: Template | Refusal | ServiceUnavailable, request: EmailRequest) -> Draft:
+def _draft(template: _Found, request: EmailRequest) -> Draft:
     if not isinstance(template, Template):
         return template
     try:

@@ -1,11 +1,19 @@
 """The end of a batch: what was decided and done is recorded, told and counted."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.domain.failures import ServiceUnavailable
-from engine.sending.outcomes import Collaborators, Failed, Held, Outcome, Settled, attempt, calls_leave
+from engine.sending.outcomes import (
+    Collaborators,
+    Failed,
+    Held,
+    Outcome,
+    Settled,
+    UnderWay,
+    attempt,
+    calls_leave,
+)
 
 
 @dataclass(frozen=True)
@@ -13,14 +21,13 @@ class Finish:
     """Answers each outcome as it is once the world knows of it."""
 
     with_: Collaborators
+    under_way: UnderWay
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         settled = [outcome for outcome in outcomes if isinstance(outcome, Settled)]
-        of_sent, of_others = await asyncio.gather(
-            self._finish_sent([outcome for outcome in settled if outcome.was_sent]),
-            self._finish_others([outcome for outcome in settled if not outcome.was_sent]),
-        )
-        problems = {True: of_sent, False: of_others}
+        sent = self.under_way.begin(self._finish_sent([each for each in settled if each.was_sent]))
+        others = self.under_way.begin(self._finish_others([each for each in settled if not each.was_sent]))
+        problems = {True: await sent, False: await others}
         return [
             (problems[outcome.was_sent] or outcome) if isinstance(outcome, Settled) else outcome
             for outcome in outcomes
@@ -33,15 +40,15 @@ class Finish:
         """
         if not sent:
             return None
-        publishing = asyncio.create_task(self._publish(sent))
+        publishing = self.under_way.begin(self._publish(sent))
         await calls_leave()
-        writing = asyncio.gather(
-            attempt(self.with_.ledger.record([outcome.move for outcome in sent if outcome.move])),
-            self._count(sum(outcome.counted for outcome in sent)),
-        )
+        moves = [outcome.move for outcome in sent if outcome.move]
+        recording = self.under_way.begin(attempt(self.with_.ledger.record(moves)))
+        counting = self.under_way.begin(self._count(sum(outcome.counted for outcome in sent)))
         await calls_leave()
         self._note(sent)
-        recorded, _ = await writing
+        recorded = await recording
+        await counting
         if isinstance(recorded, ServiceUnavailable):
             self.with_.journal.event("record-lost", problem=str(recorded))
         return await publishing
@@ -60,7 +67,7 @@ class Finish:
         recorded = await attempt(self.with_.ledger.record(moves)) if moves else None
         if isinstance(recorded, ServiceUnavailable):
             return self.with_.unavailable(recorded)
-        publishing = asyncio.create_task(self._publish(others))
+        publishing = self.under_way.begin(self._publish(others))
         await calls_leave()
         self._note(others)
         return await publishing

@@ -2,9 +2,9 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from msgspec import Struct
 
@@ -140,6 +140,28 @@ async def attempt_or_refuse(step: Awaitable[T]) -> T | Refusal | ServiceUnavaila
         return await attempt(step)
     except Refused as refused:
         return refused.refusal
+
+
+class UnderWay:
+    """Steps that are begun before they are needed. Leaving waits for all of them, whatever became of them.
+
+    Between two invocations Lambda freezes an environment, with whatever is under way in it.
+    """
+
+    def __init__(self) -> None:
+        self._begun: list[asyncio.Task[Any]] = []
+
+    def begin(self, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(step)
+        self._begun.append(task)
+        return task
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._begun:  # and what they begin meanwhile
+            await asyncio.gather(task, return_exceptions=True)
 
 
 # To make the calls, to gather reads that share one, to begin it, to write bodies.

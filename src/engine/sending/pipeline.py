@@ -28,6 +28,7 @@ from engine.sending.outcomes import (
     Held,
     Outcome,
     Settled,
+    UnderWay,
     attempt,
     calls_leave,
     where,
@@ -65,19 +66,29 @@ class SendingPipeline:
     async def _work(
         self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
     ) -> list[Outcome]:
+        async with UnderWay() as under_way:
+            return await self._steps(under_way, intakes, claim, seconds_left)
+
+    async def _steps(
+        self,
+        under_way: UnderWay,
+        intakes: Sequence[Intake],
+        claim: Claim,
+        seconds_left: Callable[[], float],
+    ) -> list[Outcome]:
         # By place: a rehearsal has the id of the email that it rehearses.
         requests = {place: intake.request for place, intake in enumerate(intakes) if intake.request}
         # In this order: rate and S3 take longest, if they have to be asked at all; everything waits for the
         # claim, and nothing but the send for the saving.
-        pacing = asyncio.create_task(self.with_.gate.burst())
-        loading = await begin_loading(self.with_.templates, requests)
-        claiming = asyncio.create_task(self._claim(intakes, claim))
-        asking = asyncio.create_task(self._ask(requests))
+        pacing = under_way.begin(self.with_.gate.burst())
+        loading = await begin_loading(under_way, self.with_.templates, requests)
+        claiming = under_way.begin(self._claim(intakes, claim))
+        asking = under_way.begin(self._ask(requests))
         await calls_leave()
-        saving = asyncio.create_task(attempt(self._save(intakes, claim)))
-        drafting = asyncio.create_task(write_drafts(loading, requests))
+        saving = under_way.begin(attempt(self._save(intakes, claim)))
+        drafting = under_way.begin(write_drafts(loading, requests))
         claims = await claiming
-        dispatch = Dispatch(self.with_, seconds_left, saving, pacing)
+        dispatch = Dispatch(self.with_, under_way, seconds_left, saving, pacing)
         if claims == [None] and loading.done() and pacing.done():
             dispatch.line_up(intakes[0])
         facts, drafts = await asyncio.gather(asking, drafting)
@@ -89,10 +100,7 @@ class SendingPipeline:
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
         sent = iter(await dispatch.send(ready))
         outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
-        finished = await Finish(self.with_).finish(outcomes)
-        # Also where nothing was ready: an invocation leaves nothing under way.
-        await asyncio.gather(saving, pacing, dispatch.leave_line())
-        return finished
+        return await Finish(self.with_, under_way).finish(outcomes)
 
     # -- ask ---------------------------------------------------------------------------------------------
 
