@@ -146,6 +146,18 @@ async def test_a_read_that_fails_is_told_to_all_who_shared_it() -> None:
     ] * 2
 
 
+async def test_an_answer_that_makes_no_sense_leaves_nobody_waiting() -> None:
+    class Odd:
+        async def batch_get_item(self, **_: Any) -> dict[str, Any]:
+            return {"Responses": {"one": [{"body": {"S": "whose?"}}]}}
+
+    client: Any = Odd()
+    reading = asyncio.create_task(SharedReads(client).get("one", [{"pk": "a"}]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert isinstance(reading.exception(), KeyError)
+
+
 async def test_whoever_no_longer_waits_for_a_read_leaves_the_others_theirs() -> None:
     client = tables(one=[item("a", "1")])
     reads = SharedReads(client)

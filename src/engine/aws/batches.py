@@ -85,12 +85,11 @@ class SharedReads:
         wanted = {(read.table, _identity(key)): (read.table, key) for read in reads for key in read.keys}
         try:
             found = await _get_all(self._client, list(wanted.values()), consistent=False)
+            for read in reads:
+                read.succeed(found)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who asked
             for read in reads:
                 read.fail(error)
-            return
-        for read in reads:
-            read.succeed(found)
 
 
 def _identity(key: _Key) -> tuple[tuple[str, str], ...]:
