@@ -296,6 +296,18 @@ async def test_the_same_key_for_another_request_is_a_conflict_that_leaves_the_fi
     assert len(room.world.mailer.sent) == 1
 
 
+async def test_a_conflict_that_is_told_again_reached_its_status_once(room: EngineRoom) -> None:
+    await room.ask(idempotencyKey="order-7")
+    room.world.status_events.fail_next = ["publish"]
+    with pytest.raises(InvocationFailedError):
+        await room.ask(idempotencyKey="order-7", to="bob@example.com")
+    answer = await room.ask(idempotencyKey="order-7", to="bob@example.com")
+    assert isinstance(answer, EmailStatusChanged)
+    assert (answer.status, answer.previous_status) == ("failed", "failed")
+    settled = [fields for name, fields in room.world.journal.events if name == "email-settled"]
+    assert [fields["previous"] for fields in settled if fields["status"] == "failed"] == ["", "failed"]
+
+
 async def test_a_refused_event_again_tells_the_same_refusal(room: EngineRoom) -> None:
     first = await room.ask(event_id="e-1", to="nope")
     again = await room.ask(event_id="e-1", to="nope")

@@ -128,6 +128,8 @@ class OneEmail:
         for answer in answers:
             if isinstance(answer, ServiceUnavailable):
                 return self.with_.unavailable(answer)
+            if answer:
+                return self._tell_again(answer)
         event = announce(own, "failed", at=self.with_.clock(), previous=None, reason=as_reason(refusal))
         return Settled(event=event)
 
