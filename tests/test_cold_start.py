@@ -118,6 +118,20 @@ def _no_connection(*_: object) -> None:
     raise AssertionError("a socket was opened")
 
 
+def test_a_process_that_ends_waits_for_the_certificates_that_are_being_read() -> None:
+    code = """
+import threading
+from engine import runtime
+
+ends = threading.Event()
+runtime.trust = lambda: (ends.wait(), print("read"))
+runtime.begin_to_trust()
+threading._register_atexit(ends.set)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - this interpreter, fixed arguments
+    assert ended.stdout == "read\n"
+
+
 def test_all_clients_trust_by_one_context_the_same_as_a_client_of_its_own_would() -> None:
     async def connectors() -> list[Any]:
         made = [SharedTrustSession(verify=True)._create_connector(None) for _ in range(2)]

@@ -68,9 +68,10 @@ class LoopThread:
 def begin_to_trust() -> threading.Thread:
     """Read the certificates that the clients trust, beside whatever is done meanwhile.
 
-    OpenSSL does it without Python's lock, so that a second core takes it off the cold start.
+    OpenSSL does it without Python's lock, so that a second core takes it off the cold start. A process that
+    ends waits for it, as OpenSSL's memory would go from under it.
     """
-    thread = threading.Thread(target=trust, name="engine-trust", daemon=True)
+    thread = threading.Thread(target=trust, name="engine-trust", daemon=False)
     thread.start()
     return thread
 
