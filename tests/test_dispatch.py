@@ -271,6 +271,8 @@ async def test_a_call_for_which_time_runs_out_is_not_begun_and_all_its_claims_ar
     assert not room.world.sleep.naps
     assert leases(room) == {None}
     assert set(waits(room).values()) == {20}
+    (fields,) = [fields for name, fields in room.world.journal.events if name == "email-held"]
+    assert fields == {"reason": "out-of-time", "emails": 30}
     assert await deliver(room, bulk(*range(30))) == BatchAnswer()
     assert room.world.mailer.calls == [30]
 

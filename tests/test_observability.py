@@ -105,6 +105,13 @@ def test_events_are_counted_by_function_and_environment(log: Log, capsys: pytest
     assert (written["service"], written["environment"]) == ("EmailSender", "test")
 
 
+def test_emails_that_are_held_together_count_one_by_one(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    log.journal.event("email-held", reason="paused", emails=50)
+    log.journal.event("email-held", reason="throttled", emails=1)
+    log.journal.flush()
+    assert metrics(capsys)["EmailsHeld"] == [51.0]
+
+
 def test_an_email_is_counted_by_the_status_it_reached_and_a_repetition_is_not(
     log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,7 @@ METRICS: Final = {
     "feedback-failed": "FeedbackFailures",
     "retry-impossible": "RetriesImpossible",
 }
+# A fact of several emails at once says of how many in its field `emails`.
 # Facts about one email are counted by the status that it reached, each status once: a repetition is no news.
 REACHED: Final = frozenset({"email-settled", "status-reached"})
 STATUS_METRICS: Final = {
@@ -104,7 +105,7 @@ class PowertoolsJournal:
         else:
             self.logger.info(name, extra=fields, stacklevel=_TELLER)
         if name in METRICS:
-            self._counts[METRICS[name]] += 1
+            self._counts[METRICS[name]] += int(fields.get("emails", 1))
         if name in REACHED:
             self._count_status(fields)
         if name in GAUGES:

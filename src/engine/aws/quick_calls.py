@@ -82,7 +82,9 @@ class QuickCalls:
         self, operation_model: Any, params: Any, request_context: dict[str, Any], *rest: Any, **named: Any
     ) -> Any:
         """The endpoint, and how to sign for it, which goes into the request's context."""
-        place = params.get("Bucket", "")
+        bucket = params.get("Bucket")
+        # S3 Express asks for its sessions elsewhere than for its objects.
+        place = f"{bucket} {operation_model.name}" if bucket else ""
         if place not in self._endpoints:
             context: dict[str, Any] = {}
             resolve: Any = super()._resolve_endpoint_ruleset  # type: ignore[misc] # the client's own

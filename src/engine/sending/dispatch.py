@@ -87,7 +87,7 @@ class Dispatch:
         try:
             return await self._wait_and_send(call)
         except ServiceUnavailable as error:
-            return await self._hold(call, self.with_.unavailable(error))
+            return await self._hold(call, self.with_.unavailable(error, emails=len(call)))
         except Exception as error:  # noqa: BLE001 - a bug met by one call must not fail the batch's others
             self.with_.journal.event("bug", problem=where(error), email_id=call[0].email.intake.email_id)
             return [Failed(where(error)) for _ in call]
@@ -101,12 +101,13 @@ class Dispatch:
         known(await self.saving)  # first, as it may take long: then it is seen whether there is time to send
         wait = max(0.0, (moment - self.with_.clock()).total_seconds())
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
-            held = self.with_.hold(DeferralReason.OUT_OF_TIME, min(wait, _LONGEST_HOLD))
+            longest = min(wait, _LONGEST_HOLD)
+            held = self.with_.hold(DeferralReason.OUT_OF_TIME, longest, emails=len(call))
             return await self._hold(call, held)
         if wait > _UNSEEN:
             await self.with_.sleep(wait)
         if self._paused:
-            return await self._hold(call, self.with_.hold(DeferralReason.PAUSED))
+            return await self._hold(call, self.with_.hold(DeferralReason.PAUSED, emails=len(call)))
         answers = await self.with_.mailer.send([item.message for item in call])
         if any(isinstance(answer, SendingPaused) for answer in answers):
             self._paused = True

@@ -66,7 +66,7 @@ class Finish:
         moves = [outcome.move for outcome in others if outcome.move]
         recorded = await attempt(self.with_.ledger.record(moves)) if moves else None
         if isinstance(recorded, ServiceUnavailable):
-            return self.with_.unavailable(recorded)
+            return self.with_.unavailable(recorded, emails=len(others))
         publishing = self.under_way.begin(self._publish(others))
         await calls_leave()
         self._note(others)

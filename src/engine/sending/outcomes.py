@@ -103,13 +103,13 @@ class Collaborators:
     def today(self) -> str:
         return self.clock().date().isoformat()
 
-    def hold(self, reason: DeferralReason, seconds: float = 0) -> Held:
-        self.journal.event("email-held", reason=reason.value)
+    def hold(self, reason: DeferralReason, seconds: float = 0, *, emails: int = 1) -> Held:
+        self.journal.event("email-held", reason=reason.value, emails=emails)
         return Held(reason, seconds)
 
-    def unavailable(self, error: ServiceUnavailable) -> Held:
+    def unavailable(self, error: ServiceUnavailable, *, emails: int = 1) -> Held:
         self.journal.event("service-unavailable", problem=str(error))
-        return self.hold(DeferralReason.SERVICE_UNAVAILABLE)
+        return self.hold(DeferralReason.SERVICE_UNAVAILABLE, emails=emails)
 
 
 def where(error: BaseException) -> str:
