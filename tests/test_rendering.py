@@ -225,6 +225,15 @@ def test_rendering_leaves_the_data_alone_and_can_be_repeated() -> None:
             "av2",
         ),
         ("{{ nothing | default('x') }}{{ nothing is defined }}", "xFalse"),
+        ("{{ {'a': [1]} | tojson(1) }}", '{\n "a": [\n  1\n ]\n}'),
+        (
+            "{{ [{'o': {'n': 1}}] | map(attribute='o.n') | first }}{{ 'xax'.strip('x') }}{{ ' b ' | trim }}",
+            "1ab",
+        ),
+        (
+            "{{ 'a.b.c'.rsplit('.', 1) | last }}{{ 'see (www.a.org).' | urlize | striptags }}",
+            "csee (www.a.org).",
+        ),
         ("{{ 2 ** 10 }}{{ 7 // 2 }}{{ 7 % 4 }}{{ 'ab' * 2 }}{{ [1] + [2] }}", "102433abab[1, 2]"),
     ],
 )

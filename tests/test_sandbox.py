@@ -39,6 +39,14 @@ def reason(source: str, **data: Any) -> str:
         "{{ r | map('center', 9000) | join | length }}",
         "{{ ('a' * 1900000) | wordwrap(1) }}",
         "{{ ('a' * 1900000) | unique | list }}",
+        "{{ (['x'] * 10000) | map(attribute='" + ".".join("0" * 10_000) + "') | list | length }}",
+        "{{ (['x'] * 10000) | sort(attribute='" + ",".join("0" * 10_000) + "') | length }}",
+        "{{ ('a' * 900000).strip('b' * 900000 ~ 'a') }}",
+        "{{ ('a' * 900000) | trim('b' * 900000 ~ 'a') }}",
+        "{{ ('a' * 900000).rfind('a' * 225000 ~ 'b' ~ 'a' * 225000) }}",
+        "{{ ('a' * 900000).rsplit('a' * 225000 ~ 'b' ~ 'a' * 225000) }}",
+        "{{ (')' * 50000 ~ 'a)') | urlize }}",
+        "{{ ('>' * 50000 ~ 'a)') | urlize }}",
     ],
 )
 def test_a_render_that_goes_on_and_on_runs_out_of_budget(source: str) -> None:
@@ -71,6 +79,31 @@ def test_a_render_that_goes_on_and_on_runs_out_of_budget(source: str) -> None:
 def test_steps_that_cost_little_are_paid_where_they_repeat(source: str, step: str) -> None:
     data = {"r": list(range(5_000)), "o": {"b": {"c": {"d": 1}}}, "n": {"x": 1}}
     assert "more work than an email may take" in reason(source.replace("@", step * 1_000), **data)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% macro m(" + ",".join(f"a{n}=o.b.c" for n in range(1_000)) + ") %}{% endmacro %}",
+        "{% macro m(" + ",".join(f"a{n}" for n in range(1_000)) + ") %}{% endmacro %}",
+    ],
+)
+def test_a_macro_pays_for_the_arguments_that_it_is_not_given(source: str) -> None:
+    called = "{% for i in range(2000) %}{% set x = m() %}{% endfor %}"
+    assert "more work than an email may take" in reason(source + called, o={"b": {"c": 1}})
+
+
+def test_a_loop_pays_for_what_it_unpacks() -> None:
+    names = ",".join(f"x{n}" for n in range(1_000))
+    source = f"{{% for i in range(1000) %}}{{% for {names} in rows %}}{{% endfor %}}{{% endfor %}}"
+    assert "more work than an email may take" in reason(source, rows=[[0] * 1_000] * 10)
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ a }}" * 10, "{% macro m() %}" + "{{ a }}" * 10 + "{% endmacro %}{{ m() }}"]
+)
+def test_what_escaping_adds_is_paid_before_it_is_held(source: str) -> None:
+    assert "more work than an email may take" in reason(source, a='"' * 400_000)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +144,7 @@ def test_a_template_does_not_reach_what_its_code_uses(name: str) -> None:
     [
         "{% set a = [1] %}" + "{% set a = [[a, a], (a, {'x': a})] %}" * SIXTY,
         "{% set a = [1] %}" + "{% set a = [a, a] if a else [] %}" * SIXTY,
+        "{% set a = [1] %}" + "{% set a = [[a, a] if a else []] %}" * SIXTY,
         "{% set a = [1] %}" + "{% set a = a and [a, a] %}" * SIXTY,
         "{% set a = [1] %}" + "{% set a = b | default([a, a]) %}" * SIXTY,
         "{{ 'a' * 10**9 }}",
@@ -126,6 +160,12 @@ def test_a_template_does_not_reach_what_its_code_uses(name: str) -> None:
         f"{{{{ [1] | batch({HUGE}, 0) | list }}}}",
         f"{{{{ [1] | slice({HUGE}) | list }}}}",
         f"{{{{ [[1]] | tojson({HUGE}) }}}}",
+        "{{ ('a' * 1900000) | list }}",
+        "{{ ('a' * 1900000) | title }}",
+        "{{ ('a' * 1900000) | join('') }}",
+        "{{ ('a' * 1900000) | batch(1) | list }}",
+        "{{ 'abc' | slice(3300000) | list }}",
+        "{{ ('aaaaaaaaaa' | safe) | replace('a', '\"' * 990000) }}",
         f"{{% filter center({HUGE}) %}}a{{% endfilter %}}",
         f"{{% set a | center({HUGE}) %}}a{{% endset %}}",
         "{{ ('a' * 1000000) | replace('a', 'b' * 1000000) }}",
@@ -266,6 +306,9 @@ def test_nothing_but_data_and_harmless_methods_can_be_reached(source: str) -> No
         "{% set a = {'a': [nobody]} %}",
         "{{ nobody ~ 'a' }}",
         "{{ nobody in [1] }}",
+        "{{ [1 if [nobody] else 2] }}",
+        "{{ [[nobody] and 1] }}",
+        "{{ [not [nobody]] }}",
         "{% for i in [1] %}{{ nobody }}{% endfor %}",
         "{% macro m() %}{{ nobody }}{% endmacro %}{{ m() }}",
         "{% if false %}{% set nobody = 1 %}{% endif %}{{ nobody }}",
@@ -275,6 +318,18 @@ def test_nothing_but_data_and_harmless_methods_can_be_reached(source: str) -> No
 )
 def test_an_undefined_name_is_an_error_wherever_it_is_used(source: str) -> None:
     assert "'nobody' is undefined" in reason(source)
+
+
+def test_a_name_that_python_takes_for_another_is_undefined_as_any() -> None:
+    ligature = "\ufb01"
+    assert f"'{ligature}' is undefined" in reason(f"{{{{ {ligature} }}}}{{% set fi = 1 %}}")
+
+
+def test_indenting_is_foreseen_for_each_level() -> None:
+    nested: list[Any] = [1] * 100_000
+    for _ in range(300):
+        nested = [nested]
+    assert "grow" in reason("{{ x | tojson(4) }}", x=nested)
 
 
 def test_a_large_honest_email_stays_well_within_the_budget() -> None:

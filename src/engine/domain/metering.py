@@ -6,7 +6,7 @@ from string import Formatter
 from typing import Any, Final
 
 from jinja2 import Undefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # The unit is a character written. The whole budget takes a second of a full core, and a table of 2,000 rows a
 # tenth of it.
@@ -24,7 +24,7 @@ _MAX_PRECISION: Final = 100
 _COSTLY: Final = frozenset({"groupby", "map", "max", "min", "sort", "unique", "urlize", "wordwrap"})
 _COSTLY_FACTOR: Final = 16
 # What these take, or whether they are refused, is about more than the size of what goes in.
-_SPECIAL: Final = _COSTLY | {"format", "round", "sum"}
+_SPECIAL: Final = _COSTLY | {"format", "list", "round", "sum", "title"}
 # What these make is at most their input times their largest argument.
 _GROWING: Final = frozenset(
     {
@@ -42,6 +42,20 @@ _GROWING: Final = frozenset(
     }
     | {"zfill"}
 )
+# What these look up in every element is a path, of names between dots and commas.
+_BY_PATH: Final = frozenset(
+    {"groupby", "join", "map", "max", "min", "rejectattr", "selectattr", "sort", "sum", "unique"}
+)
+_SHORT_PATH: Final = 3
+# These make a list of a text, of its every character or word, before anybody can weigh it.
+_SPLITTING: Final = frozenset({"join", "list", "slice", "title"})
+# These look for one text in another the slow way, with as many steps as both lengths multiplied.
+_SEARCHING: Final = frozenset(
+    {"lstrip", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "strip", "trim"}
+)
+_STEPS_A_UNIT: Final = 100
+# What may end a sentence and so is no part of an address: urlize looks at each, and at all that follow it.
+_URL_ENDINGS: Final = re.compile(r"(?:[)>.,\n]|&gt;)+")
 _PRINTF_WIDTH: Final = re.compile(r"%(\([^()]*\))?[#0\- +]*(\*|\d{5,}|\d*\.(\*|\d{5,}))|%\([^()]*\(")
 
 
@@ -140,10 +154,32 @@ def _fitting_int(number: int) -> int:
     return ELEMENT + bits // 3
 
 
-def _foresee_growth(value: Any, arguments: Sequence[Any]) -> None:
+def _foresee_growth(name: str, value: Any, arguments: Sequence[Any]) -> None:
     """Refuse to multiply a value when the product could be huge."""
+    if isinstance(value, Markup):
+        # It escapes what comes in, which takes five characters for one.
+        arguments = [escape(one) if isinstance(one, str) else one for one in arguments]
+    weight = max(weigh(value), 1)
     factor = max((_factor(argument) for argument in arguments), default=1)
-    _foresee_product(max(weigh(value), 1) * factor)
+    if name == "tojson" and arguments:
+        # Each level indents what is in it.
+        factor *= _depth(value)
+    _foresee_product(weight * factor)
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects are inside one another. To be weighed before, so that there is an end."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [inner for one in level for inner in _inside(one) if isinstance(inner, dict | list | tuple)]
+    return depth
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _foresee_product(size: int) -> None:
@@ -185,17 +221,37 @@ def foresee_filter(name: str, value: Any, arguments: Sequence[Any]) -> int:
     if name == "format":
         _foresee_printf(str(value), arguments)
     elif name in _GROWING:
-        _foresee_growth(value, arguments)
+        _foresee_growth(name, value, arguments)
     elif name == "round" and any(_factor(one) > _MAX_PRECISION for one in arguments if isinstance(one, int)):
         raise Unfit(f"round takes a precision up to {_MAX_PRECISION}")
     elif name == "sum" and any(isinstance(one, list | tuple) for one in arguments):
         # sum(start=[]) copies what it has so far for every element.
         raise Unfit("sum adds numbers only")
+    if name in _SPLITTING and isinstance(value, str):
+        _fitting(ELEMENT * len(value))
+    cost = sum(weigh(one) for one in arguments) + _repeated(name, value, weight, arguments)
+    return cost + weight * (_COSTLY_FACTOR if name in _COSTLY else 1)
+
+
+def _repeated(name: str, value: Any, weight: int, arguments: Sequence[Any]) -> int:
+    """What a filter takes besides, where it goes through its value, or an element of it, again and again."""
+    cost = 0
     if name == "wordwrap":
         # textwrap takes the square of its longest word.
-        weight += weight * weight // 2_000
-    weight *= _COSTLY_FACTOR if name in _COSTLY else 1
-    return weight + sum(weigh(one) for one in arguments)
+        cost = _COSTLY_FACTOR * (weight * weight // 2_000)
+    elif name == "urlize":
+        steps = sum(len(run) ** 2 for run in _URL_ENDINGS.findall(str(value)))
+        cost = _COSTLY_FACTOR * (steps // _STEPS_A_UNIT)
+    elif name in _SEARCHING:
+        cost = _search(weight, arguments)
+    elif name in _BY_PATH and isinstance(value, str | dict | list | tuple | range):
+        steps = max((one.count(".") + one.count(",") for one in arguments if isinstance(one, str)), default=0)
+        cost = len(value) * max(steps - _SHORT_PATH, 0) * 2 * ELEMENT
+    return cost
+
+
+def _search(weight: int, arguments: Sequence[Any]) -> int:
+    return weight * sum(weigh(one) for one in arguments) // _STEPS_A_UNIT
 
 
 def foresee_operator(operator: str, left: Any, right: Any) -> None:
@@ -217,5 +273,6 @@ def foresee_method(method: Any, arguments: Sequence[Any]) -> int:
     if bound.__name__ in {"format", "format_map"}:
         _foresee_braces(str(receiver), arguments)
     elif bound.__name__ in _GROWING:
-        _foresee_growth(receiver, arguments)
-    return weigh(receiver)
+        _foresee_growth(bound.__name__, receiver, arguments)
+    weight = weigh(receiver)
+    return weight + (_search(weight, arguments) if bound.__name__ in _SEARCHING else 0)

@@ -7,6 +7,7 @@ out. Whatever is multiplied (`*`, `**`, `replace`, `center`, format widths, …)
 """
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -137,15 +138,21 @@ def _is_small(value: Any) -> bool:
 
 
 def escaped(meter: Meter, value: Any) -> str:
-    """What `{{ }}` writes into HTML: a JSON null writes nothing, because nobody means "Hello None"."""
+    """What `{{ }}` writes into HTML: a JSON null writes nothing, because nobody means "Hello None".
+
+    What is paid is what comes out, because it is held, and escaping makes five characters of one.
+    """
     # Most of what emails say. `escape` makes a Markup of it, which takes ten times the escaping.
     if type(value) is str and len(value) <= MAX_VALUE:
-        meter.left = left = meter.left - OPERATION - len(value)
+        text = _escape_inner(value)
+        meter.left = left = meter.left - OPERATION - len(text)
         if left < 0:
             meter.spend(0)
-        return _escape_inner(value)
-    meter.spend(OPERATION + weigh(value))
-    return "" if value is None else escape(value)
+        return text
+    weight = weigh(value)
+    text = "" if value is None else escape(value)
+    meter.spend(OPERATION + max(weight, len(text)))
+    return text
 
 
 def written(meter: Meter, value: Any) -> str:
@@ -155,8 +162,10 @@ def written(meter: Meter, value: Any) -> str:
         if left < 0:
             meter.spend(0)
         return value
-    meter.spend(OPERATION + weigh(value))
-    return "" if value is None else str(value)
+    weight = weigh(value)
+    text = "" if value is None else str(value)
+    meter.spend(OPERATION + max(weight, len(text)))
+    return text
 
 
 def kept(meter: Meter, result: Any) -> Any:
@@ -165,7 +174,8 @@ def kept(meter: Meter, result: Any) -> Any:
         meter.spend(weigh(result))
         return result
     if isinstance(result, Iterator | KeysView | ValuesView | ItemsView):
-        result = list(result)
+        # Of more than this, no list is let through.
+        result = list(islice(result, MAX_VALUE // ELEMENT))
     if not _is_jinjas(result):
         meter.spend(weigh(result))
     return result

@@ -3,6 +3,24 @@
 Rendering is most of an email's time on the CPU, so the code says each thing once: a name that nobody gave is
 an `Undefined` from the start and needs no check where it stands, a filter is bound when the module is made,
 and what only templates of several files need is not there.
+
+`<p>{{ name | upper }}</p>` becomes, besides what is imported:
+
+    def root(context, missing=missing, environment=environment):
+        resolve, meter = context.resolve, context.meter
+        if 0: yield None
+        l_0_name = resolve('name')
+        yield concat((
+            '<p>',
+            escaped(meter, t_1(context, l_0_name)),
+            '</p>',
+        ))
+    t_1 = environment.filters['upper']
+
+To see what any template becomes, print `environment.compile(source, raw=True)`. Methods here either replace
+those of `jinja2.compiler.CodeGenerator`, which is the text to compare them with when Jinja changes, or wrap
+them; statements that are not here (`if`, `with`, `set` with a body, `call`, `filter`, the place of a block)
+are Jinja's own.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,8 +88,11 @@ class MeteringGenerator(CodeGenerator):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # All names in the template, which spares most of them the search for one that is special.
         self._mentioned: set[str] = set()
+        # Inside a list and so on that is weighed as a whole.
         self._in_literal = False
+        # What a macro has to pay and Jinja leaves no room to write until its buffer is made.
         self._price_due = 0
 
     # -- The whole
@@ -140,6 +161,8 @@ class MeteringGenerator(CodeGenerator):
     # -- Statements
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:  # noqa: N802 - as above
+        # Every value passes one of these two hooks; only the template's own text doesn't. Volatile is the
+        # inside of `{% autoescape variable %}`, where no one knows before it renders.
         if frame.eval_ctx.volatile:
             write = "(escaped if context.eval_ctx.autoescape else written)(meter, "
         else:
@@ -181,7 +204,8 @@ class MeteringGenerator(CodeGenerator):
         self.write(f", {loop} in LoopContext(" if extended else " in ")
         self.write(f"{wanted}(each(meter, " if wanted else "each(meter, ")
         self.visit(node.iter, frame)
-        self.write(f", {_price([*node.body, node.test] if node.test else node.body, text=1)})")
+        repeated = [node.target, *node.body, *([node.test] if node.test else [])]
+        self.write(f", {_price(repeated, text=1)})")
         self.write(f"{')' if wanted else ''}{', undefined)' if extended else ''}:")
         self.indent()
         self.enter_frame(loop_frame)
@@ -213,7 +237,10 @@ class MeteringGenerator(CodeGenerator):
                 self.fail("Can't assign to special loop variable in for-loop target", name.lineno)
 
     def _loop_test(self, test: nodes.Node, node: nodes.For, frame: Frame, loop_frame: Frame) -> str:
-        """The function that leaves out what a loop's `if` doesn't want."""
+        """The function that leaves out what a loop's `if` doesn't want.
+
+        Its target is written in the loop's frame, as are Jinja's, so that both have the same names.
+        """
         name = self.temporary_identifier()
         test_frame = frame.inner()
         test_frame.symbols.analyze_node(node, for_branch="test")
@@ -245,14 +272,18 @@ class MeteringGenerator(CodeGenerator):
         self.pop_assign_tracking(frame)
 
     def pop_assign_tracking(self, frame: Frame) -> None:
-        """Blocks alone see variables through the context; nothing that a template calls looks there."""
+        """Blocks alone see variables through the context; nothing that a template calls looks there.
+
+        So `_loop_vars` and `_block_vars`, which Jinja keeps for functions that are passed the context, are
+        left out here, in `visit_For` and in `visit_Call`: none of `GLOBALS` is such a function.
+        """
         names = self._assign_stack.pop()
         if frame.toplevel and self.blocks:
             for name in sorted(names):
                 self.writeline(f"context.vars[{name!r}] = {frame.symbols.ref(name)}")
 
     def macro_body(self, node: nodes.Macro | nodes.CallBlock, frame: Frame) -> tuple[Frame, MacroRef]:
-        self._price_due = _price(node.body)
+        self._price_due = _price([*node.args, *node.defaults, *node.body]) + _LOOK_UP * len(node.args)
         return super().macro_body(node, frame)
 
     def buffer(self, frame: Frame) -> None:
@@ -269,7 +300,8 @@ class MeteringGenerator(CodeGenerator):
             ref = frame.symbols.ref(node.name)
             load = frame.symbols.find_load(ref)
             # Further in, a macro can outlive the frame of its names, which then are missing.
-            if load is not None and load[0] == VAR_LOAD_RESOLVE and ref.startswith("l_0_"):
+            # Python takes some letters for others, so that names beyond ASCII can share one variable.
+            if load is not None and load[0] == VAR_LOAD_RESOLVE and ref.startswith("l_0_") and ref.isascii():
                 self.write(ref)
                 return
         super().visit_Name(node, frame)
@@ -341,6 +373,20 @@ class MeteringGenerator(CodeGenerator):
         self.write("[" if is_slice else ", ")
         self._visit_apart(node.arg, frame)
         self.write("])" if is_slice else ")")
+
+    # What these choose between, or only look at, a list around them may not get: it is weighed by itself.
+
+    def visit_And(self, node: nodes.BinExpr, frame: Frame) -> None:  # noqa: N802 - as above
+        self._apart(super().visit_And, node, frame)
+
+    def visit_Or(self, node: nodes.BinExpr, frame: Frame) -> None:  # noqa: N802 - as above
+        self._apart(super().visit_Or, node, frame)
+
+    def visit_Not(self, node: nodes.UnaryExpr, frame: Frame) -> None:  # noqa: N802 - as above
+        self._apart(super().visit_Not, node, frame)
+
+    def visit_CondExpr(self, node: nodes.CondExpr, frame: Frame) -> None:  # noqa: N802 - as above
+        self._apart(super().visit_CondExpr, node, frame)
 
     def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802 - as above
         self._literal(super().visit_List, node, frame)
