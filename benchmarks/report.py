@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-Unit = Literal["ms", "µs", "emails/s", "x", "%", "$", "MB", "calls", "bytes"]
+Unit = Literal["ms", "µs", "emails/s", "x", "%", "$", "MB", "calls", "bytes", "emails", "sends"]
 _BLOCKS: Final = 5  # parts of a series whose medians tell how much it wanders
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from benchmarks import cold, cost, cpu, decoding, growth, latency, rates
+from benchmarks import cold, cost, cpu, decoding, growth, latency, rates, sharing
 from benchmarks.report import Report
 from benchmarks.run import Measuring, Run, machine
 from benchmarks.world.function import ROOT
@@ -23,6 +23,7 @@ SECTIONS: Final[dict[str, Measuring]] = {
     "latency": latency.measure,
     "cpu": cpu.measure,
     "rates": rates.measure,
+    "sharing": sharing.measure,
     "cost": cost.measure,
 }
 # What a section takes its numbers from.

@@ -1,10 +1,11 @@
 """What the benchmarks advise and what they say it costs: Little's law, units and prices."""
 
 import pytest
-from benchmarks import rates
+from benchmarks import rates, sharing
 from benchmarks.cost import VOLUMES, Usage, cost, usage, usages
 from benchmarks.cost import section as cost_section
 from benchmarks.cpu import growth_per_100k
+from benchmarks.gate.simulate import Cell, CellResult
 from benchmarks.prices import A_LA_CARTE, DESCRIBED, ESSENTIALS
 from benchmarks.rates import MEMORY_OF_A_CORE, Load, advise
 from benchmarks.report import Measure, Section
@@ -177,3 +178,54 @@ def test_rates_and_cost_take_their_numbers_from_what_was_measured(monkeypatch: p
     found = usages(here)
     assert found["direct"].sender_seconds > found["bulk"].sender_seconds
     assert found["bulk"].log_bytes == 900
+
+
+# -- one rate for many environments ------------------------------------------------------------------------
+
+
+def played(
+    cell: Cell, *, used: float = 0.98, throttles: int = 0, lost: int = 0, p99: float = 0.5
+) -> CellResult:
+    return CellResult(
+        cell=cell,
+        used=used,
+        bulk_used=0,
+        calendar_throttles=0,
+        sliding_throttles=0,
+        steady_throttles=throttles,
+        asked=0,
+        sent=0,
+        lost=lost,
+        held=0,
+        transactional_p50=0,
+        transactional_p99=p99,
+        writes_per_email=0,
+        writes_per_environment_second=0,
+        seconds=0,
+    )
+
+
+ONE = Cell(name="steady", rate=14, environments=1)
+MANY = Cell(name="steady", rate=14, environments=50)
+CAMPAIGN = Cell(name="campaign", rate=1000, environments=14, bulk=100_000)
+
+
+def missed(*results: CellResult) -> set[str]:
+    return {
+        target.name.removeprefix("gate: ") for target in sharing.section(results).targets if not target.met
+    }
+
+
+def test_the_gate_is_judged_by_its_worst_account() -> None:
+    good = played(ONE)
+    assert missed(good, played(MANY), played(CAMPAIGN)) == set()
+    assert missed(good, played(MANY, used=0.96)) == {"least part of the rate used"}
+    assert missed(good, played(MANY, throttles=1)) == {"throttles in steady state"}
+    assert missed(played(ONE, lost=1), played(MANY)) == {"emails lost"}
+    assert missed(good, played(MANY), played(CAMPAIGN, p99=1.1)) == {"transactional wait, worst p99"}
+
+
+def test_a_glance_at_the_gate_plays_its_two_ends() -> None:
+    found = run(sharing.measure(Run(IN_REGION, lambda _step, _part: None, effort=0.1)))
+    assert [row[1:3] for row in found.tables[0].rows] == [["14/s", "1"], ["1000/s", "50"]]
+    assert all(target.met for target in found.targets)
