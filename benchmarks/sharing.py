@@ -68,7 +68,7 @@ def section(results: Sequence[CellResult]) -> Section:
         title="One rate, many environments (virtual time, the engine's own gate)",
         columns=["", "SES rate", "environments", "rate used", "wait p99", "throttles", "lost"],
         rows=[_row(result) for result in results],
-        note="`python -m benchmarks.gate` plays troubles as well: clocks that differ, outages, floods.",
+        note="python -m benchmarks.gate plays troubles as well: clocks that differ, outages, floods.",
     )
     return Section(name="sharing", measures=measures, targets=targets, tables=[table])
 
