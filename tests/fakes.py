@@ -331,7 +331,8 @@ class FakeGate(Port):
             return self.waits.pop(0) if self.waits else 0.0
 
     async def burst(self) -> int:
-        return self.largest_burst
+        async with self.effect("gate.burst"):
+            return self.largest_burst
 
     async def throttled(self) -> None:
         async with self.effect("gate.throttled"):

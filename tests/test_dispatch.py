@@ -1,5 +1,6 @@
 """Emails that share a call to SES: together on the way there, each with a fate of its own afterwards."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -242,6 +243,24 @@ async def test_mail_that_can_wait_and_mail_that_takes_longer_line_up_when_they_a
     room.world.suppression.rows.update(suppressed)
     await order(room, *bulk(0, **({"priority": "transactional"} | detail)))
     assert not room.world.gate.reserved
+
+
+@pytest.mark.parametrize("late", ["templates.load", "gate.burst"])
+async def test_a_lone_email_lines_up_only_where_template_and_rate_are_at_hand(
+    room: EngineRoom, late: str
+) -> None:
+    """Its slot would go by while they are fetched, or be as long as an unknown rate makes it."""
+    seen: list[str] = []
+
+    async def slow(point: str) -> None:
+        if point == f"{late}:before":
+            for _ in range(50):  # turns of the loop: more than everything else takes
+                await asyncio.sleep(0)
+        seen.append(point)
+
+    room.world.switch(slow)
+    await deliver(room, bulk(0, priority="transactional"))
+    assert seen.index("ledger.claim:after") < seen.index(f"{late}:after") < seen.index("gate.reserve:before")
 
 
 @pytest.mark.parametrize("twice", [False, True])

@@ -91,6 +91,7 @@ async def test_an_undisturbed_life_passes_every_port(way: Way) -> None:
         "quota.read",
         "templates.load",
         "templates.load_attachment",
+        "gate.burst",
         "gate.reserve",
         "payloads.save",
         "mailer.send",
