@@ -237,7 +237,7 @@ async def test_an_event_of_another_detail_type_is_no_request(room: EngineRoom) -
 async def test_an_event_that_is_none_raises_without_quoting_it(room: EngineRoom) -> None:
     with pytest.raises(UnreadableRecordError, match="id") as caught:
         await room.lanes.direct({"detail": {"to": "ada@example.com"}}, plenty)
-    assert "ada" not in str(caught.value)
+    assert "ada@" not in str(caught.value)
 
 
 # -- duplicates ------------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ async def test_a_bug_met_by_one_email_leaves_the_others_alone(room: EngineRoom) 
     assert len(room.world.mailer.sent) == 1
     (bug,) = [fields for name, fields in room.world.journal.events if name == "bug"]
     assert "ZeroDivisionError" in str(bug["problem"])
-    assert "ada" not in str(bug)
+    assert "ada@" not in str(bug)  # as an id, `ada` would be good hexadecimal
 
 
 async def test_an_empty_batch_is_answered(room: EngineRoom) -> None:
