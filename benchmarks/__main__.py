@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from benchmarks.fake_aws.latencies import IN_REGION, read_latencies
+from benchmarks.fake_aws.web import run
 from benchmarks.page import page
 from benchmarks.report import Report
 from benchmarks.screen import ProgressScreen, show, show_changes
 from benchmarks.suite import SECTIONS, take
-from benchmarks.world.latencies import IN_REGION, read_latencies
-from benchmarks.world.web import run
 
 RESULTS = Path(__file__).parent / "results"
 _WIDTH = 140

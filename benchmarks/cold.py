@@ -16,14 +16,14 @@ import msgspec
 import numpy as np
 import psutil
 
+from benchmarks.fake_aws import events
+from benchmarks.fake_aws.cloud import Cloud, running_cloud
+from benchmarks.fake_aws.cores import on_any_core
+from benchmarks.fake_aws.function import ROOT, FunctionError, running
+from benchmarks.fake_aws.phases import KINDS
 from benchmarks.latency import ENGINE, HANDLERS, cold_floor
 from benchmarks.report import Measure, Section, Table, Target, noise
 from benchmarks.run import Run
-from benchmarks.world import events
-from benchmarks.world.cloud import Cloud, running_cloud
-from benchmarks.world.cores import on_any_core
-from benchmarks.world.function import ROOT, FunctionError, running
-from benchmarks.world.phases import KINDS
 
 NAIVE: Final = "naive aioboto3"
 PHASES: Final = ("interpreter", "imports", "clients", "first")
@@ -78,13 +78,15 @@ async def _starts(run: Run, cloud: Cloud) -> tuple[dict[str, Spans], Spans]:
 
 
 async def _libraries(variables: Mapping[str, str]) -> list[float]:
-    said = await _said("benchmarks.world.imports", *LIBRARIES.values(), variables=variables)
+    said = await _said("benchmarks.fake_aws.imports", *LIBRARIES.values(), variables=variables)
     return msgspec.json.decode(said, type=list[float])
 
 
 async def _start(kind: str, variables: Mapping[str, str]) -> dict[str, float]:
     asked = msgspec.json.encode(events.request())
-    said = await _said("benchmarks.world.phases", kind, str(time.time_ns()), variables=variables, asked=asked)
+    said = await _said(
+        "benchmarks.fake_aws.phases", kind, str(time.time_ns()), variables=variables, asked=asked
+    )
     return msgspec.json.decode(said, type=dict[str, float])
 
 

@@ -9,15 +9,15 @@ import jinja2
 import msgspec
 import numpy as np
 
+from benchmarks.fake_aws import events
+from benchmarks.fake_aws.aws import TEMPLATE
+from benchmarks.fake_aws.cloud import Cloud, running_cloud
+from benchmarks.fake_aws.function import ROOT, Function, running
+from benchmarks.fake_aws.latencies import Latencies
 from benchmarks.latency import ENGINE, HANDLERS
 from benchmarks.report import Measure, Plot, Section, Table, Target, noise
 from benchmarks.run import Run, breathe
-from benchmarks.world import events
-from benchmarks.world.aws import TEMPLATE
-from benchmarks.world.cloud import Cloud, running_cloud
-from benchmarks.world.function import ROOT, Function, running
-from benchmarks.world.latencies import Latencies
-from engine.domain.rendering import compile_template
+from engine.templating.template import compile_template
 
 BATCH: Final = 100
 BULK: Final = f"{ENGINE}, SendBulkEmail"

@@ -17,10 +17,10 @@ from aws_lambda_powertools.utilities.parser import envelopes, parse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from benchmarks.fake_aws import events
 from benchmarks.report import Measure, Section, Table, Target, noise
 from benchmarks.run import Run
-from benchmarks.world import events
-from engine.domain.intake import read_body, read_event
+from engine.requests.email_job import read_body, read_event
 from engine.schemas.envelopes import EventBridgeEvent, SnsEvent, SqsEvent
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage

@@ -14,16 +14,16 @@ from typing import Any, Final
 import aioboto3
 import numpy as np
 
+from benchmarks.fake_aws.aws import StubAws
+from benchmarks.fake_aws.latencies import Latencies
+from benchmarks.fake_aws.rows import AnyRow
+from benchmarks.fake_aws.web import serving
 from benchmarks.report import Measure, Plot, Section, Table, Target, noise
 from benchmarks.run import Run
-from benchmarks.world.aws import StubAws
-from benchmarks.world.latencies import Latencies
-from benchmarks.world.rows import AnyRow
-from benchmarks.world.web import serving
 from engine.aws.bounce_quota import DailyCounters
 from engine.aws.ledger import TrackingLedger
-from engine.domain.lifecycle import Status
-from engine.runtime import CONFIG
+from engine.bootstrap.runtime import CONFIG
+from engine.tracking.lifecycle import Status
 
 DAYS: Final = (100, 1_000, 10_000, 100_000, 1_000_000)
 CHECK, UPDATE, ROWS = "quota check", "status update", "quota check by rows (as described)"

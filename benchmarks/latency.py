@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from benchmarks.fake_aws import events
+from benchmarks.fake_aws.cloud import Cloud, running_cloud
+from benchmarks.fake_aws.function import Function, running
+from benchmarks.fake_aws.latencies import Latencies
 from benchmarks.report import Measure, Percentiles, Plot, Section, Table, Target
 from benchmarks.run import Run, breathe
-from benchmarks.world import events
-from benchmarks.world.cloud import Cloud, running_cloud
-from benchmarks.world.function import Function, running
-from benchmarks.world.latencies import Latencies
 
 ENGINE: Final = "engine"
 HANDLERS: Final = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.fake_aws.latencies import Latencies
 from benchmarks.report import Machine, Section, noise
-from benchmarks.world.latencies import Latencies
 
 Tell = Callable[[str, float], None]
 

@@ -11,10 +11,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from benchmarks import cold, cost, cpu, decoding, growth, latency, rates, sharing
+from benchmarks.fake_aws.function import ROOT
+from benchmarks.fake_aws.latencies import Latencies
 from benchmarks.report import Report
 from benchmarks.run import Measuring, Run, machine
-from benchmarks.world.function import ROOT
-from benchmarks.world.latencies import Latencies
 
 SECTIONS: Final[dict[str, Measuring]] = {
     "decoding": decoding.measure,

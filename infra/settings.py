@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Self
 
-from engine.domain.addresses import BadAddress, normalised
-from engine.domain.sender import SenderPolicy, holds_control
+from engine.requests.addresses import BadAddress, normalised
+from engine.sending.sender import SenderPolicy, holds_control
 from infra.spec import ADDRESS, ADDRESS_OR_NONE, ONE_LINE, SENDERS, Spec, choice, number, text
 
 Environment = Literal["dev", "staging", "prod"]

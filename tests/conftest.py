@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.cloud import Cloud, variables
+from tests.support.cloud import Cloud, variables
 
 from engine.handlers import email_sender, feedback_processor
 from engine.local.ses.threaded import ThreadedSimulator

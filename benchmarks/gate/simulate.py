@@ -13,11 +13,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from benchmarks.gate.fake_aws import SimulatedSes, SimulatedTable, environment
 from benchmarks.gate.virtual_time import run_virtually
-from benchmarks.gate.world import SimulatedSes, SimulatedTable, environment
-from engine.aws.rate_gate import SharedRateGate
-from engine.domain.deferral import Lane
-from engine.domain.failures import ServiceUnavailable
+from engine.errors import ServiceUnavailable
+from engine.rate.gate import SharedRateGate
+from engine.schemas.request import Lane
 
 RATES: Final = (14, 50, 200, 500, 1000)
 ENVIRONMENTS: Final = (1, 4, 14, 50)

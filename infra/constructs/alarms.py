@@ -10,7 +10,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from engine.observability import METRICS
+from engine.telemetry import METRICS
 from infra.constructs.metrics import INDEXES, EngineMetrics, of_account, of_function, of_queue, of_table
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables

@@ -6,7 +6,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from engine.observability import GAUGES, METRICS, STATUS_METRICS
+from engine.telemetry import GAUGES, METRICS, STATUS_METRICS
 from infra.constructs.metrics import EngineMetrics, of_account, of_function, of_queue
 from infra.constructs.queues import EmailQueues
 

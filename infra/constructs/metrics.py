@@ -5,7 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_sqs as sqs
 
-from engine.observability import SERVICE, dimensions
+from engine.telemetry import SERVICE, dimensions
 from infra.constructs.parameters import Parameters
 
 FIVE_MINUTES = Duration.minutes(5)
@@ -17,7 +17,7 @@ INDEXES = {
 
 
 class EngineMetrics:
-    """What a function counted, as `engine.observability` names it."""
+    """What a function counted, as `engine.telemetry` names it."""
 
     def __init__(self, function: str, parameters: Parameters) -> None:
         self._dimensions = dimensions(function, parameters.text("environment"))

@@ -12,7 +12,7 @@ from typing import Any
 from aws_cdk import Aws, CfnCondition, CfnMapping, CfnParameter, Fn, Stack, Token
 from constructs import Construct
 
-from engine.domain.sender import SenderPolicy
+from engine.sending.sender import SenderPolicy
 from infra.settings import TIMEOUTS, StackSettings, parameter_name
 from infra.spec import Spec
 

@@ -6,7 +6,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from engine.domain.deferral import RECEIVES
+from engine.delivery.retry_delay import RECEIVES
 from infra.acknowledged import acknowledge
 from infra.constructs.parameters import Parameters
 

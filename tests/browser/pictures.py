@@ -23,7 +23,7 @@ from tests.browser.screens import (
     show,
 )
 
-from engine.templates.folder import Folder
+from engine.authoring.folder import Folder
 
 GALLERY: Final = ROOT / "docs" / "templates"
 _RECORD: Final = GALLERY / "pictures.json"

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import pytest
 from playwright.async_api import Browser, Page, Route, async_playwright
 
-from engine.templates.folder import Folder, find_folders
+from engine.authoring.folder import Folder, find_folders
 
 ROOT: Final = Path(__file__).parents[2]
 STARTERS: Final = find_folders(ROOT / "starter_templates")

@@ -10,8 +10,8 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, expect
 from tests.browser.screens import SCHEMES, Scheme, launched, violations
 
-from engine.templates.preview import Preview, application
-from engine.templates.scaffold import create
+from engine.authoring.preview import Preview, application
+from engine.authoring.scaffold import create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

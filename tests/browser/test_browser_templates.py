@@ -18,7 +18,7 @@ from tests.browser.screens import (
     violations,
 )
 
-from engine.templates.folder import Folder
+from engine.authoring.folder import Folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,10 +7,10 @@ from engine.aws.batches import get_items
 from engine.aws.dynamodb import from_item, to_item
 from engine.aws.ledger import TrackingLedger, is_own, reached, reasons
 from engine.aws.statements import BatchStatements, Statement, insert, update
-from engine.domain.failures import ServiceUnavailable
-from engine.domain.lifecycle import RANK
-from engine.ports import Move
+from engine.errors import ServiceUnavailable
 from engine.schemas.rows import TrackingRow
+from engine.tracking.ledger import Move
+from engine.tracking.lifecycle import RANK
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from engine.aws.errors import service_errors
-from engine.domain.failures import ServiceUnavailable
+from engine.aws.error_codes import service_errors
+from engine.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.aws.batches import SharedReads
-from engine.aws.errors import service_errors
-from engine.domain.quota import QuotaReading
+from engine.aws.error_codes import service_errors
+from engine.tracking.bounce_quota import QuotaReading
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from botocore.exceptions import ClientError
 
 from engine.aws.dynamodb import CONDITION_FAILED, attribute, from_item, to_item
-from engine.aws.errors import is_code, service_errors
-from engine.domain.failures import Refusal, ServiceUnavailable
-from engine.domain.lifecycle import RANK, Status, bounced_softly
-from engine.domain.times import iso
-from engine.ports import Advance, Move
+from engine.aws.error_codes import is_code, service_errors
+from engine.errors import Refusal, ServiceUnavailable
 from engine.schemas.rows import TrackingRow
+from engine.schemas.times import iso
+from engine.tracking.ledger import Advance, Move
+from engine.tracking.lifecycle import RANK, Status, is_soft_bounce
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -34,8 +34,8 @@ _REACHED_AT: Final = {
     Status.BOUNCED: "bouncedAt",
     Status.COMPLAINED: "complainedAt",
 }
-# The same rule as domain.lifecycle.gives_way, in DynamoDB's words.
-_GIVES_WAY: Final = (
+# The same rule as tracking.lifecycle.can_transition, in DynamoDB's words.
+_CAN_TRANSITION: Final = (
     "attribute_exists(emailId) AND (attribute_not_exists(statusRank) OR statusRank < :rank"
     " OR (#status = :bounced AND :to = :complained))"
 )
@@ -108,7 +108,7 @@ class TrackingLedger:
     async def _record(self, move: Move) -> None:
         changes = reached(move.to, move.at) | reasons(move.refusal)
         expression, names, values = _move_expression(move.to, changes, move.ses_message_id)
-        await self._update(move.email_id, expression, _GIVES_WAY, values, names)
+        await self._update(move.email_id, expression, _CAN_TRANSITION, values, names)
 
     async def _update(
         self,
@@ -177,7 +177,7 @@ class TrackingLedger:
                     TableName=self._table,
                     Key={"emailId": {"S": email_id}},
                     UpdateExpression=f"{expression} ADD moves :move",
-                    ConditionExpression=_GIVES_WAY,
+                    ConditionExpression=_CAN_TRANSITION,
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues=values | {":move": attribute(frozenset({move}))},
                     ReturnValues="ALL_OLD",
@@ -187,7 +187,7 @@ class TrackingLedger:
                 if not is_code(error, CONDITION_FAILED):
                     raise
                 row = await self._row_behind(error, email_id)
-                return Advance(row, Status(row.status), moved=False, told_before=move in row.moves)
+                return Advance(row, Status(row.status), moved=False, already_published=move in row.moves)
         before = from_item(answer["Attributes"], TrackingRow)
         if ses_message_id and not before.ses_message_id:
             changes["sesMessageId"] = ses_message_id
@@ -210,7 +210,7 @@ class TrackingLedger:
     async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
         found = 0
         async for email_ids in self._emails_to(to_email, since):
-            found += sum(map(bounced_softly, await self._read_all(email_ids)))
+            found += sum(map(is_soft_bounce, await self._read_all(email_ids)))
             if found >= enough:
                 return enough
         return found

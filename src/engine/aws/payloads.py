@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from engine.aws.batches import chunks, get_items, put_items
-from engine.ports import Clock
 from engine.schemas.request import EmailRequest
+from engine.types import Clock
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from engine.aws.errors import service_errors
-from engine.domain.failures import ServiceUnavailable
+from engine.aws.error_codes import service_errors
+from engine.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient

@@ -1,21 +1,23 @@
 """Queues in which held mail waits."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from engine.aws.errors import service_errors
-from engine.domain.deferral import SQS_LONGEST_DELAY
+from engine.aws.error_codes import service_errors
 from engine.schemas.retry import RetryMessage
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+SQS_LONGEST_DELAY: Final = 900
+
 _encoder = msgspec.json.Encoder()
 
 
 class EmailRetryQueue:
-    """Implements `RetryQueue` and `HeldMail`."""
+    """Implements `DeferralQueues` and `RetryScheduler`."""
 
     def __init__(self, client: "SQSClient", url: str) -> None:
         self._client = client
@@ -30,7 +32,7 @@ class EmailRetryQueue:
     async def schedule_retry(self, message: RetryMessage, seconds: int) -> None:
         await self.defer(_encoder.encode(message).decode(), seconds)
 
-    async def hold(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
+    async def extend_visibility(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
         """Hide a received message for longer. Receives are counted on, so waits must grow."""
         with service_errors("SQS"):
             await self._client.change_message_visibility(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from engine.aws.errors import service_errors
-from engine.domain.failures import ServiceUnavailable
+from engine.aws.error_codes import service_errors
+from engine.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_sesv2 import SESV2Client

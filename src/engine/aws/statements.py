@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from engine.aws.batches import chunks
 from engine.aws.dynamodb import attribute
-from engine.aws.errors import service_errors
-from engine.domain.failures import ServiceUnavailable
+from engine.aws.error_codes import service_errors
+from engine.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.aws.put_events import put_events
-from engine.domain.failures import ServiceUnavailable
+from engine.errors import ServiceUnavailable
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
 if TYPE_CHECKING:

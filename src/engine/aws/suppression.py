@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from engine.aws.batches import SharedReads
 from engine.aws.dynamodb import CONDITION_FAILED, from_item, to_item
-from engine.aws.errors import is_code, service_errors
+from engine.aws.error_codes import is_code, service_errors
 from engine.schemas.rows import SuppressionRow
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import aiohttp
 from botocore.exceptions import ClientError
 
-from engine.aws.errors import is_code, service_errors
-from engine.domain.failures import FailureCode, Refusal, Refused, ServiceUnavailable
-from engine.domain.rendering import HTML_FILE, METADATA_FILE, TEXT_FILE, Template, compile_template
+from engine.aws.error_codes import is_code, service_errors
+from engine.errors import FailureCode, Refusal, Refused, ServiceUnavailable
+from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE, Template, compile_template
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody

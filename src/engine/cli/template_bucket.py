@@ -13,12 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 from rich.text import Text
 
+from engine.authoring.bucket import BucketError, Listed, Restored, open_bucket
+from engine.authoring.build import SAMPLE_FILE, build
+from engine.authoring.folder import SHARED, Folder, NoTemplateError, find_folder, find_folders
+from engine.authoring.lint import lint
 from engine.cli.templates import HERE, Directory, console, failures, say, show_findings, templates
 from engine.client import EmailClient, EmailRequest, NotAcceptedError
-from engine.templates.bucket import BucketError, Listed, Restored, open_bucket
-from engine.templates.build import SAMPLE_FILE, build
-from engine.templates.folder import SHARED, Folder, NoTemplateError, find_folder, find_folders
-from engine.templates.lint import lint
 
 # The commands of both files are one group; whoever takes it from here has them all.
 __all__ = ["templates"]

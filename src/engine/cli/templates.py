@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.text import Text
 from watchfiles import awatch
 
-from engine.templates.build import BuildError, build, starter_files, starters
-from engine.templates.findings import Finding
-from engine.templates.folder import Folder, NoTemplateError, find_folder, find_folders
-from engine.templates.lint import lint
-from engine.templates.preview import Preview, application
-from engine.templates.scaffold import create
+from engine.authoring.build import BuildError, build, starter_files, starters
+from engine.authoring.findings import Finding
+from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
+from engine.authoring.lint import lint
+from engine.authoring.preview import Preview, application
+from engine.authoring.scaffold import create
 
 PREVIEW_PORT = 8026
 

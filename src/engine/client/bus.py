@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from engine.client.backoff import Backoff
 from engine.client.report import NotAccepted
-from engine.ports import Sleep
+from engine.types import Sleep
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
@@ -75,7 +75,7 @@ class _Trouble(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class PatientBus:
+class RetryingPublisher:
     """`vary` draws a number between two others."""
 
     client: "EventBridgeClient"

@@ -14,13 +14,13 @@ from botocore.exceptions import ClientError
 from engine.aws.put_events import put_events
 from engine.aws.send_rate import spread
 from engine.client.backoff import Backoff
-from engine.client.bus import PatientBus
+from engine.client.bus import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, Report
-from engine.client.stream import Letter, OnProgress, Requests, Stream
-from engine.domain.identity import email_id
-from engine.ports import Sleep
+from engine.client.stream import OnProgress, PendingEvent, Requests, Stream
+from engine.requests.identity import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
+from engine.types import Sleep
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
@@ -108,7 +108,7 @@ class EmailClient:
         every call. Cancelling ends the calls under way; what they carried may have been accepted, so ask
         again with the same idempotency keys.
         """
-        bus = PatientBus(self._opened(), backoff, self._sleep, spread)
+        bus = RetryingPublisher(self._opened(), backoff, self._sleep, spread)
         return await Stream(requests, bus, self._letter, on_progress).run(concurrency)
 
     def _opened(self) -> "EventBridgeClient":
@@ -116,9 +116,9 @@ class EmailClient:
             raise RuntimeError("EmailClient is used outside its 'async with' block")
         return self._client
 
-    def _letter(self, request: EmailRequest) -> Letter:
+    def _letter(self, request: EmailRequest) -> PendingEvent:
         keyed = _with_key(request)
-        return Letter(email_id(self._source, keyed.idempotency_key or ""), self._entry(keyed))
+        return PendingEvent(email_id(self._source, keyed.idempotency_key or ""), self._entry(keyed))
 
     def _entry(self, request: EmailRequest) -> "PutEventsRequestEntryTypeDef":
         return {

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.domain.failures import EngineError
+from engine.errors import EngineError
 from engine.schemas.request import EmailRequest
 
 # How many of the requests that were not accepted a report names; it counts them all.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from engine.aws.put_events import BYTES, ENTRIES, entry_size
-from engine.client.bus import NOT_TRIED, PatientBus
+from engine.client.bus import NOT_TRIED, RetryingPublisher
 from engine.client.report import NAMED, Accepted, NotAccepted, Progress, Report
 from engine.schemas.request import EmailRequest
 
@@ -18,7 +18,7 @@ Requests = AsyncIterable[EmailRequest] | Iterable[EmailRequest]
 OnProgress = Callable[[Progress], None]
 
 
-class Letter(Struct, frozen=True):
+class PendingEvent(Struct, frozen=True):
     """A request, ready for the bus."""
 
     email_id: str
@@ -27,7 +27,7 @@ class Letter(Struct, frozen=True):
 
 class _Item(Struct, frozen=True):
     index: int
-    letter: Letter
+    letter: PendingEvent
     size: int
 
 
@@ -37,8 +37,8 @@ class Stream:
     def __init__(
         self,
         requests: Requests,
-        bus: PatientBus,
-        letter_of: Callable[[EmailRequest], Letter],
+        bus: RetryingPublisher,
+        letter_of: Callable[[EmailRequest], PendingEvent],
         on_progress: OnProgress | None,
     ) -> None:
         self._requests = _read(requests)

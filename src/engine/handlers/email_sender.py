@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from engine.cold_start import quick_imports
+from engine.bootstrap.cold_start import quick_imports
 
 with quick_imports():
-    from engine.runtime import Environment, LambdaContext, begin_to_trust, seconds_left
+    from engine.bootstrap.runtime import Environment, LambdaContext, begin_to_trust, seconds_left
 
     begin_to_trust()  # beside the other imports
 
     import msgspec
 
-    from engine.composition.email_sender import EmailSender, open_email_sender
+    from engine.bootstrap.email_sender import EmailSender, open_email_sender
 
 environment = Environment(open_email_sender)
 environment.prepare()
@@ -32,6 +32,6 @@ def handler(event: dict[str, Any], context: LambdaContext | None = None) -> Any:
                 return msgspec.to_builtins(await sender.lanes.queue(event, left))
             return msgspec.to_builtins(await sender.lanes.direct(event, left))
         finally:
-            sender.journal.flush()
+            sender.telemetry.flush()
 
     return environment.invoke(work)

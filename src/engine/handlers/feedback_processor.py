@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from engine.cold_start import quick_imports
+from engine.bootstrap.cold_start import quick_imports
 
 with quick_imports():
-    from engine.runtime import Environment, LambdaContext, begin_to_trust
+    from engine.bootstrap.runtime import Environment, LambdaContext, begin_to_trust
 
     begin_to_trust()  # beside the other imports
 
     import msgspec
 
-    from engine.composition.feedback_processor import FeedbackProcessor, open_feedback_processor
+    from engine.bootstrap.feedback_processor import FeedbackProcessor, open_feedback_processor
     from engine.schemas.envelopes import SnsEvent
 
 environment = Environment(open_feedback_processor)

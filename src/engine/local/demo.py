@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from engine.domain.lifecycle import RANK
 from engine.local.cases import SOURCE, Case, cases
 from engine.local.environment import LocalEnvironment
+from engine.tracking.lifecycle import RANK
 
 PATIENCE: Final = 90.0  # seconds until an email that has not settled counts as stuck
 _RANKS: Final = {status.value: rank for status, rank in RANK.items()}

@@ -1,10 +1,19 @@
 """The Email Request: what an application publishes on the bus."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 Priority = Literal["transactional", "bulk"]
+
+
+class Lane(StrEnum):
+    """The way that a priority chooses."""
+
+    TRANSACTIONAL = "transactional"
+    BULK = "bulk"
+
 
 # Names a folder in the template bucket, so it can never be a path. Python's "$" would also match before a
 # final newline; the look-ahead closes that without leaving the dialect that JSON Schema shares.

@@ -7,24 +7,25 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
-from engine.domain.deferral import DeferralReason, Lane
-from engine.domain.failures import (
+from engine.errors import (
     OutcomeUnknown,
+    SendFailure,
     SendingPaused,
     SendRefused,
     SendThrottled,
     ServiceUnavailable,
 )
-from engine.domain.grouping import group_into_calls
-from engine.domain.intake import Intake
-from engine.ports import SendFailure
+from engine.requests.email_job import EmailJob
+from engine.schemas.request import Lane
+from engine.sending.grouping import group_into_calls
 from engine.sending.one_email import OneEmail, Ready
-from engine.sending.outcomes import (
-    Collaborators,
+from engine.sending.results import (
+    Completed,
+    DeferralReason,
+    Deferred,
+    Dependencies,
     Failed,
-    Held,
     Outcome,
-    Settled,
     UnderWay,
     attempt,
     known,
@@ -48,7 +49,7 @@ class Dispatch:
     many recipients one call may have, which a new environment has to ask for.
     """
 
-    with_: Collaborators
+    deps: Dependencies
     under_way: UnderWay
     seconds_left: Callable[[], float]
     saving: Awaitable[ServiceUnavailable | None]
@@ -57,13 +58,13 @@ class Dispatch:
     # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
     _paused: bool = field(default=False, init=False)
 
-    def line_up(self, intake: Intake) -> None:
+    def line_up(self, job: EmailJob) -> None:
         """Ask for the slot of a batch's only email while it is still decided upon, if somebody waits for it.
 
         One that is refused then wastes its slot. With bulk mail that could be many, and nobody waits for it;
         with attachments the slot would be gone before they are here.
         """
-        request = intake.request
+        request = job.request
         if not request or request.dry_run or request.attachments:
             return
         if Lane(request.priority) is Lane.TRANSACTIONAL:
@@ -72,12 +73,12 @@ class Dispatch:
 
     async def _reserve(self, recipients: int, lane: Lane) -> datetime:
         """When the slots come."""
-        wait = await self.with_.gate.reserve(recipients, lane, self.seconds_left() - TIME_FOR_A_SEND)
-        return self.with_.clock() + timedelta(seconds=wait)
+        wait = await self.deps.gate.reserve(recipients, lane, self.seconds_left() - TIME_FOR_A_SEND)
+        return self.deps.clock() + timedelta(seconds=wait)
 
     async def send(self, ready: Sequence[Ready]) -> list[Outcome]:
         """One outcome for each, in order."""
-        largest = min(self.with_.policy.largest_call, await self.pacing)
+        largest = min(self.deps.policy.largest_call, await self.pacing)
         calls = group_into_calls(ready, largest)
         answers = await asyncio.gather(*map(self._send_call, calls))
         outcomes = dict(zip(map(id, chain(*calls)), chain(*answers), strict=True))
@@ -87,9 +88,9 @@ class Dispatch:
         try:
             return await self._wait_and_send(call)
         except ServiceUnavailable as error:
-            return await self._hold(call, self.with_.unavailable(error, emails=len(call)))
+            return await self._hold(call, self.deps.unavailable(error, emails=len(call)))
         except Exception as error:  # noqa: BLE001 - a bug met by one call must not fail the batch's others
-            self.with_.journal.event("bug", problem=where(error), email_id=call[0].email.intake.email_id)
+            self.deps.telemetry.record("bug", problem=where(error), email_id=call[0].email.job.email_id)
             return [Failed(where(error)) for _ in call]
 
     async def _wait_and_send(self, call: Sequence[Ready]) -> list[Outcome]:
@@ -99,23 +100,23 @@ class Dispatch:
             recipients = sum(item.message.recipients for item in call)
             moment = await self._reserve(recipients, call[0].lane)
         known(await self.saving)  # first, as it may take long: then it is seen whether there is time to send
-        wait = max(0.0, (moment - self.with_.clock()).total_seconds())
+        wait = max(0.0, (moment - self.deps.clock()).total_seconds())
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
             longest = min(wait, _LONGEST_HOLD)
-            held = self.with_.hold(DeferralReason.OUT_OF_TIME, longest, emails=len(call))
+            held = self.deps.hold(DeferralReason.OUT_OF_TIME, longest, emails=len(call))
             return await self._hold(call, held)
         if wait > _UNSEEN:
-            await self.with_.sleep(wait)
+            await self.deps.sleep(wait)
         if self._paused:
-            return await self._hold(call, self.with_.hold(DeferralReason.PAUSED, emails=len(call)))
-        answers = await self.with_.mailer.send([item.message for item in call])
+            return await self._hold(call, self.deps.hold(DeferralReason.PAUSED, emails=len(call)))
+        answers = await self.deps.mailer.send([item.message for item in call])
         if any(isinstance(answer, SendingPaused) for answer in answers):
             self._paused = True
         if any(isinstance(answer, SendThrottled) for answer in answers):
-            await attempt(self.with_.gate.throttled())
+            await attempt(self.deps.gate.throttled())
         return await self._judge(call, answers)
 
-    async def _hold(self, call: Sequence[Ready], held: Held) -> list[Outcome]:
+    async def _hold(self, call: Sequence[Ready], held: Deferred) -> list[Outcome]:
         return list(await asyncio.gather(*(item.email.give_back(held) for item in call)))
 
     async def _judge(self, call: Sequence[Ready], answers: Sequence[str | SendFailure]) -> list[Outcome]:
@@ -127,27 +128,27 @@ class Dispatch:
             for item, answer in pairs
         ]
 
-    async def _judge_failure(self, item: Ready, answer: SendFailure) -> Settled | Held:
+    async def _judge_failure(self, item: Ready, answer: SendFailure) -> Completed | Deferred:
         match answer:
             case SendRefused():
                 return self._refused(item.email, answer)
             case SendThrottled():
                 name = "ses-answer-unexpected" if answer.unexpected else "ses-throttled"
-                self.with_.journal.event(name, problem=str(answer))
-                return await item.email.give_back(self.with_.hold(DeferralReason.THROTTLED))
+                self.deps.telemetry.record(name, problem=str(answer))
+                return await item.email.give_back(self.deps.hold(DeferralReason.THROTTLED))
             case SendingPaused():
-                self.with_.journal.event("ses-paused", problem=str(answer))
-                return await item.email.give_back(self.with_.hold(DeferralReason.PAUSED))
+                self.deps.telemetry.record("ses-paused", problem=str(answer))
+                return await item.email.give_back(self.deps.hold(DeferralReason.PAUSED))
             case OutcomeUnknown():
                 return self._wait_for_ses(item.email, answer)
 
-    def _refused(self, email: OneEmail, no: SendRefused) -> Settled:
+    def _refused(self, email: OneEmail, no: SendRefused) -> Completed:
         if no.configuration:
-            self.with_.journal.event("ses-configuration-wrong", email_id=email.intake.email_id)
+            self.deps.telemetry.record("ses-configuration-wrong", email_id=email.job.email_id)
         return email.refuse(no.refusal)
 
-    def _wait_for_ses(self, email: OneEmail, unknown: OutcomeUnknown) -> Held:
+    def _wait_for_ses(self, email: OneEmail, unknown: OutcomeUnknown) -> Deferred:
         """Keep the claim: SES's Send event settles it, or the reconcile window runs out."""
-        self.with_.journal.event("outcome-unknown", email_id=email.intake.email_id, problem=str(unknown))
-        settled_by = email.own.lease_until + self.with_.policy.reconcile_seconds
-        return self.with_.hold(DeferralReason.OUTCOME_UNKNOWN, settled_by - self.with_.clock().timestamp())
+        self.deps.telemetry.record("outcome-unknown", email_id=email.job.email_id, problem=str(unknown))
+        settled_by = email.own.lease_until + self.deps.policy.reconcile_seconds
+        return self.deps.hold(DeferralReason.OUTCOME_UNKNOWN, settled_by - self.deps.clock().timestamp())

@@ -7,11 +7,11 @@ way. What turns out to be a duplicate, or suppressed, was rendered in vain: nobo
 import asyncio
 from collections.abc import Collection, Mapping
 
-from engine.domain.failures import Refusal, Refused
-from engine.domain.rendering import Rendered, Template
-from engine.ports import TemplateStore
+from engine.errors import Refusal, Refused
 from engine.schemas.request import EmailRequest
-from engine.sending.outcomes import UnderWay, attempt_or_refuse, calls_leave
+from engine.sending.ports import TemplateStore
+from engine.sending.results import UnderWay, attempt_or_refuse, calls_leave
+from engine.templating.template import Rendered, Template
 
 Draft = Rendered | Refusal | Exception
 """An email's content, why there can be none, or what kept it from being written."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.domain.failures import ServiceUnavailable
-from engine.sending.outcomes import (
-    Collaborators,
+from engine.errors import ServiceUnavailable
+from engine.sending.results import (
+    Completed,
+    Deferred,
+    Dependencies,
     Failed,
-    Held,
     Outcome,
-    Settled,
     UnderWay,
     attempt,
     calls_leave,
@@ -20,20 +20,20 @@ from engine.sending.outcomes import (
 class Finish:
     """Answers each outcome as it is once the world knows of it."""
 
-    with_: Collaborators
+    deps: Dependencies
     under_way: UnderWay
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        settled = [outcome for outcome in outcomes if isinstance(outcome, Settled)]
+        settled = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
         sent = self.under_way.begin(self._finish_sent([each for each in settled if each.was_sent]))
         others = self.under_way.begin(self._finish_others([each for each in settled if not each.was_sent]))
         problems = {True: await sent, False: await others}
         return [
-            (problems[outcome.was_sent] or outcome) if isinstance(outcome, Settled) else outcome
+            (problems[outcome.was_sent] or outcome) if isinstance(outcome, Completed) else outcome
             for outcome in outcomes
         ]
 
-    async def _finish_sent(self, sent: Sequence[Settled]) -> Failed | None:
+    async def _finish_sent(self, sent: Sequence[Completed]) -> Failed | None:
         """Publish ‖ record ‖ count. A lost record is harmless: SES's Send event moves the row as well.
 
         The bus takes longest to answer, so it is asked first.
@@ -43,50 +43,50 @@ class Finish:
         publishing = self.under_way.begin(self._publish(sent))
         await calls_leave()
         moves = [outcome.move for outcome in sent if outcome.move]
-        recording = self.under_way.begin(attempt(self.with_.ledger.record(moves)))
+        recording = self.under_way.begin(attempt(self.deps.ledger.record(moves)))
         counting = self.under_way.begin(self._count(sum(outcome.counted for outcome in sent)))
         await calls_leave()
         self._note(sent)
         recorded = await recording
         await counting
         if isinstance(recorded, ServiceUnavailable):
-            self.with_.journal.event("record-lost", problem=str(recorded))
+            self.deps.telemetry.record("record-lost", problem=str(recorded))
         return await publishing
 
     async def _count(self, sends: int) -> None:
         """A lost count makes the quota a little stricter and is no reason to hold mail."""
         if not sends:
             return
-        counted = await attempt(self.with_.quota.count_sends(self.with_.today(), sends))
+        counted = await attempt(self.deps.quota.count_sends(self.deps.today(), sends))
         if isinstance(counted, ServiceUnavailable):
-            self.with_.journal.event("count-lost", problem=str(counted))
+            self.deps.telemetry.record("count-lost", problem=str(counted))
 
-    async def _finish_others(self, others: Sequence[Settled]) -> Held | Failed | None:
+    async def _finish_others(self, others: Sequence[Completed]) -> Deferred | Failed | None:
         """Record, then publish: a refusal that was told must not turn into a send at the redelivery."""
         moves = [outcome.move for outcome in others if outcome.move]
-        recorded = await attempt(self.with_.ledger.record(moves)) if moves else None
+        recorded = await attempt(self.deps.ledger.record(moves)) if moves else None
         if isinstance(recorded, ServiceUnavailable):
-            return self.with_.unavailable(recorded, emails=len(others))
+            return self.deps.unavailable(recorded, emails=len(others))
         publishing = self.under_way.begin(self._publish(others))
         await calls_leave()
         self._note(others)
         return await publishing
 
-    async def _publish(self, outcomes: Sequence[Settled]) -> Failed | None:
+    async def _publish(self, outcomes: Sequence[Completed]) -> Failed | None:
         events = [outcome.event for outcome in outcomes if outcome.event]
-        told = await attempt(self.with_.status_events.publish(events)) if events else None
+        told = await attempt(self.deps.status_events.publish(events)) if events else None
         if isinstance(told, ServiceUnavailable):
-            self.with_.journal.event("publish-failed", problem=str(told))
+            self.deps.telemetry.record("publish-failed", problem=str(told))
             return Failed("the status event could not be published")
         return None
 
-    def _note(self, outcomes: Sequence[Settled]) -> None:
+    def _note(self, outcomes: Sequence[Completed]) -> None:
         """Log what was done, while the bus hears of it: true either way, and counted once, now."""
         for outcome in outcomes:
             event = outcome.event
             if event is None:
                 continue
-            self.with_.journal.event(
+            self.deps.telemetry.record(
                 "email-settled",
                 email_id=event.email_id,
                 status=event.status,

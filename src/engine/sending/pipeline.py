@@ -1,7 +1,7 @@
 """A batch of emails, from what was asked to what was done. A single email is a batch of one.
 
-It never raises for an email: each ends `Settled`, `Held` (try again later) or `Failed` (a bug, or a status
-event that did not go out: the delivery must come again).
+It never raises for an email: each ends `Completed`, `Deferred` (try again later) or `Failed` (a bug, or a
+status event that did not go out: the delivery must come again).
 """
 
 import asyncio
@@ -9,30 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.domain.claims import Claim, of_original
-from engine.domain.deferral import DeferralReason
-from engine.domain.failures import ServiceUnavailable
-from engine.domain.intake import Intake
-from engine.domain.lifecycle import RANK, Status
-from engine.domain.quota import QuotaReading
+from engine.errors import ServiceUnavailable
+from engine.requests.email_job import EmailJob
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import TrackingRow
 from engine.sending.dispatch import Dispatch
 from engine.sending.drafts import begin_loading, write_drafts
 from engine.sending.finish import Finish
-from engine.sending.one_email import OneEmail, Ready, leaves_a_row, row_for
-from engine.sending.outcomes import (
-    Collaborators,
+from engine.sending.one_email import OneEmail, Ready, is_tracked, row_for
+from engine.sending.results import (
+    Completed,
+    DeferralReason,
+    Deferred,
+    Dependencies,
     Facts,
     Failed,
-    Held,
     Outcome,
-    Settled,
     UnderWay,
     attempt,
     calls_leave,
     where,
 )
+from engine.tracking.bounce_quota import QuotaReading
+from engine.tracking.claim import Claim, of_original
+from engine.tracking.lifecycle import RANK, Status
 
 # How much longer than its invocation a claim lasts: the clocks of two environments may differ.
 LEASE_MARGIN: Final = 5.0
@@ -42,103 +42,101 @@ LEASE_MARGIN: Final = 5.0
 class SendingPipeline:
     """Asks, decides, acts."""
 
-    with_: Collaborators
+    deps: Dependencies
 
-    async def process(self, intakes: Sequence[Intake], seconds_left: Callable[[], float]) -> list[Outcome]:
-        """One outcome for each intake, in order. `seconds_left`: what remains of the invocation."""
-        until = self.with_.clock().timestamp() + seconds_left() + LEASE_MARGIN
-        claim = Claim(self.with_.new_claim_id(), until)
-        looked = await self._look_before_claims(intakes)
+    async def process(self, jobs: Sequence[EmailJob], seconds_left: Callable[[], float]) -> list[Outcome]:
+        """One outcome for each job, in order. `seconds_left`: what remains of the invocation."""
+        until = self.deps.clock().timestamp() + seconds_left() + LEASE_MARGIN
+        claim = Claim(self.deps.new_claim_id(), until)
+        looked = await self._look_before_claims(jobs)
         outcomes: dict[int, Outcome] = {
-            i: outcome for i, outcome in enumerate(looked) if not isinstance(outcome, Intake)
+            i: outcome for i, outcome in enumerate(looked) if not isinstance(outcome, EmailJob)
         }
-        intakes = [
-            seen if isinstance(seen, Intake) else intake for seen, intake in zip(looked, intakes, strict=True)
-        ]
-        twins = _twins(intakes)
-        wanted = [i for i in range(len(intakes)) if i not in outcomes and i not in twins]
-        settled = await self._work([intakes[i] for i in wanted], claim, seconds_left)
+        jobs = [seen if isinstance(seen, EmailJob) else job for seen, job in zip(looked, jobs, strict=True)]
+        twins = _twins(jobs)
+        wanted = [i for i in range(len(jobs)) if i not in outcomes and i not in twins]
+        settled = await self._work([jobs[i] for i in wanted], claim, seconds_left)
         outcomes |= dict(zip(wanted, settled, strict=True))
         for twin, first in twins.items():
-            outcomes[twin] = self._of_a_twin(intakes[twin], intakes[first], outcomes[first])
-        return [outcomes[i] for i in range(len(intakes))]
+            outcomes[twin] = self._of_a_twin(jobs[twin], jobs[first], outcomes[first])
+        return [outcomes[i] for i in range(len(jobs))]
 
     async def _work(
-        self, intakes: Sequence[Intake], claim: Claim, seconds_left: Callable[[], float]
+        self, jobs: Sequence[EmailJob], claim: Claim, seconds_left: Callable[[], float]
     ) -> list[Outcome]:
         async with UnderWay() as under_way:
-            return await self._steps(under_way, intakes, claim, seconds_left)
+            return await self._steps(under_way, jobs, claim, seconds_left)
 
     async def _steps(
         self,
         under_way: UnderWay,
-        intakes: Sequence[Intake],
+        jobs: Sequence[EmailJob],
         claim: Claim,
         seconds_left: Callable[[], float],
     ) -> list[Outcome]:
         # By place: a rehearsal has the id of the email that it rehearses.
-        requests = {place: intake.request for place, intake in enumerate(intakes) if intake.request}
+        requests = {place: job.request for place, job in enumerate(jobs) if job.request}
         # In this order: rate and S3 take longest, if they have to be asked at all; everything waits for the
         # claim, and nothing but the send for the saving.
-        pacing = under_way.begin(self.with_.gate.burst())
-        loading = await begin_loading(under_way, self.with_.templates, requests)
-        claiming = under_way.begin(self._claim(intakes, claim))
+        pacing = under_way.begin(self.deps.gate.burst())
+        loading = await begin_loading(under_way, self.deps.templates, requests)
+        claiming = under_way.begin(self._claim(jobs, claim))
         asking = under_way.begin(self._ask(requests))
         await calls_leave()
-        saving = under_way.begin(attempt(self._save(intakes, claim)))
+        saving = under_way.begin(attempt(self._save(jobs, claim)))
         drafting = under_way.begin(write_drafts(loading, requests))
         claims = await claiming
-        dispatch = Dispatch(self.with_, under_way, seconds_left, saving, pacing)
+        dispatch = Dispatch(self.deps, under_way, seconds_left, saving, pacing)
         if claims == [None] and loading.done() and pacing.done():
-            dispatch.line_up(intakes[0])
+            dispatch.line_up(jobs[0])
         facts, drafts = await asyncio.gather(asking, drafting)
         emails = [
-            OneEmail(self.with_, intake, answer, facts, drafts.get(place), claim)
-            for place, (intake, answer) in enumerate(zip(intakes, claims, strict=True))
+            OneEmail(self.deps, job, answer, facts, drafts.get(place), claim)
+            for place, (job, answer) in enumerate(zip(jobs, claims, strict=True))
         ]
         decided = await asyncio.gather(*map(self._decide, emails))
         ready = [outcome for outcome in decided if isinstance(outcome, Ready)]
         sent = iter(await dispatch.send(ready))
         outcomes = [next(sent) if isinstance(outcome, Ready) else outcome for outcome in decided]
-        return await Finish(self.with_, under_way).finish(outcomes)
+        return await Finish(self.deps, under_way).finish(outcomes)
 
     # -- ask ---------------------------------------------------------------------------------------------
 
-    async def _look_before_claims(self, intakes: Sequence[Intake]) -> list[Intake | Settled | Held]:
-        retries = {place: intake for place, intake in enumerate(intakes) if intake.retry_attempt}
+    async def _look_before_claims(self, jobs: Sequence[EmailJob]) -> list[EmailJob | Completed | Deferred]:
+        retries = {place: job for place, job in enumerate(jobs) if job.retry_attempt}
         looked = await asyncio.gather(*map(self._before_claim, retries.values()))
         found = dict(zip(retries, looked, strict=True))
-        return [found.get(place, intake) for place, intake in enumerate(intakes)]
+        return [found.get(place, job) for place, job in enumerate(jobs)]
 
-    async def _before_claim(self, intake: Intake) -> Intake | Settled | Held:
+    async def _before_claim(self, job: EmailJob) -> EmailJob | Completed | Deferred:
         """A retry is needless when its original has arrived after all: SES's reports come in any order.
 
         Otherwise it takes over what its message leaves out and its original's row knows.
         """
-        original = await attempt(self.with_.ledger.read(intake.original_email_id))
+        original = await attempt(self.deps.ledger.read(job.original_email_id))
         if isinstance(original, ServiceUnavailable):
-            return self.with_.unavailable(original)
+            return self.deps.unavailable(original)
         if original is None:
-            return intake
+            return job
         if original.status_rank <= RANK[Status.SOFT_BOUNCED]:
-            return of_original(intake, original)
-        self.with_.journal.event("retry-needless", email_id=intake.email_id, original_status=original.status)
-        return Settled(event=None)
+            return of_original(job, original)
+        self.deps.telemetry.record("retry-needless", email_id=job.email_id, original_status=original.status)
+        return Completed(event=None)
 
-    def _of_a_twin(self, twin: Intake, first: Intake, outcome: Outcome) -> Outcome:
+    def _of_a_twin(self, twin: EmailJob, first: EmailJob, outcome: Outcome) -> Outcome:
         """The same email again in one batch shares the outcome of the first; another request waits for it."""
-        if isinstance(outcome, Settled) and twin.request_hash == first.request_hash:
-            return Settled(event=None)
-        return self.with_.hold(DeferralReason.CLAIMED_ELSEWHERE, 1)
+        if isinstance(outcome, Completed) and twin.request_hash == first.request_hash:
+            return Completed(event=None)
+        return self.deps.hold(DeferralReason.CLAIMED_ELSEWHERE, 1)
 
     async def _claim(
-        self, intakes: Sequence[Intake], claim: Claim
+        self, jobs: Sequence[EmailJob], claim: Claim
     ) -> list[TrackingRow | ServiceUnavailable | None]:
         """The ledger's answer for each; None also for those that leave no row."""
-        rows = [row_for(self.with_, intake, claim) for intake in intakes]
+        rows = [row_for(self.deps, job, claim) for job in jobs]
         if not any(rows):
             return [None for _ in rows]
-        answers = iter(await self.with_.ledger.claim([row for row in rows if row]))
+        answers = iter(await self.deps.ledger.claim([row for row in rows if row]))
         return [next(answers) if row else None for row in rows]
 
     async def _ask(self, requests: Mapping[int, EmailRequest]) -> Facts:
@@ -147,34 +145,34 @@ class SendingPipeline:
             return Facts({}, QuotaReading(0, 0))
         addresses = {address.lower() for request in requests.values() for address in request.recipients}
         suppressed, quota = await asyncio.gather(
-            attempt(self.with_.suppression.find(addresses)),
-            attempt(self.with_.quota.read(self.with_.today())),
+            attempt(self.deps.suppression.find(addresses)),
+            attempt(self.deps.quota.read(self.deps.today())),
         )
         return Facts(suppressed, quota)
 
-    async def _save(self, intakes: Sequence[Intake], claim: Claim) -> None:
+    async def _save(self, jobs: Sequence[EmailJob], claim: Claim) -> None:
         """Keep for a soft-bounce retry what is about to be sent."""
-        kept = {each.email_id: each.request for each in intakes if each.request and not each.dry_run}
+        kept = {each.email_id: each.request for each in jobs if each.request and not each.dry_run}
         if kept:
-            await self.with_.payloads.save(claim.id, kept)
+            await self.deps.payloads.save(claim.id, kept)
 
     async def _decide(self, email: OneEmail) -> Outcome | Ready:
         try:
             return await email.decide()
         except Exception as error:  # noqa: BLE001 - a bug met by one email must not fail the batch's others
-            self.with_.journal.event("bug", problem=where(error), email_id=email.intake.email_id)
+            self.deps.telemetry.record("bug", problem=where(error), email_id=email.job.email_id)
             return Failed(where(error))
 
 
-def _twins(intakes: Sequence[Intake]) -> dict[int, int]:
+def _twins(jobs: Sequence[EmailJob]) -> dict[int, int]:
     """Deliveries of an email that came before in the same batch, each with the place of the first."""
     first: dict[str, int] = {}
     twins: dict[int, int] = {}
-    for place, intake in enumerate(intakes):
-        if not leaves_a_row(intake):
+    for place, job in enumerate(jobs):
+        if not is_tracked(job):
             continue
-        if intake.email_id in first:
-            twins[place] = first[intake.email_id]
+        if job.email_id in first:
+            twins[place] = first[job.email_id]
         else:
-            first[intake.email_id] = place
+            first[job.email_id] = place
     return twins

@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.cli.campaign.recipients import Line, read_lines
-from engine.domain.identity import request_hash
-from engine.domain.intake import from_event
+from engine.requests.email_job import from_event
+from engine.requests.identity import request_hash
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
 
@@ -49,10 +49,10 @@ class Plan(Struct, frozen=True, kw_only=True):
             detail = {"priority": "bulk"} | detail
         if self.engine_dry_run:
             detail |= {"dryRun": True}
-        intake = from_event(EventBridgeEvent(id="", detail=detail), _ANY_TIME)
-        if intake.request is None:
-            return Asked(line, problem=intake.refusal.message if intake.refusal else "is refused")
-        return self._keyed(line, intake.request)
+        job = from_event(EventBridgeEvent(id="", detail=detail), _ANY_TIME)
+        if job.request is None:
+            return Asked(line, problem=job.refusal.message if job.refusal else "is refused")
+        return self._keyed(line, job.request)
 
     def _keyed(self, line: Line, request: EmailRequest) -> Asked:
         """The key is of the row's content: the same row is the same email, wherever it stands."""

@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 from msgspec import Struct
 
 from engine.cli.campaign.columns import Columns
-from engine.domain.failures import EngineError
+from engine.errors import EngineError
 
 
 class RecipientsError(EngineError):

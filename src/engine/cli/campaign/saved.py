@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.domain.failures import EngineError
+from engine.errors import EngineError
 
 
 class SavedError(EngineError):

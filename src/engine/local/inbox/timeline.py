@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from engine.domain.lifecycle import Status, gives_way
 from engine.local.ses import Message, SesEvent
 from engine.local.ses.events import Event
 from engine.schemas.status import EmailStatusChanged
+from engine.tracking.lifecycle import Status, can_transition
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def status_by(events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]
         return "dry_run"
     current = Status.SENDING
     for status in [Status(word) for word in told] or [_status_after(event) for event in events]:
-        if gives_way(current, status):
+        if can_transition(current, status):
             current = status
     return current.value
 

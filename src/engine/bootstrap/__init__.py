@@ -1,0 +1,1 @@
+"""Settings, the event loop of a Lambda environment, and the wiring of each function."""

@@ -1,1 +1,0 @@
-"""The composition roots, one for each function, so that neither imports what only the other needs."""

@@ -1,0 +1,1 @@
+"""The lanes in, and how long what waits is deferred."""

@@ -1,0 +1,1 @@
+"""What SES reports: reports, the bounce policy, the retry, and the pipeline."""

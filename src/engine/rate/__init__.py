@@ -1,0 +1,1 @@
+"""The rate gate: GCRA on one shared item."""

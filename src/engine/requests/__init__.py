@@ -1,0 +1,1 @@
+"""A request: decoding, checks, identity, addresses."""

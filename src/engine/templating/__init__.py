@@ -1,0 +1,1 @@
+"""Templates: the Jinja environment, and a template that renders."""

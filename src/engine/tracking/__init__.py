@@ -1,0 +1,1 @@
+"""What is known of an email: lifecycle, claim, ledger, status event, bounce quota."""

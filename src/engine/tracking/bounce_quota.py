@@ -1,0 +1,42 @@
+"""The bounce quota: stop sending before SES stops the account."""
+
+from msgspec import Struct
+
+from engine.errors import FailureCode, Refusal
+
+SIMULATOR_DOMAIN = "simulator.amazonses.com"
+
+
+class QuotaReading(Struct, frozen=True):
+    """One day's sends and hard bounces, both in emails."""
+
+    sends: int
+    bounces: int
+
+
+class QuotaPolicy(Struct, frozen=True):
+    """`threshold` in percent; it binds only from `min_sends` sends that day on."""
+
+    threshold: float
+    min_sends: int
+
+
+def refuse_over_quota(reading: QuotaReading, policy: QuotaPolicy) -> Refusal | None:
+    if reading.sends < max(policy.min_sends, 1):
+        return None
+    rate = 100 * reading.bounces / reading.sends
+    if rate <= policy.threshold:
+        return None
+    return Refusal(
+        FailureCode.BOUNCE_RATE_EXCEEDED,
+        f"today's bounce rate is {rate:.2f} % ({reading.bounces} of {reading.sends}), over"
+        f" BOUNCE_RATE_THRESHOLD = {policy.threshold:g} %: find out why addresses bounce before sending on",
+    )
+
+
+def counts(address: str) -> bool:
+    """Whether mail to this address counts: SES's mailbox simulator leaves the reputation alone.
+
+    Source: https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html
+    """
+    return not address.lower().endswith("@" + SIMULATOR_DOMAIN)

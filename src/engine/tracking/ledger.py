@@ -1,0 +1,105 @@
+"""The tracking table, as the pipelines use it: `aws.ledger` has it, tests hand in a fake.
+
+Every method may raise `ServiceUnavailable`; anything more is said at the method. All are shaped for batches,
+so that an implementation may share a call between emails.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine.errors import Refusal, ServiceUnavailable
+from engine.schemas.rows import TrackingRow
+from engine.tracking.lifecycle import Status
+
+
+class Move(Struct, frozen=True, kw_only=True):
+    """What the sender did with an email: sent it (with SES's message id) or refused it."""
+
+    email_id: str
+    to: Status
+    at: datetime
+    ses_message_id: str | None = None
+    refusal: Refusal | None = None
+
+
+class Advance(Struct, frozen=True):
+    """What became of a report: the row as it is now, and whether the report is news to it.
+
+    `moved`: this call moved the row. `already_published`: this very report moved it earlier (redelivered), so
+    its status event may not have gone out and must go again. Neither: the row is past it.
+    """
+
+    row: TrackingRow
+    previous: Status
+    moved: bool
+    already_published: bool = False
+
+
+class SenderLedger(Protocol):
+    """The tracking table, as the sender uses it."""
+
+    async def claim(self, rows: Sequence[TrackingRow]) -> list[TrackingRow | ServiceUnavailable | None]:
+        """Insert each row where its id is free: None for a claim won, else the row that is there.
+
+        Where the table did not answer for a row, the error stands in its place and the others stand.
+        """
+        ...
+
+    async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:
+        """Take over a `sending` row whose lease is still the one that was seen; `row` names the new claim."""
+        ...
+
+    async def release(self, email_id: str, lease: float) -> None:
+        """Give a claim back: nothing was sent, whoever comes next may claim at once."""
+        ...
+
+    async def record(self, moves: Sequence[Move]) -> None:
+        """Move claimed rows to `sent` or `failed`, each if it gives way; ends their claims.
+
+        Raises ServiceUnavailable when any of them may be unwritten.
+        """
+        ...
+
+    async def read(self, email_id: str) -> TrackingRow | None: ...
+
+
+class FeedbackLedger(Protocol):
+    """The tracking table, as feedback moves it."""
+
+    async def read(self, email_id: str) -> TrackingRow | None: ...
+
+    async def find_by_ses_message_id(self, ses_message_id: str) -> TrackingRow | None: ...
+
+    async def advance(
+        self,
+        email_id: str,
+        to: Status,
+        *,
+        at: datetime,
+        fingerprint: str,
+        ses_message_id: str | None = None,
+        refusal: Refusal | None = None,
+    ) -> Advance:
+        """Move the row to `to` if it gives way, in one conditional write.
+
+        Raises LookupError where there is no such row.
+        """
+        ...
+
+    async def note(self, email_id: str, attributes: Mapping[str, str]) -> None:
+        """Keep facts beside the status (first click, delay type), by attribute name as in the table.
+
+        Each is written once and never again.
+        """
+        ...
+
+    async def mark(self, email_id: str, what: str) -> bool:
+        """Add to the row's `moves`, in one conditional write; answers whether it was not there yet."""
+        ...
+
+    async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
+        """How many emails to the address `domain.lifecycle.bounced_softly` since then; stops at `enough`."""
+        ...

@@ -1,0 +1,374 @@
+"""The command `sesmailengine send`, over the bus of a stack: what is sent, shown, remembered and resumed."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.support.cloud import Cloud
+from typer.testing import CliRunner, Result
+
+from engine.cli import app
+from engine.cli.campaign import campaign
+from engine.cli.campaign.saved import Identity, Marks, Saved
+from engine.cli.campaign.screen import CampaignScreen
+from engine.client import EmailClient, NotAccepted, Progress
+from engine.client.bus import Outcome, RetryingPublisher
+
+GO_ON = "Run the same command again"
+
+
+class Sender:
+    """The command at a terminal, and the requests that have come onto the bus."""
+
+    def __init__(self, cloud: Cloud, file: Path) -> None:
+        self._cloud = cloud
+        self.file = file
+        self.progress = file.with_name(f"{file.name}.progress")
+        cloud.events.put_rule(
+            Name="requests",
+            EventBusName=cloud.bus,
+            EventPattern=json.dumps({"detail-type": ["Email Request"]}),
+        )
+        target = {"Id": "queue", "Arn": cloud.arn("BulkEmailQueue")}
+        cloud.events.put_targets(Rule="requests", EventBusName=cloud.bus, Targets=[target])
+
+    def write(self, count: int, bad: dict[int, str] | None = None) -> None:
+        rows = [(bad or {}).get(n, f"user{n}@example.com,User {n}") for n in range(count)]
+        self.file.write_text("\n".join(["to,name", *rows]) + "\n")
+
+    def send(self, *options: str, bus: str = "") -> Result:
+        access = ["--bus", bus or self._cloud.bus, "--endpoint-url", self._cloud.endpoint]
+        command = ["send", "--template", "welcome", "--recipients", str(self.file), *access, *options]
+        return CliRunner().invoke(app, command, terminal_width=200)
+
+    def arrived(self) -> list[dict[str, Any]]:
+        """Details of the requests since the last look."""
+        return [json.loads(body)["detail"] for body in self._cloud.messages(self._cloud.bulk_queue)]
+
+
+@pytest.fixture
+def sender(cloud: Cloud, tmp_path: Path) -> Sender:
+    return Sender(cloud, tmp_path / "customers.csv")
+
+
+# -- sent ----------------------------------------------------------------------------------------------------
+
+
+def test_everyone_in_the_file_is_asked_for_once(sender: Sender) -> None:
+    sender.write(25)
+    result = sender.send("--bulk", "--idempotency-prefix", "spring")
+    assert result.exit_code == 0, result.output
+    assert "25 emails accepted." in result.output
+    arrived = sender.arrived()
+    assert {detail["to"] for detail in arrived} == {f"user{n}@example.com" for n in range(25)}
+    assert {detail["priority"] for detail in arrived} == {"bulk"}
+    keys = {detail["idempotencyKey"] for detail in arrived}
+    assert len(keys) == len(arrived) == 25
+    assert all(key.startswith("spring:") for key in keys)
+
+
+def test_a_second_run_sends_nothing_and_says_how_to_send_anew(sender: Sender) -> None:
+    sender.write(3)
+    sender.send()
+    first = sender.arrived()
+    again = sender.send()
+    assert again.exit_code == 0
+    assert "was accepted before" in again.output
+    assert not sender.arrived()
+    anew = sender.send("--idempotency-prefix", "another")
+    assert anew.exit_code == 0
+    keys = {detail["idempotencyKey"] for detail in sender.arrived()}
+    assert len(keys) == 3
+    assert not keys & {detail["idempotencyKey"] for detail in first}
+
+
+def test_a_dry_run_shows_the_first_request_and_sends_nothing(sender: Sender) -> None:
+    sender.write(3)
+    result = sender.send("--dry-run")
+    assert result.exit_code == 0
+    assert "3 emails would be asked for" in result.output
+    assert '"to": "user0@example.com"' in result.output
+    assert not sender.arrived()
+    assert not sender.progress.exists()
+
+
+def test_a_dry_run_by_the_engine_is_asked_for_and_not_remembered(sender: Sender) -> None:
+    sender.write(2)
+    assert sender.send("--engine-dry-run").exit_code == 0
+    assert [detail["dryRun"] for detail in sender.arrived()] == [True, True]
+    assert not sender.progress.exists()
+
+
+# -- bad rows ------------------------------------------------------------------------------------------------
+
+
+def test_one_bad_row_keeps_all_from_being_sent_and_is_named(sender: Sender) -> None:
+    sender.write(3, bad={1: "user1@,User 1"})
+    result = sender.send()
+    assert result.exit_code == 1
+    assert "customers.csv line 3: to is not an email address" in result.output
+    assert "--skip-invalid" in result.output
+    assert not sender.arrived()
+
+
+def test_bad_rows_can_be_skipped(sender: Sender) -> None:
+    sender.write(5, bad={1: "user1@,User 1", 3: "x"})
+    result = sender.send("--skip-invalid")
+    assert result.exit_code == 0, result.output
+    assert len(sender.arrived()) == 3
+    assert json.loads(sender.progress.read_text())["finished"]
+
+
+def test_of_many_bad_rows_the_first_are_named_and_all_are_counted(sender: Sender) -> None:
+    sender.write(50, bad=dict.fromkeys(range(50), "nobody,x"))
+    result = sender.send()
+    assert result.output.count("is not an email address") == campaign.NAMED
+    assert f"and {50 - campaign.NAMED} more" in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("to,name\n", "no recipients"), ("a,b\n1,2\n", "expected a header")]
+)
+def test_a_file_without_recipients_is_said_so(sender: Sender, content: str, said: str) -> None:
+    sender.file.write_text(content)
+    result = sender.send()
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+# -- trouble with the bus ------------------------------------------------------------------------------------
+
+
+def test_a_bus_that_is_not_there_is_named_for_eventbridge_would_take_its_events(sender: Sender) -> None:
+    sender.write(3)
+    result = sender.send(bus="no-such-bus")
+    assert result.exit_code == 1
+    assert "no event bus 'no-such-bus'" in result.output
+    assert not sender.progress.exists()
+
+
+def test_a_profile_that_is_not_there_is_named(sender: Sender) -> None:
+    sender.write(3)
+    result = sender.send("--profile", "nobody")
+    assert result.exit_code == 1
+    assert "nobody" in result.output
+
+
+def test_a_prefix_that_leaves_no_room_for_keys_is_refused(sender: Sender) -> None:
+    sender.write(1)
+    assert sender.send("--idempotency-prefix", "p" * 250).exit_code == 2
+
+
+def leave(monkeypatch: pytest.MonkeyPatch, rows: set[str], stop: str | None = None) -> None:
+    """The bus does not take these recipients."""
+    put = RetryingPublisher.put
+
+    async def putting(self: RetryingPublisher, entries: Any) -> Outcome:
+        bad = {i for i, entry in entries.items() if json.loads(entry["Detail"])["to"] in rows}
+        outcome = await put(self, {i: entry for i, entry in entries.items() if i not in bad})
+        left = [NotAccepted(i, "MalformedDetail", "why") for i in bad]
+        return Outcome(outcome.left + left, stop)
+
+    monkeypatch.setattr(RetryingPublisher, "put", putting)
+
+
+def test_what_the_bus_does_not_take_is_named_and_tried_again_by_the_next_run(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.write(30)
+    with monkeypatch.context() as patch:
+        leave(patch, {"user3@example.com", "user21@example.com"})
+        result = sender.send()
+    assert result.exit_code == 1
+    assert "customers.csv line 23: MalformedDetail: why" in result.output
+    assert "28 emails accepted, 2 not." in result.output
+    assert GO_ON in result.output
+    assert len(sender.arrived()) == 28
+    again = sender.send()
+    assert again.exit_code == 0, again.output
+    assert "2 emails accepted. 28 were before." in again.output
+    assert {detail["to"] for detail in sender.arrived()} == {"user3@example.com", "user21@example.com"}
+
+
+def test_a_bus_that_takes_no_more_ends_the_run_with_its_reason(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.write(300)
+    leave(monkeypatch, {f"user{n}@example.com" for n in range(300)}, stop="AccessDeniedException: no")
+    result = sender.send()
+    assert result.exit_code == 1
+    assert "EventBridge takes no more: AccessDeniedException: no" in result.output
+    assert GO_ON in result.output
+
+
+# -- interrupted ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Details of what the bus takes; many, and the cloud's queue would hand them out slowly."""
+    details: list[dict[str, Any]] = []
+
+    async def put(_: RetryingPublisher, entries: Any) -> Outcome:
+        await asyncio.sleep(0)
+        details.extend(json.loads(entry["Detail"]) for entry in entries.values())
+        return Outcome([])
+
+    monkeypatch.setattr(RetryingPublisher, "put", put)
+    return details
+
+
+def at_progress(monkeypatch: pytest.MonkeyPatch, act: Callable[[Progress], None]) -> None:
+    """Something happens when the first call has its answer."""
+    sending = CampaignScreen.sending
+
+    @contextmanager
+    def watched(self: CampaignScreen, total: int, done: int) -> Iterator[Callable[[Progress], None]]:
+        with sending(self, total, done) as show:
+
+            def acting(progress: Progress) -> None:
+                show(progress)
+                act(progress)
+
+            yield acting
+
+    monkeypatch.setattr(CampaignScreen, "sending", watched)
+
+
+def test_ctrl_c_ends_what_is_under_way_and_the_same_command_goes_on(
+    sender: Sender, taken: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.write(1000)
+    pressed: list[bool] = []
+
+    def press(_: Progress) -> None:
+        if not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        at_progress(patch, press)
+        result = sender.send()
+    assert result.exit_code == 130
+    assert GO_ON in result.output
+    before = len(taken)
+    assert 0 < before < 1000
+    again = sender.send()
+    assert again.exit_code == 0, again.output
+    assert f"{1000 - before:,} emails accepted. {before:,} were before." in again.output
+    assert sorted(detail["to"] for detail in taken) == sorted(f"user{n}@example.com" for n in range(1000))
+
+
+@pytest.mark.usefixtures("taken")
+def test_a_second_ctrl_c_stops_at_once(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender.write(1000)
+
+    def press(_: Progress) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    at_progress(monkeypatch, press)
+    result = sender.send()
+    assert result.exit_code == 130
+    assert GO_ON in result.output
+    assert not json.loads(sender.progress.read_text())["finished"]
+
+
+def test_a_process_that_died_goes_on_with_the_same_keys(
+    sender: Sender, taken: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not yet noted goes again, under its key: the engine sends it once."""
+    sender.write(110)
+    seen: list[Progress] = []
+
+    def die(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == 3:
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        at_progress(patch, die)
+        patch.setattr(campaign.Campaign, "_save", lambda *_, **__: None)
+        assert isinstance(sender.send("--idempotency-prefix", "spring").exception, ZeroDivisionError)
+    before = {detail["idempotencyKey"] for detail in taken}
+    taken.clear()
+    assert sender.send("--idempotency-prefix", "spring").exit_code == 0
+    after = {detail["idempotencyKey"] for detail in taken}
+    assert len(after) == 110
+    assert before < after
+
+
+def test_a_file_that_has_changed_does_not_go_on_unasked(sender: Sender) -> None:
+    sender.write(3)
+    sender.send("--idempotency-prefix", "spring")
+    keys = {detail["idempotencyKey"] for detail in sender.arrived()}
+    sender.write(4)
+    result = sender.send()
+    assert result.exit_code == 1
+    assert "other recipients" in result.output
+    assert "--idempotency-prefix spring" in result.output
+    assert sender.send("--idempotency-prefix", "spring").exit_code == 0
+    again = {detail["idempotencyKey"] for detail in sender.arrived()}
+    assert len(again) == 4
+    assert keys < again  # the engine knows these, and sends the new one alone
+
+
+def test_progress_that_cannot_be_read_is_not_taken_for_none(sender: Sender) -> None:
+    sender.write(3)
+    sender.progress.write_text("{")
+    result = sender.send()
+    assert result.exit_code == 1
+    assert "can't be read" in result.output
+    assert not sender.arrived()
+
+
+def test_progress_can_be_kept_elsewhere(sender: Sender, tmp_path: Path) -> None:
+    sender.write(3)
+    assert sender.send("--state", str(tmp_path / "elsewhere")).exit_code == 0
+    assert (tmp_path / "elsewhere").exists()
+    assert not sender.progress.exists()
+
+
+# -- what is remembered --------------------------------------------------------------------------------------
+
+
+def identity() -> Identity:
+    return Identity(recipients="sha", template="welcome", bulk=False, bus="bus", source="shop")
+
+
+def test_marks_in_about_the_order_of_the_rows_stay_few() -> None:
+    marks = Marks(Saved(identity=identity(), prefix="p"))
+    for row in [1, 0, 3, 2, 5]:
+        marks.mark([row])
+    assert [row for row in range(8) if marks.done(row)] == [0, 1, 2, 3, 5]
+    assert (marks._through, marks._beyond) == (4, {5})
+
+
+def test_a_row_that_was_left_is_not_done_until_it_is_accepted(tmp_path: Path) -> None:
+    saved = Saved(identity=identity(), prefix="p")
+    marks = Marks(saved)
+    marks.mark([0, 2])
+    marks.mark([1], left=True)
+    assert not marks.done(1)
+    assert marks.count == 2
+    marks.save(tmp_path / "state", saved, finished=True)
+    kept = json.loads((tmp_path / "state").read_text())
+    assert (kept["through"], kept["left"], kept["finished"]) == (3, [1], False)
+    marks.mark([1])
+    assert marks.done(1)
+
+
+async def test_a_bus_that_the_caller_may_not_look_at_counts_as_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def denied(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeEventBus")
+
+    async with EmailClient("bus", source="shop", endpoint_url="http://127.0.0.1:9") as emails:
+        monkeypatch.setattr(emails._opened(), "describe_event_bus", denied)
+        await emails.check_bus()

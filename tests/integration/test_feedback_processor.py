@@ -1,0 +1,178 @@
+"""The feedback function at its real edges: AWS's APIs behind moto, SES's reports from the simulator."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from tests.support.cloud import Cloud, queue_event, request_event, sns_event
+
+from engine.feedback.pipeline import FeedbackFailed
+from engine.handlers.email_sender import handler as send
+from engine.handlers.feedback_processor import handler
+from engine.local.ses import events
+from engine.local.ses.mail import Mail
+from engine.local.ses.notifications import TOPIC_VALIDATED, as_notification
+from engine.local.ses.threaded import ThreadedSimulator
+
+SIMULATOR = "simulator.amazonses.com"
+
+
+def send_and_hear(ses: ThreadedSimulator, to: str, **more: Any) -> dict[str, Any]:
+    """Send one email, and hand over all that SES reports of it; answers what the sender answered."""
+    before = len(ses.events)
+    answer: dict[str, Any] = send(request_event(to=to, **more))
+    handler(sns_event(*(event.body for event in ses.events[before:])))
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "status", "suppressed"),
+    [
+        ("success", "delivered", None),
+        ("open", "opened", None),
+        ("click", "opened", None),
+        ("bounce", "bounced", "hard-bounce"),
+        ("suppressionlist", "bounced", "hard-bounce"),
+        ("complaint", "complained", "complaint"),
+        ("notspam", "delivered", None),
+        ("ooto", "delivered", None),
+        ("mailboxfull", "soft_bounced", None),
+        ("undetermined", "soft_bounced", None),
+        ("toolarge", "failed", None),
+        ("reject", "failed", None),
+        ("delay", "delivered", None),
+        ("silent", "sent", None),
+    ],
+)
+def test_what_ses_reports_moves_the_row_and_suppresses_whom_it_must(
+    cloud: Cloud, ses: ThreadedSimulator, mailbox: str, status: str, suppressed: str | None
+) -> None:
+    send_and_hear(ses, f"{mailbox}+x@{SIMULATOR}")
+    assert cloud.row()["status"] == status
+    assert status in [event["status"] for event in cloud.status_events()]
+    assert [item["reason"] for item in cloud.items("Suppression")] == ([suppressed] if suppressed else [])
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_hard_bounced_address_gets_no_more_mail(ses: ThreadedSimulator) -> None:
+    send_and_hear(ses, "bounce@simulator.example.com")
+    refused = send(request_event(to="Bounce@simulator.example.com"))
+    assert refused["reason"]["code"] == "suppressed"
+    assert len(ses.messages) == 1
+
+
+def test_a_full_mailbox_is_tried_once_more_and_then_given_up(cloud: Cloud, ses: ThreadedSimulator) -> None:
+    to = f"mailboxfull@{SIMULATOR}"
+    first = send_and_hear(ses, to, cc=["bob@example.com"], metadata={"order": "7"})
+    assert cloud.delayed(cloud.retry_queue) == 1
+    message = {
+        "originalEmailData": {
+            "to": to,
+            "templateName": "welcome",
+            "templateData": {"name": "Ada"},
+            "originalEmailId": first["emailId"],
+            "metadata": {"order": "7"},
+        },
+        "retryAttempt": 1,
+        "bounceHistory": [{"timestamp": "2026-11-24T08:00:00Z", "reason": "Transient MailboxFull"}],
+    }
+    before = len(ses.events)
+    assert send(queue_event(message)) == {"batchItemFailures": []}
+    handler(sns_event(*(event.body for event in ses.events[before:])))
+    rows = {row["retryAttempt"]: row for row in cloud.rows()}
+    assert (rows[0]["status"], rows[1]["status"]) == ("soft_bounced", "failed")
+    assert rows[1]["failureCode"] == "soft-bounce-retry-failed"
+    assert rows[1]["originalEmailId"] == first["emailId"]
+    assert not cloud.items("Suppression")
+    assert cloud.status_events()[-1]["metadata"] == {"order": "7"}
+
+
+def test_the_retry_message_is_the_one_of_the_description(
+    cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFT_BOUNCE_RETRY_SECONDS", "0")
+    first = send_and_hear(ses, f"mailboxfull@{SIMULATOR}", cc=["bob@example.com"])
+    (body,) = cloud.messages(cloud.retry_queue)
+    message = json.loads(body)
+    assert message["retryAttempt"] == 1
+    assert message["originalEmailData"]["originalEmailId"] == first["emailId"]
+    assert message["originalEmailData"]["templateData"] == {"name": "Ada"}
+    assert message["originalEmailData"]["cc"] == []
+    assert message["bounceHistory"][0].keys() == {"timestamp", "reason"}
+
+
+def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses(cloud: Cloud, ses: ThreadedSimulator) -> None:
+    to = f"mailboxfull@{SIMULATOR}"
+    for number in range(14):
+        cloud.put(
+            "EmailTracking",
+            emailId=f"earlier-{number}",
+            toEmail=to,
+            status="soft_bounced",
+            statusRank=2,
+            timestamp=f"2026-11-{number + 5:02d}T00:00:00Z",
+        )
+    send_and_hear(ses, to)
+    (item,) = cloud.items("Suppression")
+    assert (item["email"], item["reason"]) == (to, "soft-bounce-exceeded")
+    assert cloud.delayed(cloud.retry_queue) == 0
+
+
+def test_reports_without_our_tag_find_the_row_by_the_message_id(cloud: Cloud) -> None:
+    send(request_event())
+    mail = Mail(message_id=cloud.row()["sesMessageId"], to=("ada@example.com",), configuration_set="")
+    bounce = as_notification(events.bounce(mail, ["ada@example.com"], mail.sent_at))
+    handler(sns_event(events.to_json(bounce)))
+    assert cloud.row()["status"] == "bounced"
+
+
+def test_a_bounce_of_mail_from_elsewhere_still_suppresses(cloud: Cloud) -> None:
+    mail = Mail(to=("a@example.com", "b@example.com"))
+    handler(sns_event(events.to_json(events.bounce(mail, ["b@example.com"], mail.sent_at))))
+    assert [item["email"] for item in cloud.items("Suppression")] == ["b@example.com"]
+    assert not cloud.rows()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_what_ses_says_while_it_is_set_up_is_acknowledged() -> None:
+    unheard_of = json.dumps({"eventType": "Teleported", "mail": {"messageId": "x"}})
+    handler(sns_event(TOPIC_VALIDATED, unheard_of))
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("message", ["no JSON", '{"eventType": "Bounce", "mail": {"messageId": "x"}}'])
+def test_what_cannot_be_read_raises_so_that_it_lands_in_the_dead_letter_queue(message: str) -> None:
+    with pytest.raises(FeedbackFailed, match="1 of 1"):
+        handler(sns_event(message))
+
+
+def test_a_failed_publish_raises_and_the_redelivery_publishes(
+    cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(request_event())
+    cloud.status_events()
+    notification: Mapping[str, Any] = sns_event(ses.events[-1].body)
+    with monkeypatch.context() as broken:
+        broken.setenv("EVENT_BUS_NAME", "no-such-bus")
+        with pytest.raises(FeedbackFailed):
+            handler(dict(notification))
+    assert cloud.row()["status"] == "delivered"
+    assert not cloud.status_events()
+    handler(dict(notification))
+    assert [event["status"] for event in cloud.status_events()] == ["delivered"]
+
+
+def test_reports_of_another_topic_are_handled_and_noticed(
+    cloud: Cloud,
+    ses: ThreadedSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("SES_FEEDBACK_TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:ours")
+    send(request_event())
+    notification = sns_event(ses.events[-1].body)
+    notification["Records"][0]["Sns"]["TopicArn"] = "arn:aws:sns:eu-west-1:123456789012:theirs"
+    handler(notification)
+    assert cloud.row()["status"] == "delivered"
+    assert "foreign-topic" in caplog.text

@@ -1,0 +1,197 @@
+"""What carries mail and reports: bus, rules, queues, configuration set, feedback topic."""
+
+from typing import Any
+
+import pytest
+from tests.support.synthesized import ACCOUNT, REGION, deployed
+
+from infra.constructs.queues import RECEIVES_BEFORE_DLQ
+
+FORTNIGHT = 14 * 24 * 3600
+DEAD = ["EventBridgeDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ", "BulkEmailDLQ"]
+
+
+def queue_arn(name: str) -> str:
+    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:mail-{name}"
+
+
+def queue(name: str, **given: Any) -> dict[str, Any]:
+    return deployed(**given).properties("AWS::SQS::Queue", QueueName=f"mail-{name}")
+
+
+def live(function: str) -> str:
+    """The alias, which points at a published version."""
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mail-{function}:live"
+
+
+class TestBus:
+    def test_every_principal_of_the_account_may_publish_and_nobody_else(self) -> None:
+        bus = deployed().properties("AWS::Events::EventBus", Name="mail-EmailBus")
+        (statement,) = bus["Policy"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "events:PutEvents")
+        assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        assert statement["Resource"] == f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/mail-EmailBus"
+
+    def test_everything_but_bulk_goes_straight_to_the_sender(self) -> None:
+        rule = deployed().properties("AWS::Events::Rule", Name="mail-EmailEventRule")
+        assert rule["EventPattern"] == {
+            "detail-type": ["Email Request"],
+            "detail": {"priority": [{"exists": False}, {"anything-but": ["bulk"]}]},
+        }
+        (target,) = rule["Targets"]
+        assert target["Arn"] == live("EmailSender")
+
+    def test_bulk_goes_to_the_bulk_queue(self) -> None:
+        rule = deployed().properties("AWS::Events::Rule", Name="mail-BulkEmailRule")
+        assert rule["EventPattern"] == {"detail-type": ["Email Request"], "detail": {"priority": ["bulk"]}}
+        assert rule["Targets"][0]["Arn"] == queue_arn("BulkEmailQueue")
+
+    @pytest.mark.parametrize("rule", ["EmailEventRule", "BulkEmailRule"])
+    def test_a_rule_tries_three_times_in_an_hour_and_then_keeps_the_event(self, rule: str) -> None:
+        (target,) = deployed().properties("AWS::Events::Rule", Name=f"mail-{rule}")["Targets"]
+        assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}
+        assert target["DeadLetterConfig"] == {"Arn": queue_arn("EventBridgeDLQ")}
+
+
+class TestQueues:
+    @pytest.mark.parametrize(
+        ("name", "dead"), [("EmailRetryQueue", "EmailRetryDLQ"), ("BulkEmailQueue", "BulkEmailDLQ")]
+    )
+    def test_a_queue_keeps_mail_a_fortnight_polls_long_and_gives_up_only_after_many_receives(
+        self, name: str, dead: str
+    ) -> None:
+        properties = queue(name)
+        assert properties["MessageRetentionPeriod"] == FORTNIGHT
+        assert properties["ReceiveMessageWaitTimeSeconds"] == 20
+        assert properties["RedrivePolicy"] == {
+            "deadLetterTargetArn": queue_arn(dead),
+            "maxReceiveCount": RECEIVES_BEFORE_DLQ,
+        }
+
+    @pytest.mark.parametrize("timeout", [15, 30, 45, 60, 90, 120, 180, 300, 600, 900])
+    def test_a_message_stays_hidden_six_times_the_senders_time_out(self, timeout: int) -> None:
+        for name in ("EmailRetryQueue", "BulkEmailQueue"):
+            assert queue(name, SenderTimeout=timeout)["VisibilityTimeout"] == 6 * timeout
+
+    @pytest.mark.parametrize("name", DEAD)
+    def test_a_dead_letter_queue_keeps_what_it_gets_a_fortnight(self, name: str) -> None:
+        assert queue(name)["MessageRetentionPeriod"] == FORTNIGHT
+
+    def test_every_queue_is_encrypted_kept_and_refuses_plain_http(self) -> None:
+        stack = deployed()
+        queues = stack.all("AWS::SQS::Queue").values()
+        names = {made["Properties"]["QueueName"] for made in queues}
+        assert names == {f"mail-{name}" for name in (*DEAD, "EmailRetryQueue", "BulkEmailQueue")}
+        assert all(made["Properties"]["SqsManagedSseEnabled"] for made in queues)
+        # A queue of an installation that failed goes again; any other stays.
+        assert {made["DeletionPolicy"] for made in queues} == {"RetainExceptOnCreate"}
+        assert {made["UpdateReplacePolicy"] for made in queues} == {"Retain"}
+        refusing = {
+            statement["Resource"]
+            for policy in stack.all("AWS::SQS::QueuePolicy").values()
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Deny"
+            and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        }
+        assert refusing == {f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}" for name in names}
+
+    @pytest.mark.parametrize(
+        ("name", "batch", "window", "concurrency"),
+        [("BulkEmailQueue", 50, 1, 8), ("EmailRetryQueue", 10, 0, 2)],
+    )
+    def test_the_sender_reads_batches_and_answers_item_by_item(
+        self, name: str, batch: int, window: int, concurrency: int
+    ) -> None:
+        mapping = deployed().properties("AWS::Lambda::EventSourceMapping", EventSourceArn=queue_arn(name))
+        assert mapping["FunctionName"] == "mail-EmailSender:live"
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["BatchSize"] == batch
+        assert mapping["MaximumBatchingWindowInSeconds"] == window
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": concurrency}
+
+    def test_parameters_change_what_a_mapping_may_take(self) -> None:
+        given = {"BulkConcurrency": 20, "BulkBatchSize": 200}
+        mapping = deployed(**given).properties(
+            "AWS::Lambda::EventSourceMapping", EventSourceArn=queue_arn("BulkEmailQueue")
+        )
+        assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (200, {"MaximumConcurrency": 20})
+
+
+class TestFeedback:
+    def test_sends_need_tls_and_their_reputation_is_measured(self) -> None:
+        made = deployed().properties("AWS::SES::ConfigurationSet", Name="mail-ConfigSet")
+        assert made["DeliveryOptions"] == {"TlsPolicy": "REQUIRE"}
+        assert made["ReputationOptions"] == {"ReputationMetricsEnabled": True}
+
+    def test_every_event_of_a_send_comes_back_on_the_topic(self) -> None:
+        destination = deployed().properties(
+            "AWS::SES::ConfigurationSetEventDestination", ConfigurationSetName="mail-ConfigSet"
+        )["EventDestination"]
+        assert destination["Enabled"]
+        assert set(destination["MatchingEventTypes"]) == {
+            "send",
+            "reject",
+            "bounce",
+            "complaint",
+            "delivery",
+            "open",
+            "click",
+            "renderingFailure",
+            "deliveryDelay",
+            "subscription",
+        }
+        assert destination["SnsDestination"] == {
+            "TopicARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:mail-SESFeedback"
+        }
+
+    def test_only_ses_may_publish_and_only_for_this_account_and_configuration_set(self) -> None:
+        allow = allowed_on_topic("mail-SESFeedback")
+        assert allow["Principal"] == {"Service": "ses.amazonaws.com"}
+        assert allow["Action"] == "sns:Publish"
+        assert allow["Condition"] == {
+            "StringEquals": {
+                "AWS:SourceAccount": ACCOUNT,
+                "AWS:SourceArn": f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet",
+            }
+        }
+
+    def test_feedback_that_sns_cannot_hand_over_ends_in_the_dead_letter_queue(self) -> None:
+        subscription = deployed().properties("AWS::SNS::Subscription", Protocol="lambda")
+        assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": queue_arn("FeedbackProcessorDLQ")}
+        assert subscription["Endpoint"] == live("FeedbackProcessor")
+
+
+class TestTopics:
+    @pytest.mark.parametrize("topic", ["mail-SESFeedback", "mail-Alarms"])
+    def test_a_topic_is_encrypted_and_refuses_plain_http(self, topic: str) -> None:
+        assert deployed().properties("AWS::SNS::Topic", TopicName=topic)["KmsMasterKeyId"]
+        assert {statement["Effect"]: statement["Condition"] for statement in statements_on_topic(topic)}[
+            "Deny"
+        ] == {"Bool": {"aws:SecureTransport": "false"}}
+
+    def test_the_key_is_for_those_who_publish_and_rotates(self) -> None:
+        (key,) = (made["Properties"] for made in deployed().all("AWS::KMS::Key").values())
+        assert key["EnableKeyRotation"]
+        services = {
+            statement["Principal"]["Service"]: statement["Action"]
+            for statement in key["KeyPolicy"]["Statement"]
+            if "Service" in statement["Principal"]
+        }
+        use = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        assert services == {"ses.amazonaws.com": use, "cloudwatch.amazonaws.com": use}
+
+
+def statements_on_topic(topic: str) -> list[dict[str, Any]]:
+    arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic}"
+    (policy,) = (
+        made["Properties"]
+        for made in deployed().all("AWS::SNS::TopicPolicy").values()
+        if made["Properties"]["Topics"] == [arn]
+    )
+    statements: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return statements
+
+
+def allowed_on_topic(topic: str) -> dict[str, Any]:
+    (allow,) = (statement for statement in statements_on_topic(topic) if statement["Effect"] == "Allow")
+    return allow

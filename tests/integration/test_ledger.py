@@ -1,0 +1,497 @@
+"""The tracking table. One suite over the real ledger and the fake one, so that the fake tells the truth."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import permutations, product
+from typing import Any, Protocol
+
+import pytest
+from botocore.exceptions import ClientError
+from msgspec.structs import replace
+from tests.support.fakes import FakeLedger
+from tests.support.real_clients import ONE_AT_A_TIME, items, make_table, opened
+
+from engine.aws.ledger import SES_MESSAGE_ID_INDEX, TO_EMAIL_INDEX, TrackingLedger
+from engine.errors import FailureCode, Refusal, ServiceUnavailable
+from engine.schemas.rows import TrackingRow
+from engine.schemas.times import iso
+from engine.tracking.ledger import FeedbackLedger, Move, SenderLedger
+from engine.tracking.lifecycle import RANK, Status, can_transition
+
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+LEASE = NOW.timestamp() + 35.123456
+CLAIM = TrackingRow(
+    email_id="e1",
+    to_email="ada@example.com",
+    timestamp=iso(NOW),
+    date_partition="2026-11-24",
+    original_email_id="e1",
+    original_source="shop",
+    template_name="welcome",
+    ttl=int(NOW.timestamp()) + 7_776_000,
+    claim_id="claim-1",
+    lease_until=LEASE,
+    request_hash="hash",
+    metadata={"order": "1042"},
+    tags={"campaign": "spring"},
+)
+_REPORTED = [status for status in Status if status is not Status.SENDING]
+REFUSAL = Refusal(FailureCode.CONTENT_BOUNCE, "the message is too large for the recipient")
+
+
+class Ledger(SenderLedger, FeedbackLedger, Protocol):
+    """Both ports, which one table serves."""
+
+
+def standing(status: Status, **changes: Any) -> TrackingRow:
+    """A row that has reached a status; a settled one has no lease."""
+    lease = LEASE if status is Status.SENDING else None
+    return replace(CLAIM, **({"status": status, "status_rank": RANK[status], "lease_until": lease} | changes))
+
+
+def rival(number: int, lease: float = LEASE + 60) -> TrackingRow:
+    """The same row, as another invocation would claim it."""
+    return replace(CLAIM, claim_id=f"rival-{number}", lease_until=lease)
+
+
+async def put(ledger: Ledger, *rows: TrackingRow) -> None:
+    """Rows of any kind, in tables that hold none of them."""
+    assert await ledger.claim(rows) == [None] * len(rows)
+
+
+async def row(ledger: Ledger, email_id: str = "e1") -> TrackingRow:
+    found = await ledger.read(email_id)
+    assert found
+    return found
+
+
+@pytest.fixture(params=["real", "fake"])
+async def ledger(request: pytest.FixtureRequest, aws_endpoint: str) -> AsyncIterator[Ledger]:
+    if request.param == "fake":
+        yield FakeLedger()
+        return
+    async with opened("dynamodb", aws_endpoint, ONE_AT_A_TIME) as client:
+        yield await ledger_on(client)
+
+
+@pytest.fixture
+async def client(aws_endpoint: str) -> AsyncIterator[Any]:
+    async with opened("dynamodb", aws_endpoint, ONE_AT_A_TIME) as client:
+        yield client
+
+
+async def ledger_on(client: Any) -> TrackingLedger:
+    indexes = {TO_EMAIL_INDEX: ("toEmail", "timestamp"), SES_MESSAGE_ID_INDEX: ("sesMessageId",)}
+    return TrackingLedger(client, await make_table(client, "emailId", indexes))
+
+
+# -- the claim -----------------------------------------------------------------------------------------------
+
+
+async def test_a_claimed_row_reads_back_as_it_was_written(ledger: Ledger) -> None:
+    assert await ledger.claim([CLAIM]) == [None]
+    assert await ledger.read("e1") == CLAIM
+
+
+async def test_a_claim_that_is_taken_is_answered_with_the_row_that_is_there(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    second = replace(rival(2), request_hash="other")
+    assert await ledger.claim([second]) == [CLAIM]
+    assert await ledger.read("e1") == CLAIM
+
+
+async def test_a_claim_that_is_written_twice_is_still_ones_own(ledger: Ledger) -> None:
+    """The SDK repeats a write whose answer was lost, and finds the row that it wrote itself."""
+    assert await ledger.claim([CLAIM]) == [None]
+    assert await ledger.claim([CLAIM]) == [None]
+    assert await ledger.read("e1") == CLAIM
+
+
+async def test_a_row_without_a_claim_is_nobodys_own(ledger: Ledger) -> None:
+    old = replace(CLAIM, claim_id=None)
+    await put(ledger, old)
+    assert await ledger.claim([old]) == [old]
+
+
+async def test_of_many_concurrent_claims_exactly_one_wins(ledger: Ledger) -> None:
+    rivals = [rival(number) for number in range(20)]
+    answers = await asyncio.gather(*(ledger.claim([rival]) for rival in rivals))
+    winners = [one for one, answer in zip(rivals, answers, strict=True) if answer == [None]]
+    assert winners == [await row(ledger)]
+
+
+async def test_a_batch_of_claims_is_answered_row_by_row_in_order(ledger: Ledger) -> None:
+    rows = [replace(CLAIM, email_id=f"e{number}") for number in range(5)]
+    await put(ledger, rows[1], rows[3])
+    mine = [replace(row, claim_id="claim-2") for row in rows]
+    assert await ledger.claim(mine) == [None, rows[1], None, rows[3], None]
+
+
+async def test_a_lease_is_taken_over_by_whoever_saw_it(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    assert await ledger.reclaim(rival(2), LEASE)
+    assert await row(ledger) == rival(2)
+
+
+async def test_a_takeover_that_is_written_twice_is_still_ones_own(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    assert await ledger.reclaim(rival(2), LEASE)
+    assert await ledger.reclaim(rival(2), LEASE)
+    assert not await ledger.reclaim(rival(3, LEASE + 90), LEASE)
+    assert await row(ledger) == rival(2)
+
+
+async def test_a_lease_that_has_changed_since_is_not_taken_over(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    assert not await ledger.reclaim(rival(2), LEASE - 1)
+    assert not await ledger.reclaim(rival(2), None)
+    assert await ledger.read("e1") == CLAIM
+
+
+async def test_of_many_who_saw_a_dead_lease_exactly_one_takes_over(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    rivals = [rival(number, LEASE + number) for number in range(1, 11)]
+    won = await asyncio.gather(*(ledger.reclaim(rival, LEASE) for rival in rivals))
+    assert [one for one, taken in zip(rivals, won, strict=True) if taken] == [await row(ledger)]
+
+
+@pytest.mark.parametrize("status", _REPORTED)
+async def test_a_row_that_moved_on_is_neither_taken_over_nor_given_back(
+    ledger: Ledger, status: Status
+) -> None:
+    moved = standing(status, lease_until=LEASE)
+    await put(ledger, moved)
+    assert not await ledger.reclaim(rival(2), LEASE)
+    await ledger.release("e1", LEASE)
+    assert await ledger.read("e1") == moved
+
+
+async def test_a_claim_given_back_is_free_for_one_who_saw_no_lease(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    await ledger.release("e1", LEASE)
+    free = await row(ledger)
+    assert free == replace(CLAIM, lease_until=None)
+    won = await asyncio.gather(*(ledger.reclaim(rival(n, LEASE + n), None) for n in (1, 2)))
+    assert sorted(won) == [False, True]
+
+
+async def test_only_ones_own_claim_is_given_back(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    await ledger.release("e1", LEASE + 1)
+    assert await ledger.read("e1") == CLAIM
+
+
+async def test_nothing_comes_of_a_row_that_is_not_there(ledger: Ledger) -> None:
+    assert not await ledger.reclaim(CLAIM, None)
+    await ledger.release("e1", LEASE)
+    await ledger.record([Move(email_id="e1", to=Status.SENT, at=NOW)])
+    await ledger.note("e1", {"bounceType": "Permanent"})
+    assert not await ledger.mark("e1", "counted:f")
+    assert await ledger.read("e1") is None
+    assert await ledger.find_by_ses_message_id("ses-1") is None
+
+
+# -- the record ----------------------------------------------------------------------------------------------
+
+
+async def test_a_send_is_recorded_with_its_time_and_message_id_and_ends_the_claim(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    await ledger.record([Move(email_id="e1", to=Status.SENT, at=LATER, ses_message_id="ses-1")])
+    assert await ledger.read("e1") == standing(Status.SENT, sent_at=iso(LATER), ses_message_id="ses-1")
+    assert await ledger.find_by_ses_message_id("ses-1") == await row(ledger)
+
+
+async def test_a_refusal_is_recorded_with_its_code_and_reason(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    await ledger.record([Move(email_id="e1", to=Status.FAILED, at=LATER, refusal=REFUSAL)])
+    assert await ledger.read("e1") == standing(
+        Status.FAILED,
+        failed_at=iso(LATER),
+        failure_code="content-bounce",
+        failure_reason="the message is too large for the recipient",
+    )
+
+
+async def test_a_batch_is_recorded_row_by_row(ledger: Ledger) -> None:
+    await put(ledger, CLAIM, replace(CLAIM, email_id="e2"))
+    moves = [
+        Move(email_id=email_id, to=Status.SENT, at=LATER, ses_message_id=f"ses-{email_id}")
+        for email_id in ("e1", "e2")
+    ]
+    await ledger.record(moves)
+    assert [(await row(ledger, email_id)).ses_message_id for email_id in ("e1", "e2")] == ["ses-e1", "ses-e2"]
+
+
+async def test_the_record_of_a_send_leaves_alone_what_feedback_has_said_already(ledger: Ledger) -> None:
+    delivered = standing(Status.DELIVERED, ses_message_id="ses-1", delivered_at=iso(NOW))
+    await put(ledger, delivered)
+    await ledger.record([Move(email_id="e1", to=Status.SENT, at=LATER, ses_message_id="ses-1")])
+    assert await ledger.read("e1") == delivered
+
+
+# -- feedback ------------------------------------------------------------------------------------------------
+
+
+async def test_a_row_moves_exactly_where_the_lifecycle_says_so(ledger: Ledger) -> None:
+    for current, to in product(Status, _REPORTED):
+        email_id = f"{current} to {to}"
+        await put(ledger, standing(current, email_id=email_id))
+        advance = await ledger.advance(email_id, to, at=LATER, fingerprint="f")
+        now = await row(ledger, email_id)
+        assert (advance.moved, advance.previous, advance.row) == (can_transition(current, to), current, now)
+        assert now.status == (to if advance.moved else current)
+        assert now.status_rank == RANK[Status(now.status)]
+
+
+async def test_every_order_of_reports_ends_in_the_same_status_and_no_rank_goes_down(ledger: Ledger) -> None:
+    for order in permutations([Status.SENT, Status.DELIVERED, Status.BOUNCED, Status.COMPLAINED]):
+        email_id = " then ".join(order)
+        await put(ledger, replace(CLAIM, email_id=email_id))
+        reached = [
+            (await ledger.advance(email_id, to, at=LATER, fingerprint=to)).row.status_rank for to in order
+        ]
+        assert reached == sorted(reached)
+        assert (await row(ledger, email_id)).status == Status.COMPLAINED
+
+
+async def test_reports_that_come_at_once_end_in_the_highest_status(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    reports = [Status.SENT, Status.DELIVERED, Status.OPENED, Status.BOUNCED, Status.COMPLAINED]
+    await asyncio.gather(*(ledger.advance("e1", to, at=LATER, fingerprint=to) for to in reports))
+    assert (await row(ledger)).status == Status.COMPLAINED
+
+
+async def test_a_move_answers_with_the_row_as_it_is_now(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    advance = await ledger.advance(
+        "e1", Status.FAILED, at=LATER, fingerprint="f", ses_message_id="ses-1", refusal=REFUSAL
+    )
+    assert (advance.moved, advance.already_published, advance.previous) == (True, False, Status.SENDING)
+    assert advance.row == await row(ledger)
+    assert advance.row == standing(
+        Status.FAILED,
+        failed_at=iso(LATER),
+        failure_code=REFUSAL.code,
+        failure_reason=REFUSAL.message,
+        ses_message_id="ses-1",
+        moves=frozenset({"failed:f"}),
+    )
+
+
+async def test_the_first_message_id_stays(ledger: Ledger) -> None:
+    await put(ledger, standing(Status.SENT, ses_message_id="ses-1"))
+    advance = await ledger.advance("e1", Status.DELIVERED, at=LATER, fingerprint="f", ses_message_id="ses-2")
+    assert advance.row.ses_message_id == "ses-1"
+    assert advance.row == await row(ledger)
+
+
+async def test_a_report_that_moved_the_row_is_known_again_and_another_of_its_kind_is_not(
+    ledger: Ledger,
+) -> None:
+    await put(ledger, CLAIM)
+    answers = [
+        await ledger.advance("e1", Status.OPENED, at=LATER, fingerprint=fingerprint)
+        for fingerprint in ("first", "first", "second", "second", "first")
+    ]
+    assert [(a.moved, a.already_published) for a in answers] == [
+        (True, False),
+        (False, True),
+        (False, False),
+        (False, False),
+        (False, True),
+    ]
+    assert (await row(ledger)).moves == {"opened:first"}
+
+
+async def test_a_redelivery_is_known_even_after_the_row_went_on(ledger: Ledger) -> None:
+    await put(ledger, CLAIM)
+    await ledger.advance("e1", Status.DELIVERED, at=NOW, fingerprint="f")
+    await ledger.advance("e1", Status.COMPLAINED, at=LATER, fingerprint="g")
+    again = await ledger.advance("e1", Status.DELIVERED, at=NOW, fingerprint="f")
+    assert (again.moved, again.already_published, again.row.status) == (False, True, Status.COMPLAINED)
+
+
+async def test_a_report_about_no_row_raises(ledger: Ledger) -> None:
+    with pytest.raises(LookupError, match="e1"):
+        await ledger.advance("e1", Status.DELIVERED, at=NOW, fingerprint="f")
+    assert await ledger.read("e1") is None
+
+
+async def test_a_note_is_kept_once_and_never_written_over(ledger: Ledger) -> None:
+    await put(ledger, standing(Status.DELIVERED))
+    await ledger.note("e1", {"clickedAt": "first", "delayType": "MailboxFull"})
+    await ledger.note("e1", {"clickedAt": "second", "notSpamAt": "first"})
+    assert await ledger.read("e1") == standing(
+        Status.DELIVERED, clicked_at="first", delay_type="MailboxFull", not_spam_at="first"
+    )
+
+
+async def test_a_mark_is_new_exactly_once(ledger: Ledger) -> None:
+    await put(ledger, standing(Status.BOUNCED, moves=frozenset({"bounced:f"})))
+    news = await asyncio.gather(*(ledger.mark("e1", "counted:f") for _ in range(5)))
+    assert sorted(news) == [False, False, False, False, True]
+    assert await ledger.mark("e1", "counted:g")
+    assert (await row(ledger)).moves == {"bounced:f", "counted:f", "counted:g"}
+
+
+# -- soft bounces to one address -----------------------------------------------------------------------------
+
+DAY = timedelta(days=1)
+
+
+def to_ada(
+    number: int, status: Status = Status.SOFT_BOUNCED, at: datetime = NOW, **changes: Any
+) -> TrackingRow:
+    return standing(status, email_id=f"s{number}", timestamp=iso(at), **changes)
+
+
+async def test_soft_bounces_are_counted_for_one_address_within_the_window(ledger: Ledger) -> None:
+    await put(
+        ledger,
+        to_ada(0),
+        to_ada(1, at=NOW - 30 * DAY),
+        to_ada(2, at=NOW - 31 * DAY),
+        to_ada(3, to_email="bob@example.com"),
+    )
+    assert await ledger.soft_bounces_since("ada@example.com", NOW - 30 * DAY, 15) == 2
+
+
+async def test_only_emails_that_ended_in_a_soft_bounce_count(ledger: Ledger) -> None:
+    await put(
+        ledger,
+        to_ada(0, Status.FAILED, failure_code="soft-bounce-retry-failed"),
+        to_ada(1, Status.DELIVERED, soft_bounced_at=iso(NOW)),
+        to_ada(2, Status.FAILED, failure_code="suppressed"),
+    )
+    assert await ledger.soft_bounces_since("ada@example.com", NOW - DAY, 15) == 1
+
+
+async def test_counting_soft_bounces_stops_at_enough(ledger: Ledger) -> None:
+    await put(ledger, *(to_ada(number) for number in range(5)))
+    assert await ledger.soft_bounces_since("ada@example.com", NOW - DAY, 3) == 3
+
+
+async def test_soft_bounces_are_counted_over_the_pages_of_the_index(client: Any) -> None:
+    ledger = await ledger_on(client)
+    newest = [to_ada(number, Status.DELIVERED, NOW + timedelta(seconds=number)) for number in range(1, 121)]
+    await put(ledger, *newest, *(to_ada(200 + number) for number in range(4)))
+    assert await ledger.soft_bounces_since("ada@example.com", NOW - DAY, 15) == 4
+
+
+# -- the table itself ----------------------------------------------------------------------------------------
+
+
+async def test_attributes_are_named_and_typed_as_the_contract_says(client: Any) -> None:
+    ledger = await ledger_on(client)
+    await put(ledger, CLAIM)
+    await ledger.record([Move(email_id="e1", to=Status.SENT, at=LATER, ses_message_id="ses-1")])
+    assert await items(client, ledger._table) == [
+        {
+            "emailId": {"S": "e1"},
+            "toEmail": {"S": "ada@example.com"},
+            "status": {"S": "sent"},
+            "statusRank": {"N": "1"},
+            "sesMessageId": {"S": "ses-1"},
+            "timestamp": {"S": "2026-11-24T08:00:00.000Z"},
+            "datePartition": {"S": "2026-11-24"},
+            "retryAttempt": {"N": "0"},
+            "originalEmailId": {"S": "e1"},
+            "originalSource": {"S": "shop"},
+            "templateName": {"S": "welcome"},
+            "ttl": {"N": "1803283200"},  # 90 days on, in seconds
+            "claimId": {"S": "claim-1"},
+            "requestHash": {"S": "hash"},
+            "metadata": {"M": {"order": {"S": "1042"}}},
+            "tags": {"M": {"campaign": {"S": "spring"}}},
+            "recipients": {"N": "1"},
+            "sentAt": {"S": "2026-11-24T08:05:00.000Z"},
+        }
+    ]
+
+
+async def test_a_row_of_another_hand_moves_and_keeps_what_is_its_own(client: Any) -> None:
+    ledger = await ledger_on(client)
+    item = {"emailId": {"S": "e1"}, "status": {"S": "sent"}, "someoneElses": {"L": [{"S": "attribute"}]}}
+    await client.put_item(TableName=ledger._table, Item=item)
+    advance = await ledger.advance("e1", Status.DELIVERED, at=LATER, fingerprint="f")
+    assert (advance.moved, advance.previous, advance.row.status_rank) == (True, Status.SENT, 3)
+    (after,) = await items(client, ledger._table)
+    assert after["someoneElses"] == item["someoneElses"]
+
+
+# -- what moto can't do --------------------------------------------------------------------------------------
+
+
+def aws_error(operation: str, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+
+class Throttled:
+    """Answers every call with a throttle, but for the rows it lets through."""
+
+    def __init__(self, *through: str) -> None:
+        self._through = through
+
+    async def put_item(self, *, Item: Any, **_: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        if Item["emailId"]["S"] in self._through:
+            return {}
+        raise aws_error("PutItem", "ProvisionedThroughputExceededException")
+
+    async def update_item(self, **_: Any) -> dict[str, Any]:
+        raise aws_error("UpdateItem", "ThrottlingException")
+
+    async def get_item(self, **_: Any) -> dict[str, Any]:
+        raise aws_error("GetItem", "InternalServerError")
+
+    async def query(self, **_: Any) -> dict[str, Any]:
+        raise aws_error("Query", "RequestLimitExceeded")
+
+
+def throttled(*through: str) -> TrackingLedger:
+    client: Any = Throttled(*through)
+    return TrackingLedger(client, "table")
+
+
+async def test_one_claim_without_an_answer_leaves_the_others_standing() -> None:
+    rows = [replace(CLAIM, email_id=email_id) for email_id in ("e1", "e2", "e3")]
+    first, second, third = await throttled("e1", "e3").claim(rows)
+    assert (first, third) == (None, None)
+    assert isinstance(second, ServiceUnavailable)
+    assert str(second) == "DynamoDB (EmailTracking) PutItem answered ProvisionedThroughputExceededException"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ledger: ledger.read("e1"),
+        lambda ledger: ledger.reclaim(CLAIM, LEASE),
+        lambda ledger: ledger.release("e1", LEASE),
+        lambda ledger: ledger.record([Move(email_id="e1", to=Status.SENT, at=NOW)]),
+        lambda ledger: ledger.advance("e1", Status.SENT, at=NOW, fingerprint="f"),
+        lambda ledger: ledger.note("e1", {"clickedAt": "now"}),
+        lambda ledger: ledger.mark("e1", "f"),
+        lambda ledger: ledger.find_by_ses_message_id("ses-1"),
+        lambda ledger: ledger.soft_bounces_since("ada@example.com", NOW, 15),
+    ],
+)
+async def test_a_throttled_table_is_a_service_that_is_unavailable(call: Any) -> None:
+    with pytest.raises(ServiceUnavailable, match=r"^DynamoDB \(EmailTracking\) \w+ answered \w+$"):
+        await call(throttled())
+
+
+class WithoutItems:
+    """An emulator that refuses the condition but does not say what is there."""
+
+    async def put_item(self, **_: Any) -> dict[str, Any]:
+        raise aws_error("PutItem", "ConditionalCheckFailedException")
+
+    async def get_item(self, **_: Any) -> dict[str, Any]:
+        return {"Item": {"emailId": {"S": "e1"}, "status": {"S": "sent"}, "statusRank": {"N": "1"}}}
+
+
+async def test_a_row_that_does_not_come_with_the_refusal_is_read() -> None:
+    client: Any = WithoutItems()
+    (there,) = await TrackingLedger(client, "table").claim([CLAIM])
+    assert there == TrackingRow(email_id="e1", status="sent", status_rank=1)

@@ -1,0 +1,585 @@
+"""What SES reports becomes status, suppression, retry and event: nothing is lost, nobody else blamed."""
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.support.fakes import NOW, FakeAws
+from tests.support.ses_examples import (
+    EMAIL_ID,
+    GREETING,
+    MESSAGE_ID,
+    Event,
+    bounce,
+    event,
+    notification,
+    text,
+)
+
+from engine.feedback.pipeline import FeedbackFailed, FeedbackPipeline, FeedbackPolicy
+from engine.requests.identity import retry_id
+from engine.schemas.request import EmailRequest
+from engine.schemas.rows import SuppressionRow, TrackingRow
+
+TO = "recipient@example.com"
+DSN = {"status": "4.2.2", "action": "failed", "diagnostic": "smtp; 452 4.2.2 mailbox full"}
+REQUEST = EmailRequest(to=TO, template_name="welcome", template_data={"userName": "Ann"}, cc=["c@x.org"])
+SENT = TrackingRow(
+    email_id=EMAIL_ID,
+    to_email=TO,
+    status="sent",
+    status_rank=1,
+    timestamp="2026-03-02T09:40:01.000Z",
+    original_email_id=EMAIL_ID,
+    original_source="com.example.shop",
+    template_name="welcome",
+    ses_message_id=MESSAGE_ID,
+    sent_at="2026-03-02T09:40:02.000Z",
+    metadata={"order": "42"},
+    tags={"campaign": "spring"},
+)
+
+
+def pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
+    return FeedbackPipeline(
+        ledger=fake_aws.ledger,
+        suppression=fake_aws.suppression,
+        quota=fake_aws.quota,
+        payloads=fake_aws.payloads,
+        retry_queue=fake_aws.retry_queue,
+        status_events=fake_aws.status_events,
+        telemetry=fake_aws.telemetry,
+        clock=fake_aws.clock,
+        policy=FeedbackPolicy(soft_bounce_retry_seconds=900),
+    )
+
+
+def world_with(*rows: TrackingRow) -> FakeAws:
+    fake_aws = FakeAws()
+    fake_aws.ledger.put(*rows)
+    fake_aws.payloads.saved[EMAIL_ID] = REQUEST
+    return fake_aws
+
+
+async def after(*events: Event, row: TrackingRow = SENT) -> FakeAws:
+    fake_aws = world_with(row)
+    await pipeline(fake_aws).process([text(one) for one in events])
+    return fake_aws
+
+
+def the_row(fake_aws: FakeAws) -> TrackingRow:
+    return fake_aws.ledger.rows[EMAIL_ID]
+
+
+# -- statuses and their events -------------------------------------------------------------------------------
+
+
+async def test_a_delivery_moves_the_row_and_is_told() -> None:
+    fake_aws = await after(event("Delivery"))
+    row = the_row(fake_aws)
+    assert (row.status, row.delivered_at) == ("delivered", "2026-03-02T09:40:13.905Z")
+    (told,) = fake_aws.status_events.published
+    assert (told.status, told.previous_status, told.reason) == ("delivered", "sent", None)
+    assert (told.email_id, told.original_email_id, told.to) == (EMAIL_ID, EMAIL_ID, TO)
+    assert (told.template_name, told.original_source) == ("welcome", "com.example.shop")
+    assert (told.ses_message_id, told.retry_attempt) == (MESSAGE_ID, 0)
+    assert told.timestamp == "2026-03-02T09:40:13.905Z"
+    assert (told.metadata, told.tags) == ({"order": "42"}, {"campaign": "spring"})
+
+
+async def test_a_send_settles_an_outcome_that_nobody_knew() -> None:
+    sending = replace(
+        SENT, status="sending", status_rank=0, ses_message_id=None, sent_at=None, lease_until=1.0
+    )
+    fake_aws = await after(event("Send"), row=sending)
+    row = the_row(fake_aws)
+    assert (row.status, row.ses_message_id, row.lease_until) == ("sent", MESSAGE_ID, None)
+    assert fake_aws.status_events.statuses() == ["sent"]
+    assert fake_aws.status_events.published[0].previous_status == "sending"
+
+
+async def test_a_send_of_a_row_that_knows_it_is_no_news() -> None:
+    fake_aws = await after(event("Send"))
+    assert fake_aws.status_events.published == []
+
+
+async def test_a_delivery_alone_settles_an_unknown_outcome_too() -> None:
+    fake_aws = await after(event("Delivery"), row=replace(SENT, status="sending", status_rank=0))
+    assert fake_aws.status_events.statuses() == ["delivered"]
+
+
+async def test_a_delay_of_an_email_whose_outcome_nobody_knew_proves_that_it_was_sent() -> None:
+    fake_aws = await after(event("DeliveryDelay"), row=replace(SENT, status="sending", status_rank=0))
+    assert the_row(fake_aws).status == "sent"
+    codes = [told.reason and told.reason.code for told in fake_aws.status_events.published]
+    assert (fake_aws.status_events.statuses(), codes) == (["sent", "sent"], [None, "delivery-delayed"])
+
+
+async def test_an_open_of_an_email_that_is_still_sent_opens_it() -> None:
+    fake_aws = await after(event("Open"), event("Delivery"))
+    assert the_row(fake_aws).status == "opened"
+    assert fake_aws.status_events.statuses() == ["opened"]
+
+
+async def test_the_first_open_and_the_first_click_are_kept() -> None:
+    later = event("Open", timestamp="2026-03-05T00:00:00.000Z")
+    again = event("Click", timestamp="2026-03-06T00:00:00.000Z")
+    fake_aws = await after(event("Open"), later, event("Click"), again)
+    row = the_row(fake_aws)
+    assert (row.opened_at, row.clicked_at) == ("2026-03-02T09:50:19.652Z", "2026-03-02T09:51:25.570Z")
+    assert fake_aws.status_events.statuses() == ["opened"]
+
+
+async def test_an_open_after_a_complaint_is_still_dated() -> None:
+    fake_aws = await after(event("Complaint"), event("Open"))
+    assert (the_row(fake_aws).status, the_row(fake_aws).opened_at) == (
+        "complained",
+        "2026-03-02T09:50:19.652Z",
+    )
+
+
+async def test_an_open_writes_its_time_only_once() -> None:
+    seen: list[str] = []
+
+    async def watch(point: str) -> None:
+        seen.append(point)
+
+    fake_aws = world_with(SENT)
+    fake_aws.switch(watch)
+    await pipeline(fake_aws).process([text(event("Open"))])
+    assert "ledger.note:before" not in seen
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("Reject", "rejected"), ("Rendering Failure", "rendering-failure")]
+)
+async def test_what_ses_drops_fails_with_its_code(kind: str, code: str) -> None:
+    fake_aws = await after(event(kind))
+    row = the_row(fake_aws)
+    assert (row.status, row.failure_code) == ("failed", code)
+    (told,) = fake_aws.status_events.published
+    assert told.reason is not None
+    assert (told.reason.code, told.reason.message) == (code, row.failure_reason)
+
+
+async def test_a_delay_is_noted_and_told_with_the_status_as_it_is() -> None:
+    fake_aws = await after(event("DeliveryDelay"))
+    row = the_row(fake_aws)
+    assert (row.status, row.delay_type) == ("sent", "TransientCommunicationFailure")
+    assert row.delay_expires_at == "2026-03-02T23:55:40.914Z"
+    (told,) = fake_aws.status_events.published
+    assert (told.status, told.previous_status) == ("sent", "sent")
+    assert told.reason is not None
+    assert told.reason.code == "delivery-delayed"
+
+
+async def test_a_subscription_is_noted_only() -> None:
+    fake_aws = await after(event("Subscription"))
+    assert the_row(fake_aws).subscription_changed_at == "2026-03-02T10:00:17.910Z"
+    assert (fake_aws.status_events.published, fake_aws.suppression.rows) == ([], {})
+
+
+async def test_rank_never_goes_down() -> None:
+    fake_aws = await after(event("Bounce"), event("Delivery"), event("Open"), event("Send"))
+    assert the_row(fake_aws).status == "bounced"
+    assert fake_aws.status_events.statuses() == ["bounced"]
+
+
+# -- hard bounces and complaints -----------------------------------------------------------------------------
+
+
+async def test_a_hard_bounce_suppresses_counts_and_is_told() -> None:
+    fake_aws = await after(event("Bounce"))
+    row = the_row(fake_aws)
+    assert (row.status, row.bounce_type, row.bounce_sub_type) == ("bounced", "Permanent", "General")
+    assert row.diagnostic_code == "smtp; 550 5.1.1 user unknown"
+    assert fake_aws.suppression.rows == {
+        TO: SuppressionRow(
+            email=TO,
+            suppression_type="bounce",
+            reason="hard-bounce",
+            added_to_suppression_date="2026-03-02T09:30:00.000Z",
+        )
+    }
+    assert fake_aws.quota.bounces == {"2026-03-02": 1}
+    (told,) = fake_aws.status_events.published
+    assert told.reason is not None
+    assert told.reason.code == "hard-bounce"
+
+
+async def test_a_bounce_counts_for_the_day_the_email_was_sent() -> None:
+    fake_aws = await after(event("Bounce"), row=replace(SENT, sent_at="2026-02-28T23:59:59.999Z"))
+    assert fake_aws.quota.bounces == {"2026-02-28": 1}
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "day"), [("2026-02-27T00:00:00.000Z", "2026-02-27"), ("unknown", "2026-03-02")]
+)
+async def test_where_that_is_unknown_the_request_or_the_bounce_gives_the_day(
+    timestamp: str, day: str
+) -> None:
+    fake_aws = await after(event("Bounce"), row=replace(SENT, sent_at=None, timestamp=timestamp))
+    assert fake_aws.quota.bounces == {day: 1}
+
+
+async def test_the_mailbox_simulator_is_suppressed_but_not_counted() -> None:
+    address = "bounce+1@simulator.amazonses.com"
+    row = replace(SENT, to_email=address)
+    fake_aws = await after(bounce("Permanent", "General", to=address), row=row)
+    assert (the_row(fake_aws).status, fake_aws.quota.bounces) == ("bounced", {})
+
+
+async def test_a_complaint_suppresses_and_is_told() -> None:
+    fake_aws = await after(event("Delivery"), event("Complaint"))
+    assert the_row(fake_aws).status == "complained"
+    assert fake_aws.suppression.rows[TO].suppression_type == "complaint"
+    assert fake_aws.suppression.rows[TO].reason == "complaint"
+    assert fake_aws.status_events.statuses() == ["delivered", "complained"]
+
+
+async def test_not_spam_changes_nothing() -> None:
+    fake_aws = await after(event("Complaint", complaintFeedbackType="not-spam"))
+    assert (the_row(fake_aws).status, fake_aws.suppression.rows) == ("sent", {})
+    assert the_row(fake_aws).not_spam_at is not None
+
+
+async def test_a_suppressed_address_keeps_its_first_reason() -> None:
+    fake_aws = world_with(SENT)
+    fake_aws.suppression.rows[TO] = SuppressionRow(email=TO, reason="asked by phone")
+    await pipeline(fake_aws).process([text(event("Bounce"))])
+    assert fake_aws.suppression.rows[TO].reason == "asked by phone"
+
+
+# -- soft bounces --------------------------------------------------------------------------------------------
+
+
+async def test_a_soft_bounce_is_retried_once_in_fifteen_minutes() -> None:
+    fake_aws = await after(bounce("Transient", "MailboxFull", **DSN))
+    assert the_row(fake_aws).status == "soft_bounced"
+    ((message, seconds),) = fake_aws.retry_queue.retries
+    assert (seconds, message.retry_attempt) == (900, 1)
+    data = message.original_email_data
+    assert (data.to, data.template_name, data.template_data) == (TO, "welcome", {"userName": "Ann"})
+    assert (data.original_email_id, data.original_source) == (EMAIL_ID, "com.example.shop")
+    (history,) = message.bounce_history
+    assert history.timestamp == "2026-03-02T09:41:02.669Z"
+    assert history.reason == "Transient MailboxFull 4.2.2: smtp; 452 4.2.2 mailbox full"
+
+
+async def test_copies_got_theirs_and_are_not_sent_to_again() -> None:
+    fake_aws = await after(bounce("Transient", "MailboxFull", **DSN))
+    ((message, _),) = fake_aws.retry_queue.retries
+    assert (message.original_email_data.cc, message.original_email_data.bcc) == ([], [])
+
+
+async def test_a_retry_that_bounces_fails_and_is_not_suppressed() -> None:
+    own_id = retry_id(EMAIL_ID, 1)
+    row = replace(SENT, email_id=own_id, retry_attempt=1)
+    fake_aws = world_with(row)
+    await pipeline(fake_aws).process(
+        [text(bounce("Transient", "MailboxFull", mail_tags={"emailId": [own_id]}, **DSN))]
+    )
+    assert fake_aws.ledger.rows[own_id].status == "failed"
+    assert fake_aws.ledger.rows[own_id].failure_code == "soft-bounce-retry-failed"
+    assert (fake_aws.suppression.rows, fake_aws.retry_queue.retries) == ({}, [])
+    (told,) = fake_aws.status_events.published
+    assert (told.email_id, told.original_email_id, told.retry_attempt) == (own_id, EMAIL_ID, 1)
+
+
+async def test_without_its_saved_request_a_soft_bounce_stays_one_and_says_why() -> None:
+    fake_aws = world_with(SENT)
+    fake_aws.payloads.saved.clear()
+    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
+    assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("soft_bounced", [])
+    (told,) = fake_aws.status_events.published
+    assert told.reason is not None
+    assert (told.reason.code, told.reason.message) == (
+        "soft-bounce-not-retried",
+        the_row(fake_aws).failure_reason,
+    )
+    assert fake_aws.telemetry.events == [
+        ("retry-impossible", {"email_id": EMAIL_ID, "problem": "no saved request"}),
+        ("status-reached", {"email_id": EMAIL_ID, "status": "soft_bounced", "previous": "sent"}),
+    ]
+
+
+async def test_an_out_of_office_answer_is_noted_and_nothing_is_sent_again() -> None:
+    fake_aws = await after(event("Delivery"), bounce("Transient", "General"))
+    assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("delivered", [])
+    assert the_row(fake_aws).auto_reply_at == "2026-03-02T09:41:02.669Z"
+    assert fake_aws.status_events.statuses() == ["delivered"]
+
+
+async def test_a_soft_bounce_after_an_open_schedules_nothing() -> None:
+    fake_aws = await after(event("Open"), bounce("Transient", "MailboxFull", **DSN))
+    assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("opened", [])
+
+
+def earlier_bounces(count: int, **changes: Any) -> list[TrackingRow]:
+    soft = replace(SENT, status="soft_bounced", status_rank=2, **changes)
+    return [replace(soft, email_id=f"earlier-{number}") for number in range(count)]
+
+
+async def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses() -> None:
+    fake_aws = world_with(SENT, *earlier_bounces(14, timestamp="2026-02-01T00:00:00.000Z"))
+    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
+    assert fake_aws.suppression.rows[TO].reason == "soft-bounce-exceeded"
+    assert fake_aws.suppression.rows[TO].suppression_type == "bounce"
+    assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("soft_bounced", [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"timestamp": "2026-01-30T00:00:00.000Z"}, {"to_email": "other@example.com"}],
+    ids=["too long ago", "another address"],
+)
+async def test_others_do_not_add_up(changes: dict[str, str]) -> None:
+    fake_aws = world_with(SENT, *earlier_bounces(20, **changes))
+    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
+    assert fake_aws.suppression.rows == {}
+    assert len(fake_aws.retry_queue.retries) == 1
+
+
+async def test_a_redelivery_is_not_counted_as_one_more() -> None:
+    fake_aws = world_with(SENT, *earlier_bounces(13))
+    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))] * 3)
+    assert fake_aws.suppression.rows == {}
+
+
+# -- whose mail it is ----------------------------------------------------------------------------------------
+
+
+async def test_without_a_tag_the_row_is_found_by_the_ses_message_id() -> None:
+    fake_aws = await after(notification("Bounce"))
+    assert the_row(fake_aws).status == "bounced"
+
+
+async def test_a_tag_without_a_row_falls_back_to_the_ses_message_id() -> None:
+    fake_aws = await after(event("Delivery", mail_tags={"emailId": ["expired"]}))
+    assert the_row(fake_aws).status == "delivered"
+
+
+FOREIGN: dict[str, Any] = {"mail_tags": {}, "mail_messageId": "of-another-system"}
+
+
+@pytest.mark.parametrize(
+    ("foreign", "reason"),
+    [(event("Bounce", **FOREIGN), "hard-bounce"), (event("Complaint", **FOREIGN), "complaint")],
+)
+async def test_mail_of_others_suppresses_all_the_same(foreign: Event, reason: str) -> None:
+    fake_aws = await after(foreign)
+    assert fake_aws.suppression.rows[TO].reason == reason
+    assert (the_row(fake_aws), fake_aws.status_events.published, fake_aws.quota.bounces) == (SENT, [], {})
+    assert fake_aws.telemetry.names == ["feedback-without-row"]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        event("Delivery", **FOREIGN),
+        event("Delivery", mail_tags={}, mail_messageId=None),
+        bounce("Transient", "MailboxFull", **DSN, **FOREIGN),
+        event("Open", **FOREIGN),
+    ],
+)
+async def test_anything_less_about_mail_of_others_is_acknowledged(foreign: Event) -> None:
+    fake_aws = await after(foreign)
+    assert (the_row(fake_aws), fake_aws.suppression.rows, fake_aws.retry_queue.retries) == (SENT, {}, [])
+
+
+COPIED = replace(SENT, recipients=2)
+TWO: dict[str, Any] = {"mail_destination": [TO, "c@x.org"]}
+
+
+async def test_a_copy_that_bounces_is_suppressed_and_the_recipient_is_not_blamed() -> None:
+    fake_aws = await after(event("Delivery"), bounce("Permanent", "NoEmail", to="C@x.org", **TWO), row=COPIED)
+    assert the_row(fake_aws).status == "delivered"
+    assert set(fake_aws.suppression.rows) == {"c@x.org"}
+    assert fake_aws.quota.bounces == {"2026-03-02": 1}
+    told = fake_aws.status_events.published[-1]
+    assert (told.status, told.previous_status, told.to) == ("delivered", "delivered", TO)
+    assert told.reason is not None
+    assert told.reason.code == "copy-bounced"
+
+
+async def test_a_row_that_does_not_know_of_its_copies_learns_it_from_the_event() -> None:
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="c@x.org", **TWO), row=SENT)
+    assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("sent", {"c@x.org"})
+
+
+async def test_the_recipient_is_known_in_any_case_of_letters() -> None:
+    fake_aws = await after(
+        bounce("Permanent", "NoEmail", to="Ann <RECIPIENT@example.com>", **TWO), row=COPIED
+    )
+    assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("bounced", {TO})
+
+
+async def test_a_delivery_to_a_copy_says_nothing_about_the_recipient() -> None:
+    fake_aws = await after(event("Delivery", recipients=["c@x.org"], **TWO), row=COPIED)
+    assert (the_row(fake_aws).status, fake_aws.status_events.published) == ("sent", [])
+
+
+async def test_everyone_affected_is_suppressed_each_on_their_own() -> None:
+    both = [{"emailAddress": TO, "status": "5.1.1"}, {"emailAddress": "c@x.org", "status": "5.1.1"}]
+    fake_aws = await after(event("Bounce", bouncedRecipients=both, **TWO), row=COPIED)
+    assert set(fake_aws.suppression.rows) == {TO, "c@x.org"}
+    assert fake_aws.quota.bounces == {"2026-03-02": 2}
+    assert the_row(fake_aws).status == "bounced"
+
+
+async def test_an_email_to_one_address_bounces_whatever_mailbox_it_was_forwarded_to() -> None:
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="forwarded@elsewhere.org"))
+    assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == (
+        "bounced",
+        {"forwarded@elsewhere.org"},
+    )
+
+
+async def test_what_is_no_address_stands_for_the_only_one_there_was() -> None:
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="undisclosed"))
+    assert set(fake_aws.suppression.rows) == {TO}
+
+
+async def test_of_several_what_is_no_address_suppresses_nobody() -> None:
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="undisclosed", **TWO), row=COPIED)
+    assert fake_aws.suppression.rows == {}
+    assert "address-unusable" in fake_aws.telemetry.names
+
+
+# -- redeliveries --------------------------------------------------------------------------------------------
+
+
+async def test_the_very_report_that_moved_the_row_is_told_again() -> None:
+    fake_aws = await after(event("Delivery"), event("Delivery"))
+    assert fake_aws.status_events.statuses() == ["delivered", "delivered"]
+    assert fake_aws.status_events.published[1].previous_status == "delivered"
+
+
+async def test_another_report_of_the_kind_is_not() -> None:
+    other = event("Delivery", timestamp="2026-03-02T10:00:00.000Z")
+    fake_aws = await after(event("Delivery"), other, other)
+    assert fake_aws.status_events.statuses() == ["delivered"]
+
+
+async def test_a_status_is_told_again_even_when_the_row_has_moved_on() -> None:
+    """The process may have died between move and publish, and an open may have come in between."""
+    fake_aws = await after(event("Delivery"), event("Open"), event("Delivery"))
+    assert fake_aws.status_events.statuses() == ["delivered", "opened", "delivered"]
+    assert the_row(fake_aws).status == "opened"
+
+
+async def test_what_is_told_again_gives_its_own_reason_not_the_rows() -> None:
+    sending = replace(SENT, status="sending", status_rank=0)
+    fake_aws = await after(event("Send"), event("Reject"), event("Send"), row=sending)
+    reasons = [told.reason and told.reason.code for told in fake_aws.status_events.published]
+    assert (fake_aws.status_events.statuses(), reasons) == (
+        ["sent", "failed", "sent"],
+        [None, "rejected", None],
+    )
+
+
+async def test_a_redelivered_hard_bounce_counts_once() -> None:
+    fake_aws = await after(*[event("Bounce")] * 4)
+    assert fake_aws.quota.bounces == {"2026-03-02": 1}
+
+
+async def test_the_same_news_by_both_roads_is_one() -> None:
+    fake_aws = await after(event("Bounce"), notification("Bounce"))
+    assert fake_aws.quota.bounces == {"2026-03-02": 1}
+
+
+async def test_an_overtaken_soft_bounce_that_comes_again_schedules_nothing_more() -> None:
+    soft = bounce("Transient", "General")
+    fake_aws = await after(soft, event("Delivery"), soft)
+    assert the_row(fake_aws).status == "delivered"
+    assert len(fake_aws.retry_queue.retries) == 1
+    assert fake_aws.status_events.statuses() == ["soft_bounced", "delivered", "soft_bounced"]
+
+
+# -- failures and oddities -----------------------------------------------------------------------------------
+
+
+async def test_greetings_and_unknown_types_are_acknowledged() -> None:
+    fake_aws = world_with(SENT)
+    unknown = json.dumps({"eventType": "Telepathy", "mail": {"tags": {"emailId": [EMAIL_ID]}}})
+    await pipeline(fake_aws).process([GREETING, unknown])
+    assert fake_aws.telemetry.events == [
+        ("ses-topic-validated", {}),
+        ("ses-event-unknown", {"type": "Telepathy"}),
+    ]
+    assert the_row(fake_aws) == SENT
+
+
+async def test_one_bad_notification_does_not_stop_the_others_and_is_raised() -> None:
+    fake_aws = world_with(SENT)
+    broken = text(event("Bounce", bouncedRecipients=None))
+    messages = ["secret@example.com", broken, text(event("Delivery"))]
+    with pytest.raises(FeedbackFailed) as caught:
+        await pipeline(fake_aws).process(messages)
+    assert str(caught.value) == "2 of 3 SES notifications failed: UnreadableEvent (2)"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert the_row(fake_aws).status == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [
+        ("ledger", "read"),
+        ("ledger", "advance"),
+        ("ledger", "mark"),
+        ("ledger", "note"),
+        ("suppression", "add"),
+        ("quota", "count_bounce"),
+        ("status_events", "publish"),
+    ],
+)
+async def test_a_service_that_is_away_fails_the_invocation_and_the_redelivery_mends_it(
+    port: str, method: str
+) -> None:
+    fake_aws = world_with(SENT)
+    getattr(fake_aws, port).fail_next.append(method)
+    with pytest.raises(FeedbackFailed, match=r"1 of 1 .*: ServiceUnavailable \(1\)"):
+        await pipeline(fake_aws).process([text(event("Bounce"))])
+    await pipeline(fake_aws).process([text(event("Bounce"))])
+    assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("bounced", {TO})
+    assert "bounced" in fake_aws.status_events.statuses()
+
+
+async def test_an_unforeseen_error_tells_its_place_but_not_its_words() -> None:
+    fake_aws = world_with(replace(SENT, status="no status"))
+    with pytest.raises(FeedbackFailed):
+        await pipeline(fake_aws).process([text(event("Bounce"))])
+    (name, fields) = fake_aws.telemetry.events[-1]
+    assert name == "feedback-failed"
+    assert str(fields["problem"]).startswith("ValueError at enum.py:")
+
+
+async def test_no_address_reaches_the_journal() -> None:
+    fake_aws = world_with(SENT)
+    fake_aws.payloads.saved.clear()
+    foreign = event("Complaint", **FOREIGN)
+    soft = bounce("Transient", "MailboxFull", **DSN)
+    broken = event("Bounce", bouncedRecipients=[{"emailAddress": ["recipient@example.com"]}])
+    with pytest.raises(FeedbackFailed):
+        await pipeline(fake_aws).process([text(one) for one in (foreign, soft, broken, event("Bounce"))])
+    assert fake_aws.telemetry.events
+    assert "@" not in repr(fake_aws.telemetry.events)
+
+
+async def test_a_row_that_vanishes_in_between_is_found_missing_by_the_redelivery() -> None:
+    fake_aws = world_with(SENT)
+
+    async def expire(point: str) -> None:
+        if point == "ledger.read:after":
+            fake_aws.ledger.rows.clear()
+
+    fake_aws.switch(expire)
+    with pytest.raises(FeedbackFailed, match="LookupError"):
+        await pipeline(fake_aws).process([text(event("Bounce"))])
+    await pipeline(fake_aws).process([text(event("Bounce"))])
+    assert set(fake_aws.suppression.rows) == {TO}
+
+
+def test_the_clock_of_these_tests_stands_still() -> None:
+    assert FakeAws().clock() == NOW

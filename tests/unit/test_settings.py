@@ -1,0 +1,172 @@
+"""The environment, read once and checked as a whole."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from engine.bootstrap.settings import SettingsError, feedback_settings, sender_settings
+from engine.sending.sender import SenderPolicy
+
+FEEDBACK = {
+    "TRACKING_TABLE": "Mail-EmailTracking",
+    "SUPPRESSION_TABLE": "Mail-Suppression",
+    "STATE_TABLE": "Mail-State",
+    "RETRY_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/Mail-EmailRetryQueue",
+    "EVENT_BUS_NAME": "Mail-EmailBus",
+}
+SENDER = FEEDBACK | {
+    "TEMPLATE_BUCKET": "mail-templates-123456789012",
+    "SES_CONFIGURATION_SET": "Mail-ConfigSet",
+    "DEFAULT_SENDER_EMAIL": "no-reply@shop.example",
+}
+
+
+def problems(environ: Mapping[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        sender_settings(environ)
+    return caught.value.problems
+
+
+def test_what_is_not_set_has_the_default_of_the_contract() -> None:
+    settings = sender_settings(SENDER)
+    assert (settings.bounce_rate_threshold, settings.bounce_rate_min_sends) == (5.0, 100)
+    assert (settings.data_retention_days, settings.ses_max_send_rate) == (90, 0.0)
+    assert (settings.template_cache_seconds, settings.reconcile_seconds) == (300.0, 300.0)
+    assert (settings.environment, settings.log_level) == ("prod", "INFO")
+    assert settings.sender == SenderPolicy("no-reply@shop.example", "", ("shop.example",))
+
+
+def test_every_variable_is_read() -> None:
+    settings = sender_settings(
+        SENDER
+        | {
+            "DEFAULT_SENDER_NAME": "The Shop",
+            "ALLOWED_SENDERS": "shop.example, billing@other.example",
+            "BOUNCE_RATE_THRESHOLD": "2.5",
+            "BOUNCE_RATE_MIN_SENDS": "10",
+            "DATA_RETENTION_DAYS": "30",
+            "SES_MAX_SEND_RATE": "14",
+            "TEMPLATE_CACHE_SECONDS": "0",
+            "RECONCILE_SECONDS": "60",
+            "ENVIRONMENT": "staging",
+            "LOG_LEVEL": "debug",
+        }
+    )
+    assert settings.tracking_table == "Mail-EmailTracking"
+    assert settings.suppression_table == "Mail-Suppression"
+    assert settings.state_table == "Mail-State"
+    assert settings.template_bucket == "mail-templates-123456789012"
+    assert settings.retry_queue_url.endswith("/Mail-EmailRetryQueue")
+    assert settings.event_bus_name == "Mail-EmailBus"
+    assert settings.ses_configuration_set == "Mail-ConfigSet"
+    assert settings.sender.default_name == "The Shop"
+    assert settings.sender.allowed == ("shop.example", "billing@other.example")
+    assert (settings.bounce_rate_threshold, settings.bounce_rate_min_sends) == (2.5, 10)
+    assert (settings.data_retention_days, settings.ses_max_send_rate) == (30, 14.0)
+    assert (settings.template_cache_seconds, settings.reconcile_seconds) == (0.0, 60.0)
+    assert (settings.environment, settings.log_level) == ("staging", "DEBUG")
+
+
+def test_one_error_lists_everything_that_is_missing() -> None:
+    assert problems({}) == tuple(
+        f"{name} is missing"
+        for name in (
+            "TRACKING_TABLE",
+            "SUPPRESSION_TABLE",
+            "STATE_TABLE",
+            "TEMPLATE_BUCKET",
+            "RETRY_QUEUE_URL",
+            "EVENT_BUS_NAME",
+            "SES_CONFIGURATION_SET",
+            "DEFAULT_SENDER_EMAIL",
+        )
+    )
+
+
+def test_one_error_lists_everything_that_is_wrong_at_once() -> None:
+    wrong = {
+        "TRACKING_TABLE": " ",
+        "RETRY_QUEUE_URL": "Mail-EmailRetryQueue",
+        "DEFAULT_SENDER_EMAIL": "no-reply",
+        "DEFAULT_SENDER_NAME": "The\nShop",
+        "ALLOWED_SENDERS": "shop.example,not a domain",
+        "BOUNCE_RATE_THRESHOLD": "five",
+        "DATA_RETENTION_DAYS": "0",
+        "LOG_LEVEL": "LOUD",
+    }
+    with pytest.raises(SettingsError) as caught:
+        sender_settings(SENDER | wrong)
+    assert sorted(problem.split()[0] for problem in caught.value.problems) == sorted(wrong)
+    assert all(problem in str(caught.value) for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("BOUNCE_RATE_THRESHOLD", "101", "a percentage from 0 to 100"),
+        ("BOUNCE_RATE_THRESHOLD", "nan", "a percentage from 0 to 100"),
+        ("BOUNCE_RATE_MIN_SENDS", "-1", "a whole number of emails, 0 or more"),
+        ("BOUNCE_RATE_MIN_SENDS", "1.5", "a whole number of emails, 0 or more"),
+        ("DATA_RETENTION_DAYS", "3651", "a whole number of days from 1 to 3650"),
+        ("SES_MAX_SEND_RATE", "-1", "recipients a second, 0 or more (0 asks SES)"),
+        ("SES_MAX_SEND_RATE", "inf", "recipients a second, 0 or more (0 asks SES)"),
+        ("TEMPLATE_CACHE_SECONDS", "86401", "seconds from 0 to 86400"),
+        ("RECONCILE_SECONDS", "soon", "seconds from 0 to 43200"),
+    ],
+)
+def test_a_malformed_number_is_named_with_what_was_expected(variable: str, value: str, expected: str) -> None:
+    assert problems(SENDER | {variable: value}) == (f"{variable} must be {expected}, not {value!r}",)
+
+
+def test_a_log_level_that_does_not_exist_is_named_with_those_that_do() -> None:
+    (problem,) = problems(SENDER | {"LOG_LEVEL": "loud"})
+    assert problem == "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'LOUD'"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "starts"),
+    [
+        ("RETRY_QUEUE_URL", "Mail-EmailRetryQueue", "RETRY_QUEUE_URL must be a queue URL"),
+        (
+            "DEFAULT_SENDER_EMAIL",
+            "shop.example",
+            "DEFAULT_SENDER_EMAIL must be an email address: 'shop.example'",
+        ),
+        ("DEFAULT_SENDER_NAME", "a\r\nBcc: b", "DEFAULT_SENDER_NAME must hold no line break"),
+        ("ALLOWED_SENDERS", "a b", "ALLOWED_SENDERS must be addresses and domains, split by commas: 'a b'"),
+    ],
+)
+def test_a_malformed_text_is_named_with_what_was_expected(variable: str, value: str, starts: str) -> None:
+    (problem,) = problems(SENDER | {variable: value})
+    assert problem.startswith(starts)
+
+
+@pytest.mark.parametrize("variable", ["BOUNCE_RATE_THRESHOLD", "ALLOWED_SENDERS", "ENVIRONMENT", "LOG_LEVEL"])
+def test_an_empty_variable_is_one_that_is_not_set(variable: str) -> None:
+    assert sender_settings(SENDER | {variable: "  "}) == sender_settings(SENDER)
+
+
+def test_the_message_says_what_to_do() -> None:
+    with pytest.raises(SettingsError, match=r"Set these variables on the function"):
+        sender_settings({})
+
+
+def test_settings_can_not_be_changed() -> None:
+    settings: Any = sender_settings(SENDER)
+    with pytest.raises(AttributeError):
+        settings.tracking_table = "another"
+
+
+def test_feedback_needs_less_and_says_so_in_one_error_too() -> None:
+    assert feedback_settings(FEEDBACK).soft_bounce_retry_seconds == 900
+    with pytest.raises(SettingsError) as caught:
+        feedback_settings({"SOFT_BOUNCE_RETRY_SECONDS": "901"})
+    *missing, delay = caught.value.problems
+    assert missing == [f"{name} is missing" for name in FEEDBACK]
+    assert delay.startswith("SOFT_BOUNCE_RETRY_SECONDS must be whole seconds from 0 to 900")
+
+
+def test_the_retry_of_a_soft_bounce_may_come_sooner() -> None:
+    settings = feedback_settings(FEEDBACK | {"SOFT_BOUNCE_RETRY_SECONDS": "5", "ENVIRONMENT": "local"})
+    assert (settings.soft_bounce_retry_seconds, settings.environment) == (5, "local")
