@@ -1,8 +1,11 @@
 """Why an email was refused, and the ways in which a call to a service can go wrong."""
 
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
+
+T = TypeVar("T")
 
 
 class FailureCode(StrEnum):
@@ -76,3 +79,12 @@ class OutcomeUnknown(EngineError):  # noqa: N818 - see above
 
 
 SendFailure = SendRefused | SendThrottled | SendingPaused | OutcomeUnknown
+
+
+def unwrap(answer: T | Refusal | Exception) -> T:
+    """The answer. Raises the error that stands in its place; a refusal as `Refused`."""
+    if isinstance(answer, Exception):
+        raise answer
+    if isinstance(answer, Refusal):
+        raise Refused(answer)
+    return answer

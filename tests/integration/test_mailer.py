@@ -63,8 +63,8 @@ async def test_a_message_arrives_whole(mailer: SesMailer, ses: ThreadedSimulator
         headers=(("X-Campaign", "spring"), ("List-Unsubscribe", "<https://shop.example/u>")),
         tags=(("emailId", "e1"), ("campaign", "spring")),
         attachments=(
-            AttachedFile("invoice.pdf", "application/pdf", b"%PDF\x00\xff"),
-            AttachedFile("logo.png", "image/png", b"\x89PNG", content_id="logo"),
+            AttachedFile("invoice.pdf", "application/pdf", b"%PDF\x00\xff", 6),
+            AttachedFile("logo.png", "image/png", b"\x89PNG", 4, content_id="logo"),
         ),
     )
     message_id = await answer_to(mailer, message)

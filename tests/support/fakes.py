@@ -35,6 +35,7 @@ from engine.templating.template import Rendered, Template
 from engine.tracking.bounce_quota import QuotaReading
 from engine.tracking.ledger import Advance, Move
 from engine.tracking.lifecycle import RANK, Status, can_transition, is_soft_bounce
+from engine.tracking.ports import PreSendChecks
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 Hook = Callable[[str], Awaitable[None]]
@@ -237,13 +238,9 @@ class FakeLedger(Port):
 
 @dataclass
 class FakeSuppression(Port):
-    """Reader and writer; a row that is there keeps its first reason."""
+    """A row that is there keeps its first reason."""
 
     rows: dict[str, SuppressionRow] = field(default_factory=dict)
-
-    async def find(self, addresses: Collection[str]) -> Mapping[str, SuppressionRow]:
-        async with self.effect("suppression.find"):
-            return {address: self.rows[address] for address in addresses if address in self.rows}
 
     async def add(self, row: SuppressionRow) -> None:
         async with self.effect("suppression.add"):
@@ -255,10 +252,6 @@ class FakeQuota(Port):
     sends: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     bounces: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    async def read(self, date: str) -> QuotaReading:
-        async with self.effect("quota.read"):
-            return QuotaReading(self.sends.get(date, 0), self.bounces.get(date, 0))
-
     async def count_sends(self, date: str, sends: int) -> None:
         async with self.effect("quota.count_sends"):
             self.sends[date] += sends
@@ -266,6 +259,22 @@ class FakeQuota(Port):
     async def count_bounce(self, date: str) -> None:
         async with self.effect("quota.count_bounce"):
             self.bounces[date] += 1
+
+
+@dataclass
+class FakePreSendReader(Port):
+    """Reads what `suppression` and `quota` hold."""
+
+    suppression: FakeSuppression = field(default_factory=FakeSuppression)
+    quota: FakeQuota = field(default_factory=FakeQuota)
+
+    async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
+        async with self.effect("checks.read"):
+            rows = self.suppression.rows
+            return PreSendChecks(
+                suppressed={address: rows[address] for address in addresses if address in rows},
+                quota=QuotaReading(self.quota.sends.get(date, 0), self.quota.bounces.get(date, 0)),
+            )
 
 
 @dataclass
@@ -400,6 +409,12 @@ class FakeTemplates(Port):
                 raise Refused(Refusal(FailureCode.TEMPLATE_NOT_FOUND, f"no template {name}"))
             return self.templates[name]
 
+    async def attachment_size(self, s3_key: str) -> int:
+        async with self.effect("templates.attachment_size"):
+            if s3_key not in self.attachments:
+                raise Refused(Refusal(FailureCode.VALIDATION, f"no attachment {s3_key}"))
+            return len(self.attachments[s3_key])
+
     async def load_attachment(self, s3_key: str) -> bytes:
         async with self.effect("templates.load_attachment"):
             if s3_key not in self.attachments:
@@ -431,6 +446,7 @@ class FakeAws:
         self.ledger = FakeLedger()
         self.suppression = FakeSuppression()
         self.quota = FakeQuota()
+        self.checks = FakePreSendReader(suppression=self.suppression, quota=self.quota)
         self.payloads = FakePayloads()
         self.status_events = FakeStatusEvents()
         self.retry_queue = FakeRetryQueue()

@@ -17,8 +17,8 @@ from engine.local.ses.mail import Mail
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged
+from engine.sending.dependencies import Dependencies, SendingPolicy
 from engine.sending.pipeline import SendingPipeline
-from engine.sending.results import Dependencies, SendingPolicy
 from engine.sending.sender import SenderPolicy
 from engine.tracking.bounce_quota import QuotaPolicy
 
@@ -41,7 +41,7 @@ class Harness:
             pipeline=SendingPipeline(
                 Dependencies(
                     ledger=fake_aws.ledger,
-                    suppression=fake_aws.suppression,
+                    checks=fake_aws.checks,
                     quota=fake_aws.quota,
                     templates=fake_aws.templates,
                     payloads=fake_aws.payloads,

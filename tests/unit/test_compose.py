@@ -5,12 +5,13 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.errors import FailureCode
 from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
 from engine.requests.unsubscribe import unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest, Unsubscribe
-from engine.sending.compose import attached_file, compose, refuse_oversized
+from engine.sending.compose import attached_file, compose, refuse_oversized, with_files
 from engine.sending.message import AttachedFile, OutgoingMessage
 from engine.templating.template import Rendered
 
@@ -27,9 +28,14 @@ REQUEST = EmailRequest(
 )
 
 
+FETCHED = Attachment(file_name="b.pdf", content_type="application/pdf", s3_key="attachments/b.pdf")
+
+
 def test_a_message_carries_everything_that_was_asked_for() -> None:
-    file = AttachedFile("a.txt", "text/plain", b"a")
-    assert compose(REQUEST, RENDERED, "Example <a@example.com>", "id-1", [file]) == OutgoingMessage(
+    file = AttachedFile("a.txt", "text/plain", b"a", 1)
+    asked = Attachment(file_name="a.txt", content_type="text/plain", content="YQ==")
+    request = replace(REQUEST, attachments=[asked])
+    assert compose(request, RENDERED, "Example <a@example.com>", "id-1") == OutgoingMessage(
         email_id="id-1",
         sender="Example <a@example.com>",
         to="ada@example.com",
@@ -51,7 +57,7 @@ def test_a_message_carries_everything_that_was_asked_for() -> None:
 
 def test_suppressed_copies_are_left_out_and_the_others_stay() -> None:
     message = compose(
-        REQUEST, RENDERED, "a@example.com", "id-1", without=frozenset({"cc@example.com", "bcc@example.com"})
+        REQUEST, RENDERED, "a@example.com", "id-1", suppressed={"cc@example.com", "bcc@example.com"}
     )
     assert (message.to, message.cc, message.bcc) == ("ada@example.com", ("cc2@example.com",), ())
 
@@ -79,15 +85,23 @@ def test_only_an_https_url_gives_one_click_unsubscribe(
 
 def test_an_attachment_gets_its_own_content_or_the_one_that_was_fetched() -> None:
     inline = Attachment(file_name="a.png", content_type="image/png", content="YQ==", content_id="logo")
-    fetched = Attachment(file_name="b.pdf", content_type="application/pdf", s3_key="attachments/b.pdf")
-    assert attached_file(inline) == AttachedFile("a.png", "image/png", b"a", "logo")
-    assert attached_file(fetched, b"") == AttachedFile("b.pdf", "application/pdf", b"")
+    assert attached_file(inline, {}) == AttachedFile("a.png", "image/png", b"a", 1, "logo")
+    file = attached_file(FETCHED, {"attachments/b.pdf": 3})
+    assert file == AttachedFile("b.pdf", "application/pdf", b"", 3, None, "attachments/b.pdf")
+
+
+def test_a_file_of_the_bucket_gets_its_content_before_it_is_sent() -> None:
+    request = replace(REQUEST, attachments=[FETCHED])
+    message = compose(request, RENDERED, "a@example.com", "i", file_sizes={"attachments/b.pdf": 3})
+    assert [file.content for file in with_files(message, {"attachments/b.pdf": b"pdf"}).attachments] == [
+        b"pdf"
+    ]
 
 
 def test_a_message_over_the_limit_of_ses_is_refused_by_its_encoded_size() -> None:
     fits, too_large = (
-        compose(REQUEST, RENDERED, "a@example.com", "id-1", [AttachedFile("a", "a/b", bytes(size))])
-        for size in (29_000_000, 29_300_000)
+        compose(replace(REQUEST, attachments=[FETCHED]), RENDERED, "a@example.com", "id-1", file_sizes=sizes)
+        for sizes in ({"attachments/b.pdf": 29_000_000}, {"attachments/b.pdf": 29_300_000})
     )
     assert refuse_oversized(fits) is None
     refusal = refuse_oversized(too_large)

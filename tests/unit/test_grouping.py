@@ -1,24 +1,26 @@
 """Which emails share one call to SES."""
 
 import json
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from engine.aws.ses_requests import send_bulk_email_request
-from engine.schemas.request import Lane
+from engine.requests.email_job import from_event
+from engine.schemas.envelopes import EventBridgeEvent
+from engine.schemas.request import EmailRequest, Lane
+from engine.sending.email import Email, Ready, new_row
 from engine.sending.grouping import LARGEST_CALL, LARGEST_DATA, fits_a_shared_call, group_into_calls
 from engine.sending.message import AttachedFile, OutgoingMessage
+from engine.tracking.claim import Lease
 
-FILE = AttachedFile("a.txt", "text/plain", b"a")
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
-
-class Item(NamedTuple):
-    message: OutgoingMessage
-    lane: Lane
+FILE = AttachedFile("a.txt", "text/plain", b"a", 1)
 
 
-def an_email(number: int = 0, lane: Lane = Lane.BULK, **changes: Any) -> Item:
+def an_email(number: int = 0, lane: Lane = Lane.BULK, **changes: Any) -> Ready:
     fields: dict[str, Any] = {
         "email_id": f"e{number}",
         "sender": "The Shop <no-reply@shop.example>",
@@ -27,10 +29,14 @@ def an_email(number: int = 0, lane: Lane = Lane.BULK, **changes: Any) -> Item:
         "html": f"<p>{number}</p>",
         "text": f"{number}",
     }
-    return Item(OutgoingMessage(**(fields | changes)), lane)
+    message = OutgoingMessage(**(fields | changes))
+    request = EmailRequest(to=message.to, template_name="welcome", priority=lane.value)
+    job = from_event(EventBridgeEvent(id=message.email_id, detail=request), NOW)
+    email = Email(number, job, new_row(job, Lease("claim", 0), now=NOW, retention_days=90))
+    return Ready(email, request, message)
 
 
-def ids(calls: list[list[Item]]) -> list[list[str]]:
+def ids(calls: list[list[Ready]]) -> list[list[str]]:
     return [[item.message.email_id for item in call] for call in calls]
 
 

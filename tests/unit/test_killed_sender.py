@@ -51,7 +51,7 @@ async def by_the_bulk_queue(harness: Harness) -> bool:
     return not (await harness.deliver(*BATCH)).batch_item_failures
 
 
-def a_room(largest_call: int = 50) -> Harness:
+def a_harness(largest_call: int = 50) -> Harness:
     harness = Harness(largest_call=largest_call)
     harness.fake_aws.templates.attachments["a"] = b"file"
     return harness
@@ -64,7 +64,7 @@ async def live_and_die(harness: Harness, way: Way, kills: list[int]) -> None:
         harness.fake_aws.switch(KillSwitch(at=point))
         try:
             settled = await way(harness)
-        except Killed:
+        except* Killed:
             settled = False
         harness.fake_aws.switch(None)
         await harness.wait(0 if settled else 60)  # Lambda's first retry, or the queue's visibility timeout
@@ -75,7 +75,7 @@ async def live_and_die(harness: Harness, way: Way, kills: list[int]) -> None:
 
 async def points_of(way: Way, largest_call: int = 50) -> list[str]:
     """The await points of an undisturbed life."""
-    harness = a_room(largest_call)
+    harness = a_harness(largest_call)
     switch = KillSwitch()
     harness.fake_aws.switch(switch)
     assert await way(harness)
@@ -87,9 +87,9 @@ async def test_an_undisturbed_life_passes_every_port(way: Way) -> None:
     seen = {point.partition(":")[0] for point in await points_of(way)}
     assert seen == {
         "ledger.claim",
-        "suppression.find",
-        "quota.read",
+        "checks.read",
         "templates.load",
+        "templates.attachment_size",
         "templates.load_attachment",
         "gate.burst",
         "gate.reserve",
@@ -106,7 +106,7 @@ async def test_an_undisturbed_life_passes_every_port(way: Way) -> None:
 async def test_a_sender_killed_at_any_await_sends_exactly_once(way: Way, lateness: float) -> None:
     points = await points_of(way)
     for kill, point in enumerate(points):
-        harness = a_room()
+        harness = a_harness()
         harness.ses_lateness = lateness
         await live_and_die(harness, way, [kill])
         assert len(harness.fake_aws.mailer.sent) == 1, f"killed at {point}"
@@ -119,7 +119,7 @@ async def test_a_sender_killed_twice_anywhere_sends_exactly_once(way: Way) -> No
     points = range(len(await points_of(way)))
     for first in points:
         for second in points:
-            harness = a_room()
+            harness = a_harness()
             await live_and_die(harness, way, [first, second])
             assert len(harness.fake_aws.mailer.sent) == 1, f"killed at {first} and {second}"
             assert harness.row.status == Status.SENT
@@ -139,7 +139,7 @@ async def test_a_batch_killed_at_any_await_sends_each_of_its_emails_exactly_once
     largest_call: int, lateness: float
 ) -> None:
     for kill, point in enumerate(await points_of(by_the_bulk_queue, largest_call)):
-        harness = a_room(largest_call)
+        harness = a_harness(largest_call)
         harness.ses_lateness = lateness
         await live_and_die(harness, by_the_bulk_queue, [kill])
         assert_each_is_sent_once(harness, f"killed at {point}")
@@ -150,21 +150,21 @@ async def test_a_batch_killed_twice_anywhere_sends_each_of_its_emails_exactly_on
     points = range(len(await points_of(by_the_bulk_queue, largest_call)))
     for first in points:
         for second in points:
-            harness = a_room(largest_call)
+            harness = a_harness(largest_call)
             await live_and_die(harness, by_the_bulk_queue, [first, second])
             assert_each_is_sent_once(harness, f"killed at {first} and {second}")
 
 
 async def test_a_batch_that_lost_the_answer_to_a_shared_call_is_killed_anywhere_and_sends_once() -> None:
     for kill, point in enumerate(await points_of(by_the_bulk_queue, 2)):
-        harness = a_room(2)
+        harness = a_harness(2)
         harness.fake_aws.mailer.outcomes = [Lost(), Lost()]
         await live_and_die(harness, by_the_bulk_queue, [kill])
         assert_each_is_sent_once(harness, f"killed at {point}")
 
 
 async def test_a_lost_answer_is_settled_by_the_send_event_and_never_sent_again() -> None:
-    harness = a_room()
+    harness = a_harness()
     harness.fake_aws.mailer.outcomes = [Lost()]
     await live_and_die(harness, by_the_bus, [])
     assert len(harness.fake_aws.mailer.sent) == 1
@@ -172,10 +172,10 @@ async def test_a_lost_answer_is_settled_by_the_send_event_and_never_sent_again()
 
 
 async def test_an_outcome_that_ses_never_reports_is_sent_again_only_after_the_reconcile_window() -> None:
-    harness = a_room()
+    harness = a_harness()
     switch = KillSwitch(at=(await points_of(by_the_queue)).index("mailer.send:before"))
     harness.fake_aws.switch(switch)
-    with pytest.raises(Killed):
+    with pytest.raises(BaseExceptionGroup):
         await harness.deliver(EVENT)
     harness.fake_aws.switch(None)
     lease = harness.row.lease_until or 0
@@ -190,7 +190,7 @@ async def test_an_outcome_that_ses_never_reports_is_sent_again_only_after_the_re
 
 
 async def test_two_deliveries_at_once_send_once_and_the_other_comes_back() -> None:
-    harness = a_room()
+    harness = a_harness()
 
     async def second_delivery(point: str) -> None:
         if point == "mailer.send:before":

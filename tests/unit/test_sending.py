@@ -85,7 +85,7 @@ async def test_suppressed_copies_are_left_out_and_the_others_get_theirs(harness:
     assert isinstance(answer, EmailStatusChanged)
     assert answer.reason is not None
     assert answer.reason.code == "recipients-suppressed"
-    assert harness.fake_aws.gate.reserved[0][0] == 4  # asked for before anyone knew
+    assert harness.fake_aws.gate.reserved[0][0] == 3
 
 
 async def test_mail_to_the_mailbox_simulator_is_not_counted(harness: Harness) -> None:
@@ -267,6 +267,7 @@ async def test_a_duplicate_of_an_email_that_bounced_tells_when_and_why_it_bounce
     assert isinstance(again, EmailStatusChanged)
     assert (again.status, again.timestamp) == ("bounced", "2026-03-02T10:00:00.000Z")
     assert again.reason == Reason(code="hard-bounce", message="Permanent NoEmail")
+    assert harness.fake_aws.status_events.statuses() == ["sent", "sent", "bounced"]
 
 
 async def test_the_same_idempotency_key_in_another_event_sends_nothing(harness: Harness) -> None:
@@ -316,6 +317,18 @@ async def test_a_refused_event_again_tells_the_same_refusal(harness: Harness) ->
     assert again.reason == first.reason
 
 
+async def test_sent_is_told_though_ses_moved_the_row_on_before_the_bus_was_back(harness: Harness) -> None:
+    harness.fake_aws.status_events.fail_next = ["publish"]
+    with pytest.raises(InvocationFailedError):
+        await harness.ask(event_id="e-1")
+    delivered = replace(
+        harness.row, status="delivered", status_rank=3, delivered_at="2026-03-02T10:00:00.000Z"
+    )
+    harness.fake_aws.ledger.put(delivered)
+    await harness.ask(event_id="e-1")
+    assert harness.fake_aws.status_events.statuses() == ["sent", "delivered"]
+
+
 # -- held ------------------------------------------------------------------------------------------------
 
 
@@ -359,8 +372,7 @@ async def test_an_unknown_outcome_keeps_the_claim_until_ses_reports(harness: Har
 @pytest.mark.parametrize(
     ("port", "method"),
     [
-        ("suppression", "find"),
-        ("quota", "read"),
+        ("checks", "read"),
         ("templates", "load"),
         ("payloads", "save"),
         ("gate", "reserve"),
@@ -447,7 +459,7 @@ async def test_a_batch_asks_each_question_once(harness: Harness) -> None:
     events = [request_event(to=f"user{number}@example.com") for number in range(20)]
     assert await harness.deliver(*events) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 20
-    for question in ("ledger.claim", "suppression.find", "quota.read", "templates.load", "ledger.record"):
+    for question in ("ledger.claim", "checks.read", "templates.load", "ledger.record"):
         assert asked.count(f"{question}:before") == 1, question
 
 
@@ -591,7 +603,7 @@ async def test_a_dry_run_of_what_would_be_refused_says_so(
 
 
 async def test_a_dry_run_that_cannot_be_answered_comes_again(harness: Harness) -> None:
-    harness.fake_aws.quota.fail_next = ["read"]
+    harness.fake_aws.checks.fail_next = ["read"]
     assert (await held(harness, dryRun=True)).reason == "service-unavailable"
 
 

@@ -20,7 +20,7 @@ OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
         "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem GetItem PutItem Query UpdateItem"
         "; DescribeEndpoints",
         "events": "PutEvents",
-        "s3": "GetObject; CreateSession HeadBucket",
+        "s3": "GetObject HeadObject; CreateSession HeadBucket",
         "sesv2": "GetAccount SendBulkEmail SendEmail",
         "sqs": "ChangeMessageVisibility SendMessage",
     }.items()

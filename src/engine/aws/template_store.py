@@ -104,6 +104,25 @@ class S3TemplateStore:
             raise self._bad_attachment(s3_key, "is not there")
         return found.content
 
+    async def attachment_size(self, s3_key: str) -> int:
+        """Bytes of an object of the bucket. Raises as `load_attachment`."""
+        with service_errors("S3"):
+            try:
+                answer = await self._client.head_object(Bucket=self._bucket, Key=s3_key)
+            except ClientError as error:
+                # The answer to HeadObject has no body, and so no code but the status.
+                if is_code(error, "404"):
+                    raise self._bad_attachment(s3_key, "is not there") from error
+                if is_code(error, "403"):
+                    complaint = "may not be read by this function, or is not there"
+                    raise self._bad_attachment(s3_key, complaint) from error
+                raise
+        size = answer["ContentLength"]
+        if size > MAX_ATTACHMENT_BYTES:
+            complaint = f"has {size:,} bytes, over the {MAX_ATTACHMENT_BYTES:,} allowed"
+            raise self._bad_attachment(s3_key, complaint)
+        return size
+
     def _bad_attachment(self, s3_key: str, complaint: str) -> Refused:
         return Refused(
             Refusal(

@@ -11,6 +11,7 @@ from engine.aws.batches import SharedReads
 from engine.aws.bounce_quota import DailyCounters
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
+from engine.aws.pre_send_reader import StateReader
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.rate_item import StateRateTable
 from engine.aws.send_rate import SendRate
@@ -22,8 +23,8 @@ from engine.bootstrap.settings import SenderSettings, sender_settings
 from engine.delivery.lanes import Lanes
 from engine.rate.gate import SharedRateGate
 from engine.rate.line import SharedLine
+from engine.sending.dependencies import Dependencies, SendingPolicy
 from engine.sending.pipeline import SendingPipeline
-from engine.sending.results import Dependencies, SendingPolicy
 from engine.telemetry import PowertoolsTelemetry
 from engine.tracking.bounce_quota import QuotaPolicy
 
@@ -61,7 +62,10 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
     reads = SharedReads(dynamodb)
     dependencies = Dependencies(
         ledger=BatchedLedger(dynamodb, settings.tracking_table),
-        suppression=SuppressionList(dynamodb, settings.suppression_table, reads=reads),
+        checks=StateReader(
+            SuppressionList(dynamodb, settings.suppression_table, reads=reads),
+            DailyCounters(dynamodb, settings.state_table, reads=reads),
+        ),
         quota=DailyCounters(dynamodb, settings.state_table, reads=reads),
         templates=S3TemplateStore(
             await clients.open("s3", CONFIG),

@@ -30,6 +30,7 @@ _WAITS: Final[dict[DeferralReason, _Waits]] = {
     DeferralReason.OUTCOME_UNKNOWN: _Waits(15, 300),
     DeferralReason.SERVICE_UNAVAILABLE: _Waits(5, 600),
     DeferralReason.OUT_OF_TIME: _Waits(1, 30, calm=60, double_each=4),
+    DeferralReason.BATCH_TOO_LARGE: _Waits(1, 30, calm=60, double_each=4),
 }
 # What broke in our own hands gets no better by waiting for days: to the dead-letter queue within a day.
 _BROKEN: Final = _Waits(5, 600, calm=1000)

@@ -75,3 +75,8 @@ def parse_mailbox(mailbox: str) -> tuple[str, str]:
     if "@" not in address:
         raise BadAddress("holds no email address; expected `a@b` or `Name <a@b>`")
     return name, address
+
+
+def address_key(address: str) -> str:
+    """What an address is looked up, compared and counted by."""
+    return address.strip().lower()

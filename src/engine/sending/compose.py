@@ -1,10 +1,13 @@
 """Puts request, rendered content and sender together into the message that goes to SES."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Container, Mapping
 from typing import Final
 
-from engine.errors import FailureCode, Refusal
+from msgspec.structs import replace
+
+from engine.errors import FailureCode, Refusal, unwrap
+from engine.requests.addresses import address_key
 from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
 from engine.requests.unsubscribe import unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest
@@ -24,41 +27,60 @@ def compose(
     rendered: Rendered,
     sender: str,
     email_id: str,
-    attachments: Sequence[AttachedFile] = (),
     *,
-    without: frozenset[str] = frozenset(),
+    suppressed: Container[str] = (),
+    file_sizes: Mapping[str, int] = {},
 ) -> OutgoingMessage:
-    """The finished message. `without` holds lower-cased addresses that cc and bcc must not reach."""
+    """The finished message, but for the content of files that lie in the template bucket.
+
+    `suppressed`: keys of addresses that cc and bcc must not reach. `file_sizes`: bytes, by S3 key.
+    """
     return OutgoingMessage(
         email_id=email_id,
         sender=sender,
         to=request.to,
-        cc=tuple(address for address in request.cc if address.lower() not in without),
-        bcc=tuple(address for address in request.bcc if address.lower() not in without),
+        cc=tuple(address for address in request.cc if address_key(address) not in suppressed),
+        bcc=tuple(address for address in request.bcc if address_key(address) not in suppressed),
         reply_to=tuple(request.reply_to),
         subject=rendered.subject,
         html=rendered.html,
         text=rendered.text,
         headers=(*request.headers.items(), *unsubscribe_headers(request.unsubscribe)),
-        attachments=tuple(attachments),
+        attachments=tuple(attached_file(file, file_sizes) for file in request.attachments),
         tags=((EMAIL_ID_TAG, email_id), *request.tags.items()),
     )
 
 
-def attached_file(attachment: Attachment, loaded: bytes | None = None) -> AttachedFile:
-    """A checked attachment with its bytes: `loaded` for an `s3Key`, its own `content` otherwise."""
-    content = base64.b64decode(attachment.content or "") if loaded is None else loaded
-    return AttachedFile(attachment.file_name, attachment.content_type, content, attachment.content_id)
+def attached_file(attachment: Attachment, file_sizes: Mapping[str, int]) -> AttachedFile:
+    content = base64.b64decode(attachment.content or "")
+    return AttachedFile(
+        file_name=attachment.file_name,
+        content_type=attachment.content_type,
+        content=content,
+        size=file_sizes[attachment.s3_key] if attachment.s3_key else len(content),
+        content_id=attachment.content_id,
+        s3_key=attachment.s3_key,
+    )
+
+
+def with_files(message: OutgoingMessage, files: Mapping[str, bytes | Refusal | Exception]) -> OutgoingMessage:
+    """The message with the content of its files, by S3 key. Raises what stands in a file's place."""
+    if not message.attachments:
+        return message
+    attachments = (
+        replace(file, content=unwrap(files[file.s3_key])) if file.s3_key else file
+        for file in message.attachments
+    )
+    return replace(message, attachments=tuple(attachments))
 
 
 def refuse_oversized(message: OutgoingMessage) -> Refusal | None:
-    """Whether the message would be over SES's limit; only known once attachments have been fetched."""
+    """Whether the message would be over SES's limit."""
     parts = (message.subject, message.html or "", message.text or "")
     if not message.attachments and sum(map(len, parts)) < _SURELY_SMALL:
         return None
     bodies = sum(len(part.encode()) for part in parts)
-    files = sum(len(file.content) for file in message.attachments)
-    size = encoded_size(bodies + files) + _ENVELOPE_BYTES
+    size = encoded_size(bodies + sum(file.size for file in message.attachments)) + _ENVELOPE_BYTES
     if size <= MAX_MESSAGE_BYTES:
         return None
     return Refusal(

@@ -1,47 +1,64 @@
-"""Whether an accepted request may go out: one look at all that was asked, one answer."""
+"""Step 2: whether an email may go out, and as what message. Pure: all that it needs was asked before."""
 
-from collections.abc import Mapping
+from datetime import datetime
 
-from msgspec import Struct
-
-from engine.errors import FailureCode, Refusal
+from engine.errors import FailureCode, Refusal, Refused, unwrap
+from engine.requests.addresses import address_key
 from engine.schemas.request import EmailRequest
-from engine.schemas.rows import SuppressionRow
-from engine.templating.template import Rendered
-from engine.tracking.bounce_quota import QuotaPolicy, QuotaReading, refuse_over_quota
+from engine.schemas.status import Reason
+from engine.sending.compose import compose, refuse_oversized
+from engine.sending.dependencies import SendingPolicy
+from engine.sending.email import Email, Ready
+from engine.sending.message import OutgoingMessage
+from engine.sending.prepare import Prepared
+from engine.sending.results import Completed
+from engine.sending.sender import resolve_sender
+from engine.tracking.bounce_quota import refuse_over_quota
 
 
-class Go(Struct, frozen=True):
-    """Send it, with this content; `without` holds the suppressed cc and bcc, lower-cased."""
+def decide(email: Email, prepared: Prepared, policy: SendingPolicy, now: datetime) -> Ready | Completed:
+    """Raises ServiceUnavailable where a question that this email needs an answer to has none."""
+    request = email.job.request
+    if request is None:
+        return email.refused_as_it_came(now)
+    try:
+        message = message_of(request, email.job.email_id, prepared, policy)
+    except Refused as refused:
+        return email.refused(refused.refusal, now)
+    if email.job.dry_run:
+        would = f"would go to {message.recipients} recipient(s), from {message.sender}, with the subject"
+        reason = Reason(code="would-send", message=f"{would} {message.subject!r}")
+        return email.completed("dry_run", now, reason=reason)
+    return Ready(email, request, message)
 
-    rendered: Rendered
-    without: frozenset[str]
 
-
-def decide(
-    request: EmailRequest,
-    *,
-    suppressed: Mapping[str, SuppressionRow],
-    quota: QuotaReading,
-    policy: QuotaPolicy,
-    rendered: Rendered | Refusal,
-) -> Go | Refusal:
-    """Refuse for the first reason that holds: suppression, bounce quota, template.
+def message_of(
+    request: EmailRequest, email_id: str, prepared: Prepared, policy: SendingPolicy
+) -> OutgoingMessage:
+    """The message. Raises Refused for the first of: suppression, bounce quota, template, sender, size.
 
     A suppressed `to` refuses the email. A suppressed cc or bcc is left out and the others get theirs, as it
     is with SES's own suppression list: https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
     """
-    found = suppressed.get(request.to.lower())
+    checks = unwrap(prepared.checks)
+    found = checks.suppressed.get(address_key(request.to))
     if found:
-        return Refusal(
-            FailureCode.SUPPRESSED,
-            f"the recipient has been suppressed since {found.added_to_suppression_date or 'an unknown date'}"
-            f" ({found.suppression_type}: {found.reason or 'no reason given'})",
+        since = found.added_to_suppression_date or "an unknown date"
+        why = f"{found.suppression_type}: {found.reason or 'no reason given'}"
+        raise Refused(
+            Refusal(FailureCode.SUPPRESSED, f"the recipient has been suppressed since {since} ({why})")
         )
-    refusal = refuse_over_quota(quota, policy)
-    if refusal:
-        return refusal
-    if isinstance(rendered, Refusal):
-        return rendered
-    others = (address.lower() for address in (*request.cc, *request.bcc))
-    return Go(rendered, frozenset(address for address in others if address in suppressed))
+    unwrap(refuse_over_quota(checks.quota, policy.quota))
+    rendered = unwrap(prepared.templates[request.template_name]).render(request.template_data)
+    sender = unwrap(resolve_sender(request.sender_override, rendered, policy.sender))
+    keys = {file.s3_key for file in request.attachments if file.s3_key}
+    message = compose(
+        request,
+        rendered,
+        sender,
+        email_id,
+        suppressed=checks.suppressed,
+        file_sizes={key: unwrap(prepared.attachment_sizes[key]) for key in keys},
+    )
+    unwrap(refuse_oversized(message))
+    return message

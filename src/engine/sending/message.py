@@ -4,12 +4,17 @@ from msgspec import Struct
 
 
 class AttachedFile(Struct, frozen=True):
-    """A decoded attachment; with a `content_id` it is shown inline."""
+    """A decoded attachment of `size` bytes; with a `content_id` it is shown inline.
+
+    One that lies in the template bucket (`s3_key`) gets its content right before it is sent.
+    """
 
     file_name: str
     content_type: str
     content: bytes
+    size: int
     content_id: str | None = None
+    s3_key: str | None = None
 
 
 class OutgoingMessage(Struct, frozen=True, kw_only=True):
@@ -27,6 +32,10 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[AttachedFile, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.to, *self.cc, *self.bcc)
 
     @property
     def recipients(self) -> int:

@@ -14,6 +14,10 @@ class TemplateStore(Protocol):
         """The compiled template. Raises Refused (`template-not-found`, `template-error`)."""
         ...
 
+    async def attachment_size(self, s3_key: str) -> int:
+        """Bytes of an object of the template bucket. Raises Refused (`validation`)."""
+        ...
+
     async def load_attachment(self, s3_key: str) -> bytes:
         """An object of the template bucket. Raises Refused (`validation`)."""
         ...
@@ -42,6 +46,6 @@ class Mailer(Protocol):
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         """Send each once: its SES message id, or why there is none. Never tries twice.
 
-        Several messages go in one call to SES; `domain.grouping` says which may.
+        Several messages go in one call to SES; `sending.grouping` says which may.
         """
         ...

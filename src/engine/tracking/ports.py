@@ -3,15 +3,24 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import SuppressionRow
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.bounce_quota import QuotaReading
 
 
-class SuppressionReader(Protocol):
-    async def find(self, addresses: Collection[str]) -> Mapping[str, SuppressionRow]:
-        """The suppressed ones among lower-cased addresses."""
+class PreSendChecks(Struct, frozen=True):
+    """What decides whether an email may go out: suppressed addresses by key, and the day's bounce quota."""
+
+    suppressed: Mapping[str, SuppressionRow]
+    quota: QuotaReading
+
+
+class PreSendReader(Protocol):
+    async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
+        """`addresses`: keys of addresses. `date`: the day of the quota, `YYYY-MM-DD`."""
         ...
 
 
@@ -22,8 +31,6 @@ class SuppressionWriter(Protocol):
 
 
 class BounceQuota(Protocol):
-    async def read(self, date: str) -> QuotaReading: ...
-
     async def count_sends(self, date: str, sends: int) -> None: ...
 
     async def count_bounce(self, date: str) -> None: ...

@@ -1,67 +1,33 @@
-"""Status events: what is told about an email, from its request or from its row."""
+"""Status events: what is told about an email, from its row."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import Final, cast
 
-from engine.errors import Refusal
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
-from engine.schemas.times import iso
 from engine.tracking.lifecycle import Status
 
-if TYPE_CHECKING:  # feedback tells from rows alone: it need not load what reads requests
-    from engine.requests.email_job import EmailJob
-
-
 _BOUNCES: Final = {Status.BOUNCED.value: "hard-bounce", Status.SOFT_BOUNCED.value: "soft-bounce"}
-
-
-def announce(
-    job: "EmailJob",
-    status: Literal["sent", "failed", "dry_run"],
-    *,
-    at: datetime,
-    previous: Status | None,
-    reason: Reason | None = None,
-    ses_message_id: str | None = None,
-) -> EmailStatusChanged:
-    """What the sender did with an email."""
-    return EmailStatusChanged(
-        email_id=job.email_id,
-        original_email_id=job.original_email_id,
-        to=job.to,
-        template_name=job.template_name,
-        status=status,
-        previous_status=previous,
-        reason=reason,
-        ses_message_id=ses_message_id,
-        original_source=job.source,
-        retry_attempt=job.retry_attempt,
-        timestamp=iso(at),
-        metadata=job.metadata,
-        tags=job.tags,
-    )
 
 
 def status_event(
     row: TrackingRow,
     *,
     at: str,
-    status: Status | None = None,
+    status: str | None = None,
     previous: Status | None = None,
     reason: Reason | None = None,
+    ses_message_id: str | None = None,
 ) -> EmailStatusChanged:
-    """What a row says: its status as it is, or one that it has reached."""
-    told = status or Status(row.status)
+    """The row's status as it is, or one that the email has reached; `at` in ISO 8601."""
     return EmailStatusChanged(
         email_id=row.email_id,
         original_email_id=row.original_email_id or row.email_id,
         to=row.to_email,
         template_name=row.template_name,
-        status=cast("PublishedStatus", told.value),
+        status=cast("PublishedStatus", str(status or row.status)),
         previous_status=previous,
         reason=reason or reason_of(row),
-        ses_message_id=row.ses_message_id,
+        ses_message_id=ses_message_id or row.ses_message_id,
         original_source=row.original_source,
         retry_attempt=row.retry_attempt,
         timestamp=at,
@@ -95,7 +61,3 @@ def reached_at(row: TrackingRow) -> str:
         Status.COMPLAINED: row.complained_at,
     }
     return times.get(Status(row.status)) or row.timestamp
-
-
-def as_reason(refusal: Refusal | None) -> Reason | None:
-    return Reason(code=refusal.code.value, message=refusal.message) if refusal else None

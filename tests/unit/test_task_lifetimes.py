@@ -1,4 +1,4 @@
-"""Steps that are begun before they are needed: none outlives its invocation, none keeps another waiting."""
+"""Nothing outlives an invocation, whatever goes wrong in it."""
 
 import asyncio
 import gc
@@ -11,12 +11,11 @@ from tests.support.harness import INVOCATION, Harness
 
 from engine.delivery.lanes import DeferralAnswer
 from engine.schemas.rows import SuppressionRow
-from engine.templating.template import Rendered
 
 POINTS = [
     "ledger.claim:before",
     "ledger.record:before",
-    "suppression.find:before",
+    "checks.read:before",
     "quota.count_sends:before",
     "templates.load:before",
     "payloads.save:before",
@@ -72,22 +71,7 @@ async def test_a_bug_met_by_one_template_fails_its_emails_and_no_others(harness:
     assert "bug" in harness.fake_aws.telemetry.names
 
 
-async def test_what_was_answered_is_read_between_two_drafts(harness: Harness) -> None:
-    read: list[int] = []
-
-    class Slow(FakeTemplate, frozen=True):
-        def render(self, data: dict[str, Any]) -> Rendered:
-            read_before.append(list(read))
-            asyncio.get_running_loop().call_soon(read.append, data["number"])
-            return super().render(data)
-
-    read_before: list[list[int]] = []
-    harness.fake_aws.templates.templates["welcome"] = Slow("welcome")
-    await harness.deliver(*(event for n in range(3) for event in asked(n, templateData={"number": n})))
-    assert read_before == [[], [0], [0, 1]]
-
-
-@pytest.mark.parametrize("slow", ["payloads.save:before", "suppression.find:before"])
+@pytest.mark.parametrize("slow", ["payloads.save:before"])
 async def test_an_email_that_could_leave_too_late_does_not_leave_though_it_has_its_slot(
     harness: Harness, slow: str
 ) -> None:

@@ -1,6 +1,5 @@
-"""Emails that share a call to SES: together on the way there, each with a fate of its own afterwards."""
+"""Emails that share a call to SES: together on the way there, each with an outcome of its own."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +14,8 @@ from engine.requests.identity import email_id
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.request import Lane
 from engine.schemas.rows import SuppressionRow, TrackingRow
-from engine.sending.dispatch import TIME_FOR_A_SEND
 from engine.sending.pipeline import LEASE_MARGIN
+from engine.sending.send import TIME_FOR_A_SEND
 from engine.templating.template import Rendered
 
 
@@ -126,7 +125,7 @@ async def test_what_is_refused_before_takes_no_place_in_a_call(harness: Harness)
     assert statuses(harness, 0, 1, 2, 3) == ["sent", "failed", "failed", "sent"]
 
 
-# -- a fate for each -----------------------------------------------------------------------------------------
+# -- an outcome for each -------------------------------------------------------------------------------------
 
 
 async def test_each_email_of_a_call_is_settled_or_held_by_its_own_answer(harness: Harness) -> None:
@@ -160,7 +159,7 @@ async def test_however_many_emails_of_a_call_are_throttled_the_gate_narrows_once
     assert leases(harness) == {None}
 
 
-async def test_a_gate_that_can_not_be_told_of_a_throttle_changes_no_fate(harness: Harness) -> None:
+async def test_a_gate_that_can_not_be_told_of_a_throttle_changes_no_outcome(harness: Harness) -> None:
     harness.fake_aws.mailer.outcomes = ["ses-0", SendThrottled("slow")]
     harness.fake_aws.gate.fail_next = ["throttled"]
     assert kept(await deliver(harness, bulk(0, 1))) == [1]
@@ -210,72 +209,46 @@ async def test_a_bug_in_one_call_fails_its_emails_and_no_others(harness: Harness
     assert "example.com" not in str(harness.fake_aws.telemetry.events)
 
 
-# -- in line before it is decided ----------------------------------------------------------------------------
+# -- files of the template bucket ----------------------------------------------------------------------------
 
 
-async def order(harness: Harness, *events: dict[str, Any]) -> list[str]:
-    """What was done, as each step ended."""
+def with_file(key: str) -> dict[str, Any]:
+    return {"attachments": [{"fileName": "a.pdf", "contentType": "application/pdf", "s3Key": key}]}
+
+
+async def test_a_file_that_many_emails_carry_is_fetched_once(harness: Harness) -> None:
+    harness.fake_aws.templates.attachments["attachments/a"] = b"file"
     seen = KillSwitch()
     harness.fake_aws.switch(seen)
-    await deliver(harness, events)
-    harness.fake_aws.switch(None)
-    return [point.removesuffix(":after") for point in seen.seen if point.endswith(":after")]
+    assert await deliver(harness, bulk(0, 1, 2, **with_file("attachments/a"))) == BatchAnswer()
+    assert seen.seen.count("templates.load_attachment:before") == 1
+    assert {message.attachments[0].content for message in harness.fake_aws.mailer.sent.values()} == {b"file"}
 
 
-async def test_a_lone_email_that_somebody_waits_for_lines_up_once_it_is_claimed(harness: Harness) -> None:
-    steps = await order(harness, *bulk(0, priority="transactional", cc=["cy@example.com"]))
-    assert steps.index("ledger.claim") < steps.index("gate.reserve") < steps.index("mailer.send")
-    assert steps.count("gate.reserve") == 1
-    assert harness.fake_aws.gate.reserved == [(2, Lane.TRANSACTIONAL)]
-
-
-@pytest.mark.parametrize(
-    "detail",
-    [
-        {"priority": "bulk"},
-        {"attachments": [{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "attachments/a.txt"}]},
-    ],
-)
-async def test_mail_that_can_wait_and_mail_that_takes_longer_line_up_when_they_are_ready(
-    harness: Harness, detail: dict[str, Any]
+async def test_a_batch_whose_files_would_fill_the_memory_leaves_in_several_invocations(
+    harness: Harness,
 ) -> None:
-    harness.fake_aws.templates.attachments["attachments/a.txt"] = b"text"
-    suppressed = {"0@example.com": SuppressionRow(email="0@example.com")}
-    harness.fake_aws.suppression.rows.update(suppressed)
-    await order(harness, *bulk(0, **({"priority": "transactional"} | detail)))
-    assert not harness.fake_aws.gate.reserved
+    harness.fake_aws.templates.attachments["attachments/a"] = bytes(25_000_000)
+    events = bulk(*range(5), **with_file("attachments/a"))
+    assert kept(await deliver(harness, events)) == [2, 3, 4]
+    assert waits(harness) == {2: 1, 3: 1, 4: 1}
+    assert kept(await deliver(harness, events)) == [4]
+    assert await deliver(harness, events) == BatchAnswer()
+    assert len(harness.fake_aws.mailer.sent) == 5
 
 
-@pytest.mark.parametrize("late", ["templates.load", "gate.burst"])
-async def test_a_lone_email_lines_up_only_where_template_and_rate_are_at_hand(
-    harness: Harness, late: str
+async def test_a_file_that_goes_after_its_size_was_known_refuses_its_email_alone(
+    harness: Harness,
 ) -> None:
-    """Its slot would go by while they are fetched, or be as long as an unknown rate makes it."""
-    seen: list[str] = []
+    async def forget(point: str) -> None:
+        if point == "templates.attachment_size:after":
+            harness.fake_aws.templates.attachments.clear()
 
-    async def slow(point: str) -> None:
-        if point == f"{late}:before":
-            for _ in range(50):  # turns of the loop: more than everything else takes
-                await asyncio.sleep(0)
-        seen.append(point)
-
-    harness.fake_aws.switch(slow)
-    await deliver(harness, bulk(0, priority="transactional"))
-    assert seen.index("ledger.claim:after") < seen.index(f"{late}:after") < seen.index("gate.reserve:before")
-
-
-@pytest.mark.parametrize("twice", [False, True])
-async def test_nobody_lines_up_for_an_email_that_is_not_won_and_a_refused_one_needs_no_gate(
-    harness: Harness, *, twice: bool
-) -> None:
-    harness.fake_aws.suppression.rows["0@example.com"] = SuppressionRow(email="0@example.com")
-    harness.fake_aws.gate.fail_next = ["reserve"]
-    (event,) = bulk(0, priority="transactional")
-    assert await deliver(harness, [event]) == BatchAnswer()
-    assert statuses(harness, 0) == ["failed"]
-    if twice:
-        await order(harness, event)
-    assert not harness.fake_aws.gate.reserved
+    harness.fake_aws.templates.attachments["attachments/a"] = b"file"
+    harness.fake_aws.switch(forget)
+    events = [*bulk(0), *bulk(1, **with_file("attachments/a"))]
+    assert await deliver(harness, events) == BatchAnswer()
+    assert statuses(harness, 0, 1) == ["sent", "failed"]
 
 
 # -- held together -------------------------------------------------------------------------------------------
@@ -399,22 +372,22 @@ async def test_a_refused_request_twice_in_a_batch_is_told_once(harness: Harness)
     assert harness.fake_aws.status_events.statuses() == ["failed"]
 
 
-async def test_rehearsals_of_one_email_in_a_batch_are_each_answered(harness: Harness) -> None:
+async def test_dry_runs_of_one_email_in_a_batch_are_each_answered(harness: Harness) -> None:
     assert await deliver(harness, [*bulk(0, 0, dryRun=True), *bulk(0)]) == BatchAnswer()
     assert sorted(harness.fake_aws.status_events.statuses()) == ["dry_run", "dry_run", "sent"]
     assert len(harness.fake_aws.mailer.sent) == 1
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-async def test_an_email_is_its_own_whatever_a_rehearsal_with_its_key_asks_for(
+async def test_an_email_is_its_own_whatever_a_dry_run_with_its_key_asks_for(
     harness: Harness, order: tuple[int, ...]
 ) -> None:
-    harness.fake_aws.templates.templates["rehearsed"] = FakeTemplate(
-        "rehearsed", rendered=replace(FakeTemplate("welcome").rendered, subject="Only a rehearsal")
+    harness.fake_aws.templates.templates["dry"] = FakeTemplate(
+        "dry", rendered=replace(FakeTemplate("welcome").rendered, subject="Only a dry run")
     )
     harness.fake_aws.suppression.rows["3@example.com"] = SuppressionRow(email="3@example.com")
-    rehearsal = {"templateName": "rehearsed", "dryRun": True, "to": "2@example.com"}
-    asked = [*bulk(0), *bulk(0, **rehearsal)], [*bulk(1, to="3@example.com"), *bulk(1, **rehearsal)]
+    dry_run = {"templateName": "dry", "dryRun": True, "to": "2@example.com"}
+    asked = [*bulk(0), *bulk(0, **dry_run)], [*bulk(1, to="3@example.com"), *bulk(1, **dry_run)]
     await deliver(harness, [events[place] for events in asked for place in order])
     assert harness.subjects_sent == ["Hello"]
     assert statuses(harness, 0, 1) == ["sent", "failed"]

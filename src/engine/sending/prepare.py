@@ -1,0 +1,133 @@
+"""Step 1: claim ‖ suppression and quota ‖ templates and sizes of attachments ‖ recipients a call may have."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from engine.concurrency import concurrently
+from engine.errors import FailureCode, Refusal, ServiceUnavailable
+from engine.requests.addresses import address_key
+from engine.requests.identity import conflict_id
+from engine.schemas.rows import TrackingRow
+from engine.schemas.times import iso
+from engine.sending.dependencies import Dependencies, capture, capture_unavailable
+from engine.sending.email import Email
+from engine.sending.results import Completed, DeferralReason, Outcome
+from engine.templating.template import Template
+from engine.tracking.claim import Claimable, Conflict, Duplicate, Leased, Unsettled, judge_existing_row
+from engine.tracking.lifecycle import RANK, Status
+from engine.tracking.ports import PreSendChecks
+from engine.tracking.status_event import reached_at, status_event
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a batch asked, each question once; an error stands where there is no answer.
+
+    `unclaimed`: by place, the outcomes of emails that this invocation must not send. `templates` and
+    `attachment_sizes` (bytes) by name and by S3 key. `burst`: how many recipients one call may have.
+    """
+
+    unclaimed: Mapping[int, Outcome]
+    checks: PreSendChecks | ServiceUnavailable
+    templates: Mapping[str, Template | Refusal | Exception]
+    attachment_sizes: Mapping[str, int | Refusal | Exception]
+    burst: int
+
+
+async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
+    requests = [email.job.request for email in emails if email.job.request]
+    addresses = {address_key(address) for request in requests for address in request.recipients}
+    names = {request.template_name for request in requests}
+    keys = {file.s3_key for request in requests for file in request.attachments if file.s3_key}
+    async with asyncio.TaskGroup() as group:
+        claims = group.create_task(_claim(deps, emails))
+        checks = group.create_task(capture_unavailable(deps.checks.read(addresses, deps.today())))
+        templates = [group.create_task(capture(deps.templates.load(name))) for name in names]
+        sizes = [group.create_task(capture(deps.templates.attachment_size(key))) for key in keys]
+        burst = group.create_task(deps.gate.burst())
+    return Prepared(
+        unclaimed=claims.result(),
+        checks=checks.result(),
+        templates=dict(zip(names, (task.result() for task in templates), strict=True)),
+        attachment_sizes=dict(zip(keys, (task.result() for task in sizes), strict=True)),
+        burst=burst.result(),
+    )
+
+
+async def _claim(deps: Dependencies, emails: Sequence[Email]) -> dict[int, Outcome]:
+    tracked = [email for email in emails if email.is_tracked]
+    if not tracked:
+        return {}
+    answers = await capture_unavailable(deps.ledger.claim([email.row for email in tracked]))
+    if isinstance(answers, ServiceUnavailable):
+        answers = [answers for _ in tracked]
+    existing = [(email, there) for email, there in zip(tracked, answers, strict=True) if there]
+    outcomes = await concurrently(handle_existing_row(deps, email, there) for email, there in existing)
+    return {email.place: outcome for (email, _), outcome in zip(existing, outcomes, strict=True) if outcome}
+
+
+async def handle_existing_row(
+    deps: Dependencies, email: Email, existing: TrackingRow | ServiceUnavailable
+) -> Outcome | None:
+    """What follows from a row that is there already; None where its claim could be taken over."""
+    if isinstance(existing, ServiceUnavailable):
+        return deps.unavailable(existing)
+    verdict = judge_existing_row(
+        existing,
+        email.job.request_hash,
+        now=deps.clock(),
+        reconcile_seconds=deps.policy.reconcile_seconds,
+    )
+    match verdict:
+        case Duplicate():
+            deps.telemetry.record("duplicate", email_id=existing.email_id, status=existing.status)
+            return republish_status(existing)
+        case Conflict():
+            return await _refuse_conflict(deps, email)
+        case Leased(seconds):
+            return deps.defer(DeferralReason.CLAIMED_ELSEWHERE, seconds)
+        case Unsettled(seconds):
+            return deps.defer(DeferralReason.OUTCOME_UNKNOWN, seconds)
+        case Claimable(seen_lease):
+            ours = replace(existing, claim_id=email.row.claim_id, lease_until=email.row.lease_until)
+            taken = await capture_unavailable(deps.ledger.reclaim(ours, seen_lease))
+            return None if taken is True else deps.defer(DeferralReason.CLAIMED_ELSEWHERE, 1)
+
+
+def republish_status(row: TrackingRow) -> Completed:
+    """A redelivery tells again: the invocation before may have died between record and publish.
+
+    SES may have moved the row on meanwhile, and its report tells no more than that; so `sent` is told too.
+    """
+    events = [status_event(row, at=reached_at(row), previous=Status(row.status))]
+    if row.ses_message_id and row.status_rank > RANK[Status.SENT]:
+        sent = replace(row, status=Status.SENT)
+        events.insert(0, status_event(sent, at=row.sent_at or row.timestamp, previous=Status.SENT))
+    return Completed(events=tuple(events))
+
+
+async def _refuse_conflict(deps: Dependencies, email: Email) -> Outcome:
+    """Same key, other request: refused under an id of its own, the first email stays untouched."""
+    job = email.job
+    now = deps.clock()
+    row = replace(
+        email.row,
+        email_id=conflict_id(job.email_id, job.request_hash),
+        status=Status.FAILED,
+        status_rank=RANK[Status.FAILED],
+        lease_until=None,
+        failure_code=FailureCode.IDEMPOTENCY_CONFLICT,
+        failure_reason=f"idempotencyKey: was used before for another request (email {job.email_id}); a new"
+        " email needs a new key, and a repeated one must ask for the same",
+        failed_at=iso(now),
+    )
+    answers = await capture_unavailable(deps.ledger.claim([row]))
+    answer = answers if isinstance(answers, ServiceUnavailable) else answers[0]
+    if isinstance(answer, ServiceUnavailable):
+        return deps.unavailable(answer)
+    if answer:
+        return republish_status(answer)
+    return Completed(events=(status_event(row, at=iso(now)),))

@@ -1,0 +1,152 @@
+"""Step 3: keep requests ‖ fetch files ‖ each call waits for its slot, then for those two, then sends."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from msgspec.structs import replace
+
+from engine.concurrency import concurrently
+from engine.errors import (
+    OutcomeUnknown,
+    Refusal,
+    Refused,
+    SendFailure,
+    SendingPaused,
+    SendRefused,
+    SendThrottled,
+    ServiceUnavailable,
+    unwrap,
+)
+from engine.schemas.status import Reason
+from engine.sending.compose import with_files
+from engine.sending.dependencies import Dependencies, capture, capture_unavailable
+from engine.sending.email import Ready
+from engine.sending.grouping import group_into_calls
+from engine.sending.results import Completed, DeferralReason, Failed, Outcome, describe_bug
+from engine.tracking.bounce_quota import counts
+from engine.tracking.ledger import Move
+from engine.tracking.lifecycle import Status
+
+# A send that starts with less than this many seconds left might be cut off with its outcome unknown.
+TIME_FOR_A_SEND: Final = 5.0
+_LONGEST_HOLD: Final = 60.0
+# A send may be so much too early: the way to SES varies by more, and the loop's timer rounds a wait up to the
+# next millisecond.
+_UNSEEN: Final = 0.002
+
+
+@dataclass
+class BatchSend:
+    """Sends the emails of one batch. `seconds_left`: what remains of the invocation."""
+
+    deps: Dependencies
+    seconds_left: Callable[[], float]
+    # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
+    _paused: bool = field(default=False, init=False)
+
+    async def send(self, ready: Sequence[Ready], largest_call: int) -> dict[int, Outcome]:
+        """An outcome for each, by its place in the batch."""
+        if not ready:
+            return {}
+        calls = group_into_calls(ready, largest_call)
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(capture_unavailable(self._keep_requests(ready)))
+            fetching = group.create_task(self._fetch_files(ready))
+            sending = [group.create_task(self._send_call(call, keeping, fetching)) for call in calls]
+        return {
+            item.email.place: outcome
+            for call, task in zip(calls, sending, strict=True)
+            for item, outcome in zip(call, task.result(), strict=True)
+        }
+
+    async def _keep_requests(self, ready: Sequence[Ready]) -> None:
+        """For a soft-bounce retry, those that did not fit beside their claims."""
+        emails = [item.email for item in ready if item.email.row.kept_request is None]
+        kept = {email.row.email_id: email.job.request for email in emails if email.job.request}
+        if kept:
+            await self.deps.payloads.save(emails[0].row.claim_id or "", kept)
+
+    async def _fetch_files(self, ready: Sequence[Ready]) -> dict[str, bytes | Refusal | Exception]:
+        """Each file of the batch once, by S3 key."""
+        keys = {file.s3_key for item in ready for file in item.message.attachments if file.s3_key}
+        load = self.deps.templates.load_attachment
+        return dict(zip(keys, await concurrently(capture(load(key)) for key in keys), strict=True))
+
+    async def _send_call(
+        self,
+        call: Sequence[Ready],
+        keeping: "asyncio.Task[ServiceUnavailable | None]",
+        fetching: "asyncio.Task[dict[str, bytes | Refusal | Exception]]",
+    ) -> list[Outcome]:
+        try:
+            return await self._wait_and_send(call, keeping, fetching)
+        except Refused as refused:  # a file that went after its size was asked for; such an email goes alone
+            return [item.email.refused(refused.refusal, self.deps.clock()) for item in call]
+        except ServiceUnavailable as error:
+            return [self.deps.unavailable(error, emails=len(call))] * len(call)
+        except Exception as error:  # noqa: BLE001 - a bug met by one call must not fail the batch's others
+            problem = describe_bug(error)
+            self.deps.telemetry.record("bug", problem=problem, email_id=call[0].email.row.email_id)
+            return [Failed(problem)] * len(call)
+
+    async def _wait_and_send(
+        self,
+        call: Sequence[Ready],
+        keeping: "asyncio.Task[ServiceUnavailable | None]",
+        fetching: "asyncio.Task[dict[str, bytes | Refusal | Exception]]",
+    ) -> list[Outcome]:
+        deps, emails = self.deps, len(call)
+        recipients = sum(item.message.recipients for item in call)
+        wait = await deps.gate.reserve(recipients, call[0].lane, self.seconds_left() - TIME_FOR_A_SEND)
+        due = deps.clock() + timedelta(seconds=wait)
+        unwrap(await keeping)
+        messages = [with_files(item.message, await fetching) for item in call]
+        wait = max(0.0, (due - deps.clock()).total_seconds())
+        if wait > self.seconds_left() - TIME_FOR_A_SEND:
+            at_least = min(wait, _LONGEST_HOLD)
+            return [deps.defer(DeferralReason.OUT_OF_TIME, at_least, emails=emails)] * emails
+        if wait > _UNSEEN:
+            await deps.sleep(wait)
+        if self._paused:
+            return [deps.defer(DeferralReason.PAUSED, emails=emails)] * emails
+        answers = await deps.mailer.send(messages)
+        if any(isinstance(answer, SendingPaused) for answer in answers):
+            self._paused = True
+        if any(isinstance(answer, SendThrottled) for answer in answers):
+            await capture_unavailable(deps.gate.throttled())
+        return [self._outcome(item, answer) for item, answer in zip(call, answers, strict=True)]
+
+    def _outcome(self, item: Ready, answer: str | SendFailure) -> Outcome:
+        deps, email = self.deps, item.email
+        match answer:
+            case str():
+                return self._sent(item, answer)
+            case SendRefused():
+                if answer.configuration:
+                    deps.telemetry.record("ses-configuration-wrong", email_id=email.row.email_id)
+                return email.refused(answer.refusal, deps.clock())
+            case SendThrottled():
+                name = "ses-answer-unexpected" if answer.unexpected else "ses-throttled"
+                deps.telemetry.record(name, problem=str(answer))
+                return deps.defer(DeferralReason.THROTTLED)
+            case SendingPaused():
+                deps.telemetry.record("ses-paused", problem=str(answer))
+                return deps.defer(DeferralReason.PAUSED)
+            case OutcomeUnknown():
+                # The claim stays: SES's Send event settles it, or the reconcile window runs out.
+                deps.telemetry.record("outcome-unknown", email_id=email.row.email_id, problem=str(answer))
+                settled_by = (email.row.lease_until or 0) + deps.policy.reconcile_seconds
+                return deps.defer(DeferralReason.OUTCOME_UNKNOWN, settled_by - deps.clock().timestamp())
+
+    def _sent(self, item: Ready, ses_message_id: str) -> Completed:
+        now = self.deps.clock()
+        left_out = len(item.request.recipients) - item.message.recipients
+        problem = f"{left_out} of cc and bcc left out: they are suppressed"
+        reason = Reason(code="recipients-suppressed", message=problem) if left_out else None
+        row = item.email.row
+        move = Move(email_id=row.email_id, to=Status.SENT, at=now, ses_message_id=ses_message_id)
+        completed = item.email.completed(Status.SENT, now, reason=reason, move=move)
+        return replace(completed, counted=sum(map(counts, item.message.addresses)))
