@@ -19,7 +19,7 @@ from engine.aws.mailer import SesMailer
 from engine.bootstrap.runtime import SES_CONFIG
 from engine.errors import OutcomeUnknown, SendFailure, SendingPaused, SendRefused, SendThrottled
 from engine.local.ses.threaded import ThreadedSimulator
-from engine.sending.message import AttachedFile, OutgoingMessage
+from engine.sending.compose import AttachedFile, OutgoingMessage
 
 MESSAGE = OutgoingMessage(
     email_id="e1",

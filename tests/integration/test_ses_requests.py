@@ -14,7 +14,7 @@ from engine.aws.ses_requests import send_bulk_email_request, send_email_request
 from engine.bootstrap.runtime import SES_CONFIG
 from engine.local.ses.message import Message
 from engine.local.ses.threaded import ThreadedSimulator
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage
 
 PLAIN = OutgoingMessage(
     email_id="e1",

@@ -30,7 +30,7 @@ from engine.schemas.retry import RetryMessage
 from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.status import EmailStatusChanged
 from engine.schemas.times import iso
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage
 from engine.templating.template import Rendered, Template
 from engine.tracking.bounce_quota import QuotaReading
 from engine.tracking.ledger import Advance, Move

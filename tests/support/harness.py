@@ -17,8 +17,8 @@ from engine.local.ses.mail import Mail
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged
-from engine.sending.dependencies import Dependencies, SendingPolicy
 from engine.sending.pipeline import SendingPipeline
+from engine.sending.ports import Dependencies, SendingPolicy
 from engine.sending.sender import SenderPolicy
 from engine.tracking.bounce_quota import QuotaPolicy
 

@@ -11,8 +11,14 @@ from engine.errors import FailureCode
 from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
 from engine.requests.unsubscribe import unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest, Unsubscribe
-from engine.sending.compose import attached_file, compose, refuse_oversized, with_files
-from engine.sending.message import AttachedFile, OutgoingMessage
+from engine.sending.compose import (
+    AttachedFile,
+    OutgoingMessage,
+    attached_file,
+    compose,
+    refuse_oversized,
+    with_files,
+)
 from engine.templating.template import Rendered
 
 RENDERED = Rendered(subject="Hi", html="<p>Hi</p>", text="Hi", sender_email=None, sender_name=None)

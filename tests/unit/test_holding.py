@@ -13,7 +13,7 @@ from tests.support.simulated_queue import SimulatedQueue
 
 from engine.errors import SendFailure, SendingPaused, SendThrottled
 from engine.schemas.request import Lane
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage
 
 HOURS = timedelta(hours=1)
 BATCH, ENVIRONMENTS = 50, 8  # as the stack sets them

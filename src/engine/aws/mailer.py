@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.aws.error_codes import bulk_entry_error, is_not_offered, ses_error
 from engine.aws.ses_requests import send_bulk_email_request, send_email_request
 from engine.errors import OutcomeUnknown, SendFailure, SendRefused, SendThrottled
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage
 
 if TYPE_CHECKING:
     from types_aiobotocore_sesv2 import SESV2Client

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sending.message import AttachedFile, OutgoingMessage
+from engine.sending.compose import AttachedFile, OutgoingMessage
 
 _UTF8: Final = "UTF-8"
 # Each email of a bulk call brings its finished parts; SES puts them in as they are, without escaping.

@@ -23,8 +23,8 @@ from engine.bootstrap.settings import SenderSettings, sender_settings
 from engine.delivery.lanes import Lanes
 from engine.rate.gate import SharedRateGate
 from engine.rate.line import SharedLine
-from engine.sending.dependencies import Dependencies, SendingPolicy
 from engine.sending.pipeline import SendingPipeline
+from engine.sending.ports import Dependencies, SendingPolicy
 from engine.telemetry import PowertoolsTelemetry
 from engine.tracking.bounce_quota import QuotaPolicy
 

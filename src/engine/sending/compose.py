@@ -4,6 +4,7 @@ import base64
 from collections.abc import Container, Mapping
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import FailureCode, Refusal, unwrap
@@ -11,7 +12,6 @@ from engine.requests.addresses import address_key
 from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
 from engine.requests.unsubscribe import unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest
-from engine.sending.message import AttachedFile, OutgoingMessage
 from engine.templating.template import Rendered
 
 EMAIL_ID_TAG: Final = "emailId"
@@ -20,6 +20,46 @@ EMAIL_ID_TAG: Final = "emailId"
 _ENVELOPE_BYTES: Final = 64 * 1024
 # Characters that fit whatever they are: four bytes of UTF-8 each, a third more in base64, and line breaks.
 _SURELY_SMALL: Final = MAX_MESSAGE_BYTES // 8
+
+
+class AttachedFile(Struct, frozen=True):
+    """A decoded attachment of `size` bytes; with a `content_id` it is shown inline.
+
+    One that lies in the template bucket (`s3_key`) gets its content right before it is sent.
+    """
+
+    file_name: str
+    content_type: str
+    content: bytes
+    size: int
+    content_id: str | None = None
+    s3_key: str | None = None
+
+
+class OutgoingMessage(Struct, frozen=True, kw_only=True):
+    """One email, rendered and addressed. `sender` is a complete From header value."""
+
+    email_id: str
+    sender: str
+    to: str
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    subject: str
+    html: str | None
+    text: str | None
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[AttachedFile, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.to, *self.cc, *self.bcc)
+
+    @property
+    def recipients(self) -> int:
+        """What SES counts against rate and quota."""
+        return 1 + len(self.cc) + len(self.bcc)
 
 
 def compose(

@@ -6,12 +6,10 @@ from engine.errors import FailureCode, Refusal, Refused, unwrap
 from engine.requests.addresses import address_key
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import Reason
-from engine.sending.compose import compose, refuse_oversized
-from engine.sending.dependencies import SendingPolicy
-from engine.sending.email import Email, Ready
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage, compose, refuse_oversized
+from engine.sending.ports import SendingPolicy
 from engine.sending.prepare import Prepared
-from engine.sending.results import Completed
+from engine.sending.results import Completed, Email, Ready
 from engine.sending.sender import resolve_sender
 from engine.tracking.bounce_quota import refuse_over_quota
 

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from engine.schemas.request import Lane
-from engine.sending.email import Ready
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage
+from engine.sending.results import Ready
 
 LARGEST_CALL: Final = 50
 # What SES takes as an entry's replacement data: subject, HTML and text as one JSON text. SES says characters;

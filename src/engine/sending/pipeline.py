@@ -15,11 +15,19 @@ from engine.concurrency import concurrently
 from engine.errors import ServiceUnavailable
 from engine.requests.email_job import EmailJob
 from engine.sending.decide import decide
-from engine.sending.dependencies import Dependencies, capture_unavailable
-from engine.sending.email import Email, Ready, new_row
+from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.prepare import Prepared, prepare
 from engine.sending.record import record_and_publish
-from engine.sending.results import Completed, DeferralReason, Failed, Outcome, describe_bug
+from engine.sending.results import (
+    Completed,
+    DeferralReason,
+    Email,
+    Failed,
+    Outcome,
+    Ready,
+    describe_bug,
+    new_row,
+)
 from engine.sending.send import BatchSend
 from engine.tracking.claim import Lease
 from engine.tracking.lifecycle import RANK, Status

@@ -1,12 +1,24 @@
-"""What only the sender needs of AWS. Every method may raise `ServiceUnavailable`."""
+"""What the pipeline works with. Every method of a port may raise `ServiceUnavailable`."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from engine.errors import SendFailure
+from msgspec import Struct
+
+from engine.errors import Refusal, Refused, SendFailure, ServiceUnavailable
 from engine.schemas.request import Lane
-from engine.sending.message import OutgoingMessage
+from engine.sending.compose import OutgoingMessage
+from engine.sending.grouping import LARGEST_CALL
+from engine.sending.results import DeferralReason, Deferred
+from engine.sending.sender import SenderPolicy
 from engine.templating.template import Template
+from engine.tracking.bounce_quota import QuotaPolicy
+from engine.tracking.ledger import SenderLedger
+from engine.tracking.ports import BounceQuota, Payloads, PreSendReader, StatusEvents
+from engine.types import Clock, Sleep, Telemetry
+
+T = TypeVar("T")
 
 
 class TemplateStore(Protocol):
@@ -49,3 +61,61 @@ class Mailer(Protocol):
         Several messages go in one call to SES; `sending.grouping` says which may.
         """
         ...
+
+
+class SendingPolicy(Struct, frozen=True, kw_only=True):
+    """What the settings say about sending. `largest_call`: how many bulk emails one call to SES may carry."""
+
+    sender: SenderPolicy
+    quota: QuotaPolicy
+    retention_days: int
+    reconcile_seconds: float
+    largest_call: int = LARGEST_CALL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependencies:
+    """Everything the pipeline works with. Whoever opened them closes them."""
+
+    ledger: SenderLedger
+    checks: PreSendReader
+    quota: BounceQuota
+    templates: TemplateStore
+    payloads: Payloads
+    gate: RateGate
+    mailer: Mailer
+    status_events: StatusEvents
+    telemetry: Telemetry
+    clock: Clock
+    sleep: Sleep
+    new_claim_id: Callable[[], str]
+    policy: SendingPolicy
+
+    def today(self) -> str:
+        return self.clock().date().isoformat()
+
+    def defer(self, reason: DeferralReason, seconds: float = 0, *, emails: int = 1) -> Deferred:
+        self.telemetry.record("email-held", reason=reason.value, emails=emails)
+        return Deferred(reason, seconds)
+
+    def unavailable(self, error: ServiceUnavailable, *, emails: int = 1) -> Deferred:
+        self.telemetry.record("service-unavailable", problem=str(error))
+        return self.defer(DeferralReason.SERVICE_UNAVAILABLE, emails=emails)
+
+
+async def capture_unavailable(step: Awaitable[T]) -> T | ServiceUnavailable:
+    """The result, or why there is none: one step's trouble must not cancel its neighbours."""
+    try:
+        return await step
+    except ServiceUnavailable as error:
+        return error
+
+
+async def capture(step: Awaitable[T]) -> T | Refusal | Exception:
+    """The result, a refusal, or the error that an email meets where it needs the result."""
+    try:
+        return await step
+    except Refused as refused:
+        return refused.refusal
+    except Exception as error:  # noqa: BLE001 - a bug met by one template must not fail the others' emails
+        return error

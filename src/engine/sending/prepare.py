@@ -12,9 +12,8 @@ from engine.requests.addresses import address_key
 from engine.requests.identity import conflict_id
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
-from engine.sending.dependencies import Dependencies, capture, capture_unavailable
-from engine.sending.email import Email
-from engine.sending.results import Completed, DeferralReason, Outcome
+from engine.sending.ports import Dependencies, capture, capture_unavailable
+from engine.sending.results import Completed, DeferralReason, Email, Outcome
 from engine.templating.template import Template
 from engine.tracking.claim import Claimable, Conflict, Duplicate, Leased, Unsettled, judge_existing_row
 from engine.tracking.lifecycle import RANK, Status
@@ -40,8 +39,8 @@ class Prepared:
 async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
     requests = [email.job.request for email in emails if email.job.request]
     addresses = {address_key(address) for request in requests for address in request.recipients}
-    names = {request.template_name for request in requests}
-    keys = {file.s3_key for request in requests for file in request.attachments if file.s3_key}
+    names = sorted({request.template_name for request in requests})
+    keys = sorted({file.s3_key for request in requests for file in request.attachments if file.s3_key})
     async with asyncio.TaskGroup() as group:
         claims = group.create_task(_claim(deps, emails))
         checks = group.create_task(capture_unavailable(deps.checks.read(addresses, deps.today())))

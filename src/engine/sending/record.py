@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from engine.errors import ServiceUnavailable
-from engine.sending.dependencies import Dependencies, capture_unavailable
-from engine.sending.email import Email
-from engine.sending.results import Completed, DeferralReason, Deferred, Failed, Outcome
+from engine.sending.ports import Dependencies, capture_unavailable
+from engine.sending.results import Completed, DeferralReason, Deferred, Email, Failed, Outcome
 
 
 async def record_and_publish(

@@ -1,13 +1,23 @@
-"""How an email leaves the pipeline."""
+"""One email of a batch, on its way through the pipeline and as it leaves it."""
 
 import traceback
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
 
-from engine.schemas.status import EmailStatusChanged
+from engine.errors import Refusal
+from engine.requests.email_job import EmailJob
+from engine.schemas.request import EmailRequest, Lane
+from engine.schemas.rows import TrackingRow
+from engine.schemas.status import EmailStatusChanged, Reason
+from engine.schemas.times import iso
+from engine.sending.compose import OutgoingMessage
+from engine.tracking.claim import Lease
 from engine.tracking.ledger import Move
-from engine.tracking.lifecycle import Status
+from engine.tracking.lifecycle import RANK, Status
+from engine.tracking.status_event import status_event
 
 
 class DeferralReason(StrEnum):
@@ -61,3 +71,85 @@ def describe_bug(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}"
+
+
+@dataclass(frozen=True)
+class Email:
+    """`place` in the batch. `row`: the claim, or the finished row of a request refused as it came."""
+
+    place: int
+    job: EmailJob
+    row: TrackingRow
+
+    @property
+    def is_tracked(self) -> bool:
+        """A dry run is not: it must not take the id of the real email. Nor is an email to nobody."""
+        return bool(self.job.to) and not self.job.dry_run
+
+    def completed(
+        self, status: str, now: datetime, *, reason: Reason | None = None, move: Move | None = None
+    ) -> Completed:
+        """What the sender did with a claimed email, told and still to be recorded."""
+        event = status_event(
+            self.row,
+            at=iso(now),
+            status="dry_run" if self.job.dry_run else status,
+            previous=Status.SENDING if move and not self.job.dry_run else None,
+            reason=reason,
+            ses_message_id=move.ses_message_id if move else None,
+        )
+        return Completed(events=(event,), move=None if self.job.dry_run else move)
+
+    def refused(self, refusal: Refusal, now: datetime) -> Completed:
+        """A final no to a claimed email."""
+        move = Move(email_id=self.row.email_id, to=Status.FAILED, at=now, refusal=refusal)
+        return self.completed(Status.FAILED, now, reason=as_reason(refusal), move=move)
+
+    def refused_as_it_came(self, now: datetime) -> Completed:
+        """The row says all, and is written already."""
+        return self.completed(Status.FAILED, now)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An email that may go out."""
+
+    email: Email
+    request: EmailRequest
+    message: OutgoingMessage
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.request.priority)
+
+
+def as_reason(refusal: Refusal) -> Reason:
+    return Reason(code=refusal.code.value, message=refusal.message)
+
+
+def new_row(job: EmailJob, lease: Lease, *, now: datetime, retention_days: int) -> TrackingRow:
+    requested = iso(job.requested_at)
+    refusal = job.refusal
+    status = Status.FAILED if refusal else Status.SENDING
+    return TrackingRow(
+        email_id=job.email_id,
+        to_email=job.to,
+        status=status,
+        status_rank=RANK[status],
+        timestamp=requested,
+        date_partition=requested[:10],
+        retry_attempt=job.retry_attempt,
+        original_email_id=job.original_email_id,
+        original_source=job.source,
+        template_name=job.template_name,
+        ttl=int((now + timedelta(days=retention_days)).timestamp()),
+        claim_id=lease.claim_id,
+        lease_until=None if refusal else lease.until,
+        request_hash=job.request_hash,
+        metadata=job.metadata,
+        tags=job.tags,
+        recipients=len(job.request.recipients) if job.request else 1,
+        failure_code=refusal.code if refusal else None,
+        failure_reason=refusal.message if refusal else None,
+        failed_at=iso(now) if refusal else None,
+    )

@@ -22,10 +22,9 @@ from engine.errors import (
 )
 from engine.schemas.status import Reason
 from engine.sending.compose import with_files
-from engine.sending.dependencies import Dependencies, capture, capture_unavailable
-from engine.sending.email import Ready
 from engine.sending.grouping import group_into_calls
-from engine.sending.results import Completed, DeferralReason, Failed, Outcome, describe_bug
+from engine.sending.ports import Dependencies, capture, capture_unavailable
+from engine.sending.results import Completed, DeferralReason, Failed, Outcome, Ready, describe_bug
 from engine.tracking.bounce_quota import counts
 from engine.tracking.ledger import Move
 from engine.tracking.lifecycle import Status
@@ -71,7 +70,7 @@ class BatchSend:
 
     async def _fetch_files(self, ready: Sequence[Ready]) -> dict[str, bytes | Refusal | Exception]:
         """Each file of the batch once, by S3 key."""
-        keys = {file.s3_key for item in ready for file in item.message.attachments if file.s3_key}
+        keys = sorted({file.s3_key for item in ready for file in item.message.attachments if file.s3_key})
         load = self.deps.templates.load_attachment
         return dict(zip(keys, await concurrently(capture(load(key)) for key in keys), strict=True))
 
