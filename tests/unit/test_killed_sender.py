@@ -87,8 +87,7 @@ async def test_an_undisturbed_life_passes_every_port(way: Way) -> None:
     seen = {point.partition(":")[0] for point in await points_of(way)}
     assert seen == {
         "ledger.claim",
-        "suppression.find",
-        "quota.read",
+        "pre_send.read",
         "templates.load",
         "templates.load_attachment",
         "gate.burst",

@@ -88,6 +88,14 @@ async def test_suppressed_copies_are_left_out_and_the_others_get_theirs(harness:
     assert harness.fake_aws.gate.reserved[0][0] == 4  # asked for before anyone knew
 
 
+async def test_the_quota_counts_the_recipients_that_were_sent_to(harness: Harness) -> None:
+    """As SES does; its mailbox simulator and suppressed copies are not among them."""
+    harness.fake_aws.suppression.rows["bob@example.com"] = SuppressionRow(email="bob@example.com")
+    copies = ["bob@example.com", "cy@example.com", "success@simulator.amazonses.com"]
+    await harness.ask(cc=copies, bcc=["di@example.com"])
+    assert harness.fake_aws.quota.sends == {"2026-03-02": 3}
+
+
 async def test_mail_to_the_mailbox_simulator_is_not_counted(harness: Harness) -> None:
     await harness.ask(to="success@simulator.amazonses.com")
     assert not harness.fake_aws.quota.sends
@@ -359,8 +367,7 @@ async def test_an_unknown_outcome_keeps_the_claim_until_ses_reports(harness: Har
 @pytest.mark.parametrize(
     ("port", "method"),
     [
-        ("suppression", "find"),
-        ("quota", "read"),
+        ("pre_send", "read"),
         ("templates", "load"),
         ("payloads", "save"),
         ("gate", "reserve"),
@@ -447,7 +454,7 @@ async def test_a_batch_asks_each_question_once(harness: Harness) -> None:
     events = [request_event(to=f"user{number}@example.com") for number in range(20)]
     assert await harness.deliver(*events) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 20
-    for question in ("ledger.claim", "suppression.find", "quota.read", "templates.load", "ledger.record"):
+    for question in ("ledger.claim", "pre_send.read", "templates.load", "ledger.record"):
         assert asked.count(f"{question}:before") == 1, question
 
 
@@ -591,7 +598,7 @@ async def test_a_dry_run_of_what_would_be_refused_says_so(
 
 
 async def test_a_dry_run_that_cannot_be_answered_comes_again(harness: Harness) -> None:
-    harness.fake_aws.quota.fail_next = ["read"]
+    harness.fake_aws.pre_send.fail_next = ["read"]
     assert (await held(harness, dryRun=True)).reason == "service-unavailable"
 
 

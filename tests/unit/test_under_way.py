@@ -16,7 +16,7 @@ from engine.templating.template import Rendered
 POINTS = [
     "ledger.claim:before",
     "ledger.record:before",
-    "suppression.find:before",
+    "pre_send.read:before",
     "quota.count_sends:before",
     "templates.load:before",
     "payloads.save:before",
@@ -87,7 +87,7 @@ async def test_what_was_answered_is_read_between_two_drafts(harness: Harness) ->
     assert read_before == [[], [0], [0, 1]]
 
 
-@pytest.mark.parametrize("slow", ["payloads.save:before", "suppression.find:before"])
+@pytest.mark.parametrize("slow", ["payloads.save:before", "pre_send.read:before"])
 async def test_an_email_that_could_leave_too_late_does_not_leave_though_it_has_its_slot(
     harness: Harness, slow: str
 ) -> None:

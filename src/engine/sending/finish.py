@@ -53,11 +53,11 @@ class Finish:
             self.deps.telemetry.record("record-lost", problem=str(recorded))
         return await publishing
 
-    async def _count(self, sends: int) -> None:
+    async def _count(self, recipients: int) -> None:
         """A lost count makes the quota a little stricter and is no reason to hold mail."""
-        if not sends:
+        if not recipients:
             return
-        counted = await attempt(self.deps.quota.count_sends(self.deps.today(), sends))
+        counted = await attempt(self.deps.quota.count_sends(self.deps.today(), recipients))
         if isinstance(counted, ServiceUnavailable):
             self.deps.telemetry.record("count-lost", problem=str(counted))
 

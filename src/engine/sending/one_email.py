@@ -229,4 +229,6 @@ class OneEmail:
             ses_message_id=message_id,
         )
         move = Move(email_id=self.job.email_id, to=Status.SENT, at=at, ses_message_id=message_id)
-        return Completed(event=event, move=move, counted=counts(message.to))
+        return Completed(
+            event=event, move=move, counted=sum(map(counts, (message.to, *message.cc, *message.bcc)))
+        )

@@ -144,11 +144,10 @@ class SendingPipeline:
         if not requests:
             return Facts({}, QuotaReading(0, 0))
         addresses = {address.lower() for request in requests.values() for address in request.recipients}
-        suppressed, quota = await asyncio.gather(
-            attempt(self.deps.suppression.find(addresses)),
-            attempt(self.deps.quota.read(self.deps.today())),
-        )
-        return Facts(suppressed, quota)
+        checks = await attempt(self.deps.pre_send.read(addresses, self.deps.today()))
+        if isinstance(checks, ServiceUnavailable):
+            return Facts(checks, checks)
+        return Facts(checks.suppressed, checks.quota)
 
     async def _save(self, jobs: Sequence[EmailJob], claim: Claim) -> None:
         """Keep for a soft-bounce retry what is about to be sent."""

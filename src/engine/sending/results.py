@@ -18,7 +18,7 @@ from engine.sending.sender import SenderPolicy
 from engine.tracking.bounce_quota import QuotaPolicy, QuotaReading
 from engine.tracking.ledger import Move, SenderLedger
 from engine.tracking.lifecycle import Status
-from engine.tracking.ports import BounceQuota, Payloads, StatusEvents, SuppressionReader
+from engine.tracking.ports import BounceQuota, Payloads, PreSendReader, StatusEvents
 from engine.types import Clock, Sleep, Telemetry
 
 T = TypeVar("T")
@@ -38,12 +38,12 @@ class DeferralReason(StrEnum):
 class Completed(Struct, frozen=True, kw_only=True):
     """The email has its answer. `event` is None where there is nothing to tell (a retry nobody needs).
 
-    `move`: what is still to be recorded. `counted`: whether the send counts against the bounce quota.
+    `move`: what is still to be recorded. `counted`: how many recipients count for the bounce quota.
     """
 
     event: EmailStatusChanged | None
     move: Move | None = None
-    counted: bool = False
+    counted: int = 0
 
     @property
     def was_sent(self) -> bool:
@@ -88,7 +88,7 @@ class Dependencies:
     """Everything the pipeline works with. Whoever opened them closes them."""
 
     ledger: SenderLedger
-    suppression: SuppressionReader
+    pre_send: PreSendReader
     quota: BounceQuota
     templates: TemplateStore
     payloads: Payloads
