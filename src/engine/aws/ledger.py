@@ -32,6 +32,7 @@ _REACHED_AT: Final = {
     Status.BOUNCED: "bouncedAt",
     Status.COMPLAINED: "complainedAt",
 }
+Claimed = TrackingRow | ServiceUnavailable | None
 # The same rule as tracking.lifecycle.can_transition, in DynamoDB's words.
 _CAN_TRANSITION: Final = (
     "attribute_exists(emailId) AND (attribute_not_exists(#statusRank) OR #statusRank < :statusRank"
@@ -48,27 +49,18 @@ class TrackingLedger:
 
     # -- the sender's ------------------------------------------------------------------------------------
 
-    async def claim(self, rows: Sequence[TrackingRow]) -> list[TrackingRow | ServiceUnavailable | None]:
+    async def claim(self, rows: Sequence[TrackingRow]) -> list[Claimed]:
         if len(rows) == 1:
             return [await self._claim_alone(rows[0])]
         inserted = await execute(self._client, [self._insert(row) for row in rows])
-        taken = [row.email_id for row, outcome in zip(rows, inserted, strict=True) if outcome is False]
-        there = await self._read_all(taken)
-        claimed: list[TrackingRow | ServiceUnavailable | None] = []
-        for row, outcome in zip(rows, inserted, strict=True):
-            if isinstance(outcome, ServiceUnavailable):
-                claimed.append(outcome)
-            elif outcome:
-                claimed.append(None)
-            elif isinstance(there, ServiceUnavailable):
-                claimed.append(there)
-            elif row.email_id in there:
-                claimed.append(_unless_own(there[row.email_id], row))
-            else:
-                claimed.append(ServiceUnavailable("a row was taken when it was claimed, and gone when read"))
-        return claimed
+        pairs = list(zip(rows, inserted, strict=True))
+        there = await self._read_all([row.email_id for row, outcome in pairs if outcome is False])
+        return [
+            outcome if isinstance(outcome, ServiceUnavailable) else _unless_own(there.get(row.email_id), row)
+            for row, outcome in pairs
+        ]
 
-    async def _claim_alone(self, row: TrackingRow) -> TrackingRow | ServiceUnavailable | None:
+    async def _claim_alone(self, row: TrackingRow) -> Claimed:
         try:
             put = await conditional(
                 _SERVICE,
@@ -90,15 +82,17 @@ class TrackingLedger:
         fields = ", ".join(f"'{name}': ?" for name in item)
         return Statement(f'INSERT INTO "{self._table}" VALUE {{{fields}}}', list(item.values()))
 
-    async def _read_all(self, email_ids: Sequence[str]) -> dict[str, TrackingRow] | ServiceUnavailable:
-        """Consistently: the rows may be from a moment ago."""
+    async def _read_all(self, email_ids: Sequence[str]) -> dict[str, TrackingRow | ServiceUnavailable]:
+        """Rows that were there a moment ago, read consistently; an error stands for one that is not found."""
+        gone = ServiceUnavailable("a row was there when it was claimed, and gone when it was read")
+        there: dict[str, TrackingRow | ServiceUnavailable] = dict.fromkeys(email_ids, gone)
         keys = [{"emailId": email_id} for email_id in email_ids]
         try:
             found = await get_items(self._client, {self._table: keys}, consistent=True)
             rows = [from_item(item, TrackingRow) for item in found[self._table]]
         except ServiceUnavailable as error:
-            return error
-        return {row.email_id: row for row in rows}
+            return dict.fromkeys(email_ids, error)
+        return there | {row.email_id: row for row in rows}
 
     async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:
         unchanged = "attribute_not_exists(leaseUntil)" if seen_lease is None else "leaseUntil = :seen"
@@ -253,9 +247,10 @@ def _row_behind(failed: ConditionFailed, email_id: str) -> TrackingRow:
     return from_item(failed.item, TrackingRow)
 
 
-def _unless_own(there: TrackingRow, row: TrackingRow) -> TrackingRow | None:
-    """None where the row that is there is the very claim: the SDK repeats a write whose answer was lost."""
-    return None if row.claim_id is not None and there.claim_id == row.claim_id else there
+def _unless_own(there: Claimed, row: TrackingRow) -> Claimed:
+    """What is in a claim's way: not the claim itself, for the SDK repeats a write whose answer was lost."""
+    own = isinstance(there, TrackingRow) and row.claim_id is not None and there.claim_id == row.claim_id
+    return None if own else there
 
 
 def _changes(to: Status, at: datetime, refusal: Refusal | None) -> dict[str, object]:
