@@ -20,8 +20,8 @@ from benchmarks.fake_aws.rows import AnyRow
 from benchmarks.fake_aws.web import serving
 from benchmarks.report import Measure, Plot, Section, Table, Target, noise
 from benchmarks.run import Run
-from engine.aws.bounce_quota import DailyCounters
 from engine.aws.ledger import TrackingLedger
+from engine.aws.pre_send_reader import PreSendTables
 from engine.bootstrap.runtime import CONFIG
 from engine.tracking.lifecycle import Status
 
@@ -44,12 +44,12 @@ class Adapters:
 
     def __init__(self, dynamodb: Any) -> None:
         self._dynamodb = dynamodb
-        self._counters = DailyCounters(dynamodb, "State")
+        self._reader = PreSendTables(dynamodb, suppression_table="Suppression", state_table="State")
         self._ledger = TrackingLedger(dynamodb, "EmailTracking")
         self._number = 0
 
     async def check(self) -> None:
-        await self._counters.read(_DATE)
+        await self._reader.read(["ada@example.com"], _DATE)
 
     async def update(self) -> None:
         self._number += 1

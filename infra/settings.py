@@ -78,11 +78,11 @@ class StackSettings:
     )  # fmt: skip
 
     bounce_rate_threshold: float = number(
-        5.0, LIMITS, "Percent of hard bounces in a day at which sending stops.",
+        5.0, LIMITS, "Percent of a day's recipients that may bounce hard before sending stops.",
         "a percentage from 0.1 to 100", 0.1, 100,
     )  # fmt: skip
     bounce_rate_min_sends: int = number(
-        100, LIMITS, "Emails in a day from which on that percentage counts.", "1 to 1000000", 1, 1_000_000
+        100, LIMITS, "Recipients in a day from which on that percentage counts.", "1 to 1000000", 1, 1_000_000
     )
     ses_max_send_rate: float = number(
         0.0, LIMITS, "Recipients a second. 0: what SES allows the account, asked every five minutes.",

@@ -78,10 +78,7 @@ def _tables(tables: EmailTables) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             sid="FindEmails",
             actions=["dynamodb:Query"],
-            resources=[
-                f"{tables.tracking.table_arn}/index/{name}"
-                for name in ("ses-message-id-index", "to-email-timestamp-index")
-            ],
+            resources=[f"{tables.tracking.table_arn}/index/ses-message-id-index"],
         ),
         iam.PolicyStatement(
             sid="Suppress", actions=["dynamodb:PutItem"], resources=[tables.suppression.table_arn]

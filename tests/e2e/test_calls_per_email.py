@@ -1,4 +1,8 @@
-"""How many calls to AWS an email costs: every HTTP request that really leaves the sender is counted."""
+"""Batches of emails: how many calls to AWS an email costs, and what the queue is answered.
+
+Every HTTP request that really leaves the sender is counted. On the emulator: moto has no PartiQL with
+parameters.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -143,3 +147,21 @@ def test_bulk_emails_of_which_ses_takes_half_are_held_and_come_whole_at_the_next
     assert kept == list(range(25))
     handle([events[number] for number in kept])
     none_lost_none_twice(cloud, ses, events)
+
+
+def test_a_batch_answers_with_the_messages_that_must_stay(cloud: Cloud, ses: ThreadedSimulator) -> None:
+    cloud.put("Suppression", email="bob@example.com", suppressionType="manual", reason="asked us to")
+    answer = email_sender.handler(
+        queue_event(
+            request_event(priority="bulk"),
+            "unreadable",
+            request_event(to="bob@example.com"),
+            request_event(to="Eve@example.com"),
+            queue_arn=cloud.arn("BulkEmailQueue"),
+        ),
+        Context(),
+    )
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+    assert sorted(message.to[0] for message in ses.messages) == ["Eve@example.com", "ada@example.com"]
+    codes = {row["toEmail"]: row.get("failureCode") for row in cloud.rows()}
+    assert codes == {"ada@example.com": None, "bob@example.com": "suppressed", "eve@example.com": None}

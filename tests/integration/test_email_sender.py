@@ -130,23 +130,6 @@ def test_an_answer_that_never_comes_is_settled_by_the_send_event(
     assert len(ses.messages) == 1
 
 
-def test_a_batch_answers_with_the_messages_that_must_stay(cloud: Cloud, ses: ThreadedSimulator) -> None:
-    cloud.put("Suppression", email="bob@example.com", suppressionType="manual", reason="asked us to")
-    answer = handler(
-        queue_event(
-            request_event(priority="bulk"),
-            "unreadable",
-            request_event(to="bob@example.com"),
-            request_event(to="Eve@example.com"),
-            queue_arn=cloud.arn("BulkEmailQueue"),
-        )
-    )
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
-    assert sorted(message.to[0] for message in ses.messages) == ["Eve@example.com", "ada@example.com"]
-    codes = {row["toEmail"]: row.get("failureCode") for row in cloud.rows()}
-    assert codes == {"ada@example.com": None, "bob@example.com": "suppressed", "eve@example.com": None}
-
-
 def test_a_received_message_is_hidden_in_the_queue_it_came_from(cloud: Cloud, ses: ThreadedSimulator) -> None:
     ses.faults.set(account_suspended=True)
     cloud.sqs.send_message(QueueUrl=cloud.bulk_queue, MessageBody=json.dumps(request_event()))

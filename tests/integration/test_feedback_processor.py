@@ -1,6 +1,7 @@
 """The feedback function at its real edges: AWS's APIs behind moto, SES's reports from the simulator."""
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,15 +105,8 @@ def test_the_retry_message_is_the_one_of_the_description(
 
 def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses(cloud: Cloud, ses: ThreadedSimulator) -> None:
     to = f"mailboxfull@{SIMULATOR}"
-    for number in range(14):
-        cloud.put(
-            "EmailTracking",
-            emailId=f"earlier-{number}",
-            toEmail=to,
-            status="soft_bounced",
-            statusRank=2,
-            timestamp=f"2026-11-{number + 5:02d}T00:00:00Z",
-        )
+    earlier = {f"earlier-{number}": int(time.time()) - number * 86_400 for number in range(14)}
+    cloud.put("State", pk=f"soft-bounces#{to}", **earlier)
     send_and_hear(ses, to)
     (item,) = cloud.items("Suppression")
     assert (item["email"], item["reason"]) == (to, "soft-bounce-exceeded")

@@ -42,6 +42,10 @@ FOR_LAMBDA = {
 }
 
 
+# A request that does not compress into what its tracking row has left is kept by a call of its own.
+TOO_LARGE_FOR_A_ROW = "".join(map(chr, range(1_000, 3_000)))
+
+
 class Wiretap:
     """A recorder for each function: clients belong to the function that opens them."""
 
@@ -116,7 +120,8 @@ def hear(ses: ThreadedSimulator) -> None:
     for mailbox in ("success", "open", "bounce", "complaint", "mailboxfull", "ooto", "delay"):
         before = len(ses.events)
         # Bounces of SES's own simulator are not counted; those of a domain that only looks like it are.
-        email_sender.handler(request_event(to=f"{mailbox}+x@simulator.example.com"))
+        to = f"{mailbox}+x@simulator.example.com"
+        email_sender.handler(request_event(to=to, templateData={"name": "Ada", "more": TOO_LARGE_FOR_A_ROW}))
         reports = [event.body for event in ses.events[before:]]
         feedback_processor.handler(sns_event(*reports))
         untagged = json.loads(reports[-1])

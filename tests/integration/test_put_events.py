@@ -171,12 +171,17 @@ async def test_a_status_event_arrives_as_the_contract_says(cloud: Cloud) -> None
     }
 
 
-async def test_an_event_that_was_not_taken_fails_the_publishing() -> None:
+async def test_an_event_that_was_not_taken_fails_the_publishing_and_its_code_says_why() -> None:
+    """EventBridge's message stays out of it, for this one is logged and that one may quote the event."""
     client = picky({"sesmailengine": 99})
-    with pytest.raises(
-        ServiceUnavailable, match=r"left 2 of 2 status events \(ThrottlingException: slow down\)"
-    ):
+    with pytest.raises(ServiceUnavailable, match=r"left 2 of 2 status events \(ThrottlingException\)$"):
         await StatusBus(client, "bus").publish([EVENT, EVENT])
+
+
+async def test_a_call_that_failed_is_named_with_its_code() -> None:
+    client = picky(poison="sesmailengine")
+    with pytest.raises(ServiceUnavailable, match=r"\(EventBridge PutEvents answered ValidationException\)$"):
+        await StatusBus(client, "bus").publish([EVENT])
 
 
 async def test_to_publish_nothing_makes_no_call() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,11 @@ WELCOME = {
     "template.html": "<h1>Hello {{ name }}</h1>",
     "template.txt": "Hello {{ name }}",
     "metadata.json": json.dumps({"subject": "Welcome, {{ name }}", "requiredVariables": ["name"]}),
+}
+
+# Too much, and too mixed, to be kept beside a claim.
+LARGE: dict[str, Any] = {
+    "templateData": {"name": "Ada", "text": "".join(sha256(bytes([n])).hexdigest() for n in range(40))}
 }
 
 

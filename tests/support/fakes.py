@@ -34,8 +34,8 @@ from engine.sending.compose import OutgoingMessage
 from engine.templating.template import Rendered, Template
 from engine.tracking.bounce_quota import QuotaReading
 from engine.tracking.ledger import Advance, Move
-from engine.tracking.lifecycle import RANK, Status, can_transition, is_soft_bounce
-from engine.tracking.ports import PreSendChecks
+from engine.tracking.lifecycle import RANK, Status, can_transition
+from engine.tracking.ports import SOFT_BOUNCE_WINDOW, PreSendChecks
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 Hook = Callable[[str], Awaitable[None]]
@@ -146,7 +146,10 @@ class FakeLedger(Port):
                 return False
             if there.lease_until != seen_lease and there.claim_id != row.claim_id:
                 return False
-            self.put(row_changed(there, lease_until=row.lease_until, claim_id=row.claim_id))
+            kept = row.kept_request
+            self.put(
+                row_changed(there, lease_until=row.lease_until, claim_id=row.claim_id, kept_request=kept)
+            )
             return True
 
     async def release(self, email_id: str, lease: float) -> None:
@@ -208,6 +211,8 @@ class FakeLedger(Port):
             return False
         changes |= {"status": to.value, "status_rank": RANK[to], f"{to}_at": iso(at), "lease_until": None}
         changes["ses_message_id"] = row.ses_message_id or ses_message_id
+        if RANK[to] > RANK[Status.SOFT_BOUNCED]:
+            changes["kept_request"] = None
         if refusal:
             changes |= {"failure_code": refusal.code.value, "failure_reason": refusal.message}
         self.put(row_changed(row, **changes))
@@ -230,11 +235,6 @@ class FakeLedger(Port):
             self.put(row_changed(row, moves=row.moves | {what}))
             return True
 
-    async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
-        async with self.effect("ledger.soft_bounces_since"):
-            rows = [row for row in self.rows.values() if row.to_email == to_email]
-            return min(sum(is_soft_bounce(row) for row in rows if row.timestamp >= iso(since)), enough)
-
 
 @dataclass
 class FakeSuppression(Port):
@@ -252,9 +252,9 @@ class FakeQuota(Port):
     sends: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     bounces: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    async def count_sends(self, date: str, sends: int) -> None:
+    async def count_sends(self, date: str, recipients: int) -> None:
         async with self.effect("quota.count_sends"):
-            self.sends[date] += sends
+            self.sends[date] += recipients
 
     async def count_bounce(self, date: str) -> None:
         async with self.effect("quota.count_bounce"):
@@ -263,18 +263,34 @@ class FakeQuota(Port):
 
 @dataclass
 class FakePreSendReader(Port):
-    """Reads what `suppression` and `quota` hold."""
+    """Reads what the two others hold."""
 
-    suppression: FakeSuppression = field(default_factory=FakeSuppression)
-    quota: FakeQuota = field(default_factory=FakeQuota)
+    suppression: FakeSuppression
+    quota: FakeQuota
 
     async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
-        async with self.effect("checks.read"):
+        async with self.effect("pre_send.read"):
             rows = self.suppression.rows
-            return PreSendChecks(
-                suppressed={address: rows[address] for address in addresses if address in rows},
-                quota=QuotaReading(self.quota.sends.get(date, 0), self.quota.bounces.get(date, 0)),
-            )
+            suppressed = {address: rows[address] for address in addresses if address in rows}
+            reading = QuotaReading(self.quota.sends.get(date, 0), self.quota.bounces.get(date, 0))
+            return PreSendChecks(suppressed, reading)
+
+
+@dataclass
+class FakeSoftBounces(Port):
+    """When each email to an address bounced softly, by address and email id."""
+
+    bounced: dict[str, dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
+
+    async def add(self, address: str, email_id: str, at: datetime) -> int:
+        async with self.effect("soft_bounces.add"):
+            self.bounced[address].setdefault(email_id, at)
+            since = at - SOFT_BOUNCE_WINDOW
+            return min(sum(moment >= since for moment in self.bounced[address].values()), 20)
+
+    async def remove(self, address: str, email_id: str) -> None:
+        async with self.effect("soft_bounces.remove"):
+            self.bounced[address].pop(email_id, None)
 
 
 @dataclass
@@ -446,7 +462,8 @@ class FakeAws:
         self.ledger = FakeLedger()
         self.suppression = FakeSuppression()
         self.quota = FakeQuota()
-        self.checks = FakePreSendReader(suppression=self.suppression, quota=self.quota)
+        self.pre_send = FakePreSendReader(self.suppression, self.quota)
+        self.soft_bounces = FakeSoftBounces()
         self.payloads = FakePayloads()
         self.status_events = FakeStatusEvents()
         self.retry_queue = FakeRetryQueue()

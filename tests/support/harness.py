@@ -41,7 +41,7 @@ class Harness:
             pipeline=SendingPipeline(
                 Dependencies(
                     ledger=fake_aws.ledger,
-                    checks=fake_aws.checks,
+                    pre_send=fake_aws.pre_send,
                     quota=fake_aws.quota,
                     templates=fake_aws.templates,
                     payloads=fake_aws.payloads,
@@ -63,6 +63,7 @@ class Harness:
             ledger=fake_aws.ledger,
             suppression=fake_aws.suppression,
             quota=fake_aws.quota,
+            soft_bounces=fake_aws.soft_bounces,
             payloads=fake_aws.payloads,
             retry_queue=fake_aws.retry_queue,
             status_events=fake_aws.status_events,

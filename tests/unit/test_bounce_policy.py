@@ -21,9 +21,8 @@ from engine.feedback.bounce_policy import (
     may_be_soft_bounce,
 )
 from engine.feedback.reports import Report, reports
-from engine.schemas.rows import TrackingRow
 from engine.schemas.ses_events import SesEvent, decode
-from engine.tracking.lifecycle import Status, can_transition, is_soft_bounce
+from engine.tracking.lifecycle import Status, can_transition
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 FIRST = Facts(attempt=0)
@@ -177,20 +176,6 @@ def test_the_fourteenth_does_not() -> None:
 def test_the_fifteenth_on_a_retry_fails_and_suppresses() -> None:
     verdict = judge(bounced("Transient", "MailboxFull", **DSN), replace(RETRY, soft_bounces=15))
     assert outcome(verdict) == (Status.FAILED, SOFT_BOUNCE_EXCEEDED, False, False)
-
-
-@pytest.mark.parametrize(
-    ("row", "counted"),
-    [
-        (TrackingRow(email_id="e", status="soft_bounced"), True),
-        (TrackingRow(email_id="e", status="failed", failure_code="soft-bounce-retry-failed"), True),
-        (TrackingRow(email_id="e", status="delivered", soft_bounced_at="2026-03-02T09:41:02.669Z"), False),
-        (TrackingRow(email_id="e", status="failed", failure_code="content-bounce"), False),
-        (TrackingRow(email_id="e", status="bounced"), False),
-    ],
-)
-def test_what_counts_is_what_ended_in_a_soft_bounce(row: TrackingRow, counted: bool) -> None:  # noqa: FBT001 - a table's cell
-    assert is_soft_bounce(row) is counted
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What SES reports becomes status, suppression, retry and event: nothing is lost, nobody else blamed."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ def pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
         ledger=fake_aws.ledger,
         suppression=fake_aws.suppression,
         quota=fake_aws.quota,
+        soft_bounces=fake_aws.soft_bounces,
         payloads=fake_aws.payloads,
         retry_queue=fake_aws.retry_queue,
         status_events=fake_aws.status_events,
@@ -58,6 +60,9 @@ def pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
 def world_with(*rows: TrackingRow) -> FakeAws:
     fake_aws = FakeAws()
     fake_aws.ledger.put(*rows)
+    for row in rows:
+        if row.status == "soft_bounced":
+            fake_aws.soft_bounces.bounced[row.to_email][row.email_id] = datetime.fromisoformat(row.timestamp)
     fake_aws.payloads.saved[EMAIL_ID] = REQUEST
     return fake_aws
 

@@ -149,7 +149,7 @@ def test_the_kill_switch_reaches_every_effect_of_a_bounce() -> None:
     effects = {seen.partition(":")[0] for seen in hard.seen + soft.seen}
     assert effects == {
         "ledger.read",
-        "ledger.soft_bounces_since",
+        "soft_bounces.add",
         "ledger.advance",
         "ledger.mark",
         "ledger.note",

@@ -7,7 +7,7 @@ reports arrive in between. What a dead process had written stays written; everyt
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.support.cloud import request_event
+from tests.support.cloud import LARGE, request_event
 from tests.support.fakes import Killed, KillSwitch, Lost
 from tests.support.harness import RECONCILE, Harness, plenty
 
@@ -17,10 +17,15 @@ from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import Status
 
 EVENT = request_event(
-    event_id="event-1", attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "a"}]
+    event_id="event-1",
+    attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "a"}],
+    **LARGE,
 )
 # Three bulk emails, one of which lies in the queue twice.
-BATCH = [request_event(event_id=f"event-{n}", to=f"{n}@example.com", priority="bulk") for n in (0, 1, 2, 0)]
+BATCH = [
+    request_event(event_id=f"event-{n}", to=f"{n}@example.com", priority="bulk", **(LARGE if n == 1 else {}))
+    for n in (0, 1, 2, 0)
+]
 ROUNDS = 12  # more deliveries than any of these ways needs
 
 Way = Callable[[Harness], Awaitable[bool]]
@@ -87,7 +92,7 @@ async def test_an_undisturbed_life_passes_every_port(way: Way) -> None:
     seen = {point.partition(":")[0] for point in await points_of(way)}
     assert seen == {
         "ledger.claim",
-        "checks.read",
+        "pre_send.read",
         "templates.load",
         "templates.attachment_size",
         "templates.load_attachment",

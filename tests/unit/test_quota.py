@@ -14,7 +14,7 @@ def test_a_rate_over_the_threshold_refuses() -> None:
     refusal = refuse_over_quota(QuotaReading(sends=1000, bounces=51), POLICY)
     assert refusal is not None
     assert refusal.code is FailureCode.BOUNCE_RATE_EXCEEDED
-    assert "5.10 % (51 of 1000)" in refusal.message
+    assert "5.10 % (51 of 1000 recipients)" in refusal.message
     assert "BOUNCE_RATE_THRESHOLD = 5" in refusal.message
 
 
@@ -27,7 +27,7 @@ def test_one_of_one_does_not_stop_a_business(sends: int) -> None:
     assert refuse_over_quota(QuotaReading(sends=sends, bounces=sends), POLICY) is None
 
 
-def test_the_sample_binds_from_its_first_email_on() -> None:
+def test_the_sample_binds_from_its_first_recipient_on() -> None:
     assert refuse_over_quota(QuotaReading(sends=100, bounces=6), POLICY) is not None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.support.cloud import queue_event, request_event
+from tests.support.cloud import LARGE, queue_event, request_event
 from tests.support.fakes import FakeTemplate, Lost
 from tests.support.harness import RECONCILE, Harness, plenty
 
@@ -23,6 +23,7 @@ from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.status import EmailStatusChanged, Reason
 from engine.templating.template import Rendered
+from engine.tracking.kept_request import kept_request
 from engine.tracking.lifecycle import RANK, Status
 
 
@@ -70,7 +71,10 @@ async def test_an_accepted_request_is_sent_tracked_counted_and_told(harness: Har
     assert (row.timestamp, row.date_partition) == ("2026-11-24T08:00:00.000Z", "2026-11-24")
     assert row.ttl == int(harness.fake_aws.clock().timestamp()) + 90 * 86400
     assert harness.fake_aws.quota.sends == {"2026-03-02": 1}
-    assert harness.fake_aws.payloads.saved.keys() == {row.email_id}
+    request = kept_request(row)
+    assert request
+    assert (request.to, request.metadata) == ("Ada@example.com", {"order": "7"})
+    assert not harness.fake_aws.payloads.saved
     assert isinstance(answer, EmailStatusChanged)
     assert harness.fake_aws.status_events.published == [answer]
     assert (answer.status, answer.previous_status, answer.ses_message_id) == ("sent", "sending", "ses-1")
@@ -86,6 +90,14 @@ async def test_suppressed_copies_are_left_out_and_the_others_get_theirs(harness:
     assert answer.reason is not None
     assert answer.reason.code == "recipients-suppressed"
     assert harness.fake_aws.gate.reserved[0][0] == 3
+
+
+async def test_the_quota_counts_the_recipients_that_were_sent_to(harness: Harness) -> None:
+    """As SES does; its mailbox simulator and suppressed copies are not among them."""
+    harness.fake_aws.suppression.rows["bob@example.com"] = SuppressionRow(email="bob@example.com")
+    copies = ["bob@example.com", "cy@example.com", "success@simulator.amazonses.com"]
+    await harness.ask(cc=copies, bcc=["di@example.com"])
+    assert harness.fake_aws.quota.sends == {"2026-03-02": 3}
 
 
 async def test_mail_to_the_mailbox_simulator_is_not_counted(harness: Harness) -> None:
@@ -372,7 +384,7 @@ async def test_an_unknown_outcome_keeps_the_claim_until_ses_reports(harness: Har
 @pytest.mark.parametrize(
     ("port", "method"),
     [
-        ("checks", "read"),
+        ("pre_send", "read"),
         ("templates", "load"),
         ("payloads", "save"),
         ("gate", "reserve"),
@@ -382,7 +394,7 @@ async def test_a_service_that_is_away_holds_the_email_until_it_is_back(
     harness: Harness, port: str, method: str
 ) -> None:
     getattr(harness.fake_aws, port).fail_next = [method]
-    assert (await held(harness)).reason == "service-unavailable"
+    assert (await held(harness, **LARGE)).reason == "service-unavailable"
     ((body, _),) = harness.fake_aws.retry_queue.deferred
     assert await harness.deliver(body) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 1
@@ -459,7 +471,7 @@ async def test_a_batch_asks_each_question_once(harness: Harness) -> None:
     events = [request_event(to=f"user{number}@example.com") for number in range(20)]
     assert await harness.deliver(*events) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 20
-    for question in ("ledger.claim", "checks.read", "templates.load", "ledger.record"):
+    for question in ("ledger.claim", "pre_send.read", "templates.load", "ledger.record"):
         assert asked.count(f"{question}:before") == 1, question
 
 
@@ -603,7 +615,7 @@ async def test_a_dry_run_of_what_would_be_refused_says_so(
 
 
 async def test_a_dry_run_that_cannot_be_answered_comes_again(harness: Harness) -> None:
-    harness.fake_aws.checks.fail_next = ["read"]
+    harness.fake_aws.pre_send.fail_next = ["read"]
     assert (await held(harness, dryRun=True)).reason == "service-unavailable"
 
 

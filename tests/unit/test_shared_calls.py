@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.support.cloud import queue_event, request_event
+from tests.support.cloud import LARGE, queue_event, request_event
 from tests.support.fakes import FakeTemplate, KillSwitch, Lost
 from tests.support.harness import INVOCATION, RECONCILE, Harness, plenty
 
@@ -17,6 +17,7 @@ from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.sending.pipeline import LEASE_MARGIN
 from engine.sending.send import TIME_FOR_A_SEND
 from engine.templating.template import Rendered
+from engine.tracking.kept_request import kept_request
 
 
 @pytest.fixture
@@ -285,10 +286,11 @@ async def test_a_wait_that_is_shorter_than_the_way_to_ses_varies_by_is_none(harn
 
 async def test_nothing_leaves_before_the_requests_are_kept_for_a_retry(harness: Harness) -> None:
     harness.fake_aws.payloads.fail_next = ["save"]
-    assert kept(await deliver(harness, bulk(*range(60)))) == list(range(60))
+    events = [*bulk(*range(59)), *bulk(59, **LARGE)]
+    assert kept(await deliver(harness, events)) == list(range(60))
     assert not harness.fake_aws.mailer.calls
     assert leases(harness) == {None}
-    assert await deliver(harness, bulk(*range(60))) == BatchAnswer()
+    assert await deliver(harness, events) == BatchAnswer()
     assert statuses(harness, 0, 59) == ["sent", "sent"]
 
 
@@ -391,14 +393,16 @@ async def test_an_email_is_its_own_whatever_a_dry_run_with_its_key_asks_for(
     await deliver(harness, [events[place] for events in asked for place in order])
     assert harness.subjects_sent == ["Hello"]
     assert statuses(harness, 0, 1) == ["sent", "failed"]
-    assert harness.fake_aws.payloads.saved[row(harness, 0).email_id].to == "0@example.com"
+    request = kept_request(row(harness, 0))
+    assert request
+    assert request.to == "0@example.com"
 
 
 # -- what is kept for a retry --------------------------------------------------------------------------------
 
 
-async def test_the_requests_of_a_batch_are_kept_under_the_claim_in_their_rows(harness: Harness) -> None:
-    await deliver(harness, bulk(0, 1))
+async def test_large_requests_are_kept_under_the_claim_in_their_rows(harness: Harness) -> None:
+    await deliver(harness, bulk(0, 1, **LARGE))
     (claim_id,) = {row.claim_id for row in harness.fake_aws.ledger.rows.values()}
     assert claim_id
     for number in (0, 1):
@@ -409,7 +413,7 @@ async def test_the_requests_of_a_batch_are_kept_under_the_claim_in_their_rows(ha
 
 async def test_an_email_that_is_taken_over_is_kept_under_its_new_claim(harness: Harness) -> None:
     harness.fake_aws.mailer.outcomes = [SendThrottled("slow"), SendThrottled("slow")]
-    events = bulk(0, 1)
+    events = bulk(0, 1, **LARGE)
     await deliver(harness, events)
     before = row(harness, 0).claim_id
     await deliver(harness, events)

@@ -5,7 +5,7 @@ import gc
 from typing import Any
 
 import pytest
-from tests.support.cloud import request_event
+from tests.support.cloud import LARGE, request_event
 from tests.support.fakes import FakeTemplate
 from tests.support.harness import INVOCATION, Harness
 
@@ -15,7 +15,7 @@ from engine.schemas.rows import SuppressionRow
 POINTS = [
     "ledger.claim:before",
     "ledger.record:before",
-    "checks.read:before",
+    "pre_send.read:before",
     "quota.count_sends:before",
     "templates.load:before",
     "payloads.save:before",
@@ -48,7 +48,7 @@ async def test_a_bug_leaves_nothing_under_way(harness: Harness, point: str, supp
     if suppressed:
         harness.fake_aws.suppression.rows["0@example.com"] = SuppressionRow(email="0@example.com")
     harness.fake_aws.switch(reach)
-    await asyncio.gather(harness.ask(to="0@example.com"), return_exceptions=True)
+    await asyncio.gather(harness.ask(to="0@example.com", **LARGE), return_exceptions=True)
     assert asyncio.all_tasks() == {asyncio.current_task()}
     gc.collect()
     assert not unheard
@@ -88,7 +88,7 @@ async def test_an_email_that_could_leave_too_late_does_not_leave_though_it_has_i
 
     harness.fake_aws.switch(reach)
     answer = await harness.ask(
-        seconds_left=lambda: INVOCATION - (harness.fake_aws.clock() - begins).total_seconds()
+        **LARGE, seconds_left=lambda: INVOCATION - (harness.fake_aws.clock() - begins).total_seconds()
     )
     assert isinstance(answer, DeferralAnswer)
     assert answer.reason == "out-of-time"

@@ -1,10 +1,15 @@
-"""Batch calls of DynamoDB: several items a call, and the rest of it when DynamoDB leaves some undone."""
+"""Batch calls of DynamoDB: many items or statements a call, and the rest of it when some are left undone.
+
+BatchWriteItem takes no conditions, and transactions cost double and fail together; PartiQL statements in a
+batch do neither: each has its own condition and its own outcome.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.multiplestatements.batching.html
+"""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from msgspec import Struct
 
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
@@ -13,12 +18,16 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
-_Key = dict[str, str]  # of an item whose key attributes are strings, by their names
+Key = Mapping[str, str]
+"""Of an item whose key attributes are strings, by their names."""
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 GET_LIMIT: Final = 100
 WRITE_LIMIT: Final = 25
+STATEMENT_LIMIT: Final = 25
 _ROUNDS: Final = 4
+# What DynamoDB says of an INSERT on a key that exists, and of a WHERE that does not hold.
+_NOT_DONE: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -26,120 +35,78 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 async def get_items(
-    client: "DynamoDBClient", table: str, keys: Iterable[_Key], *, consistent: bool = False
-) -> list[Any]:
-    """The items that exist among these string keys, in no order."""
-    found = await _get_all(client, [(table, key) for key in keys], consistent=consistent)
-    return found[table]
+    client: "DynamoDBClient", keys: Mapping[str, Iterable[Key]], *, consistent: bool = False
+) -> dict[str, list[Any]]:
+    """The items that exist among these keys, by table and in no order; each key may be named once.
 
-
-@dataclass(frozen=True)
-class _Read:
-    """Keys of one table that somebody waits for."""
-
-    table: str
-    keys: list[_Key]
-    items: asyncio.Future[list[Any]]
-
-    def succeed(self, found: Mapping[str, list[Any]]) -> None:
-        if not self.items.done():  # whoever asked may be gone
-            wanted = set(map(_identity, self.keys))
-            names = list(self.keys[0])
-            mine = [{name: item[name]["S"] for name in names} for item in found[self.table]]
-            self.items.set_result(
-                [item for item, key in zip(found[self.table], mine, strict=True) if _identity(key) in wanted]
+    Raises ServiceUnavailable unless every key was looked for.
+    """
+    found: dict[str, list[Any]] = {table: [] for table in keys}
+    for part in chunks([(table, key) for table, some in keys.items() for key in some], GET_LIMIT):
+        request: Any = {}
+        for table, key in part:
+            wanted = request.setdefault(table, {"Keys": [], "ConsistentRead": consistent})
+            wanted["Keys"].append({name: {"S": value} for name, value in key.items()})
+        for _ in range(_ROUNDS):
+            with service_errors(f"DynamoDB ({', '.join(request)})"):
+                answer = await client.batch_get_item(RequestItems=request)
+            for table, items in answer["Responses"].items():
+                found[table] += items
+            request = answer.get("UnprocessedKeys")
+            if not request:
+                break
+        else:
+            raise ServiceUnavailable(
+                f"DynamoDB ({', '.join(request)}) BatchGetItem left keys unread {_ROUNDS} times"
             )
-
-    def fail(self, error: Exception) -> None:
-        if not self.items.done():
-            self.items.set_exception(error)
-
-
-class SharedReads:
-    """Reads that are asked for in one turn of the loop share their calls, whichever tables they are of."""
-
-    def __init__(self, client: "DynamoDBClient") -> None:
-        self._client = client
-        self._waiting: list[_Read] = []
-        self._under_way: set[asyncio.Task[None]] = set()
-
-    async def get(self, table: str, keys: Iterable[_Key]) -> list[Any]:
-        """As `get_items`."""
-        loop = asyncio.get_running_loop()
-        read = _Read(table, list(keys), loop.create_future())
-        if not read.keys:
-            return []
-        if not self._waiting:
-            loop.call_soon(self._begin)
-        self._waiting.append(read)
-        return await read.items
-
-    def _begin(self) -> None:
-        reads, self._waiting = self._waiting, []
-        task = asyncio.create_task(self._answer(reads))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def _answer(self, reads: list[_Read]) -> None:
-        # Each key once: DynamoDB takes none twice in a call.
-        wanted = {(read.table, _identity(key)): (read.table, key) for read in reads for key in read.keys}
-        try:
-            found = await _get_all(self._client, list(wanted.values()), consistent=False)
-            for read in reads:
-                read.succeed(found)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who asked
-            for read in reads:
-                read.fail(error)
-
-
-def _identity(key: _Key) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(key.items()))
-
-
-async def _get_all(
-    client: "DynamoDBClient", keys: Sequence[tuple[str, _Key]], *, consistent: bool
-) -> defaultdict[str, list[Any]]:
-    """What exists, by table."""
-    found: defaultdict[str, list[Any]] = defaultdict(list)
-    for part in await asyncio.gather(*(_get(client, part, consistent) for part in chunks(keys, GET_LIMIT))):
-        for table, items in part.items():
-            found[table] += items
     return found
 
 
-async def _get(
-    client: "DynamoDBClient",
-    keys: Sequence[tuple[str, _Key]],
-    consistent: bool,  # noqa: FBT001 - private, its only caller names it
-) -> Mapping[str, list[Any]]:
-    found: defaultdict[str, list[Any]] = defaultdict(list)
-    request: Any = {}
-    for table, key in keys:
-        asked = request.setdefault(table, {"Keys": [], "ConsistentRead": consistent})
-        asked["Keys"].append({name: {"S": value} for name, value in key.items()})
-    tables = ", ".join(request)
-    for _ in range(_ROUNDS):
-        with service_errors(f"DynamoDB ({tables})"):
-            answer = await client.batch_get_item(RequestItems=request)
-        for table, items in answer["Responses"].items():
-            found[table] += items
-        request = answer.get("UnprocessedKeys")
-        if not request:
-            return found
-    raise ServiceUnavailable(f"DynamoDB ({tables}) BatchGetItem left keys unread {_ROUNDS} times")
-
-
 async def put_items(client: "DynamoDBClient", table: str, items: Sequence[Any]) -> None:
-    """Write items whole, without conditions."""
-    await asyncio.gather(*(_put(client, table, part) for part in chunks(items, WRITE_LIMIT)))
+    """Write items whole, without conditions. Raises ServiceUnavailable when any may be unwritten."""
+    for part in chunks(items, WRITE_LIMIT):
+        request: Any = {table: [{"PutRequest": {"Item": item}} for item in part]}
+        for _ in range(_ROUNDS):
+            with service_errors(f"DynamoDB ({table})"):
+                answer = await client.batch_write_item(RequestItems=request)
+            request = answer.get("UnprocessedItems")
+            if not request:
+                break
+        else:
+            raise ServiceUnavailable(
+                f"DynamoDB ({table}) BatchWriteItem left items unwritten {_ROUNDS} times"
+            )
 
 
-async def _put(client: "DynamoDBClient", table: str, items: Sequence[Any]) -> None:
-    request: Any = {table: [{"PutRequest": {"Item": item}} for item in items]}
-    for _ in range(_ROUNDS):
-        with service_errors(f"DynamoDB ({table})"):
-            answer = await client.batch_write_item(RequestItems=request)
-        request = answer.get("UnprocessedItems")
-        if not request:
-            return
-    raise ServiceUnavailable(f"DynamoDB ({table}) BatchWriteItem left items unwritten {_ROUNDS} times")
+class Statement(Struct, frozen=True):
+    """PartiQL with a `?` for each parameter, in DynamoDB's notation."""
+
+    text: str
+    parameters: Sequence[Any]
+
+
+Outcome = bool | ServiceUnavailable
+"""Done; not done, because the key exists or the condition does not hold; or no answer."""
+
+
+async def execute(client: "DynamoDBClient", statements: Sequence[Statement]) -> list[Outcome]:
+    """An outcome for each statement, in order; a call that fails leaves those of other calls standing."""
+    parts = await asyncio.gather(*(_execute(client, part) for part in chunks(statements, STATEMENT_LIMIT)))
+    return [outcome for part in parts for outcome in part]
+
+
+async def _execute(client: "DynamoDBClient", statements: Sequence[Statement]) -> list[Outcome]:
+    request: Any = [{"Statement": each.text, "Parameters": each.parameters} for each in statements]
+    try:
+        with service_errors("DynamoDB"):
+            answer = await client.batch_execute_statement(Statements=request)
+    except ServiceUnavailable as error:
+        return [error for _ in statements]
+    outcomes: list[Outcome] = []
+    for response in answer["Responses"]:
+        code = response.get("Error", {}).get("Code")
+        if code is None or code in _NOT_DONE:
+            outcomes.append(code is None)
+        else:
+            outcomes.append(ServiceUnavailable(f"DynamoDB BatchExecuteStatement answered {code}"))
+    return outcomes

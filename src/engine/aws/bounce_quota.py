@@ -6,11 +6,10 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-part
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.aws.batches import SharedReads
 from engine.aws.error_codes import service_errors
 from engine.tracking.bounce_quota import QuotaReading
 
@@ -21,50 +20,46 @@ SHARDS: Final = 4
 _KEPT: Final = timedelta(days=3)
 
 
-class DailyCounters:
-    """Implements `BounceQuota`; its cost does not grow with the day's sends.
+def counter_keys(date: str) -> list[str]:
+    """The keys of a day's counters: reading them costs the same however much was sent."""
+    return [f"quota#{date}#{shard}" for shard in range(SHARDS)]
 
-    `reads`: shared with other tables.
-    """
+
+def quota_reading(counters: Iterable[Any]) -> QuotaReading:
+    """A day's counters, as DynamoDB items, added up."""
+    sends = bounces = 0
+    for item in counters:
+        sends += int(item.get("sends", {"N": "0"})["N"])
+        bounces += int(item.get("bounces", {"N": "0"})["N"])
+    return QuotaReading(sends, bounces)
+
+
+class DailyCounters:
+    """Implements `BounceQuota`. `pick`: draws a number below the one given."""
 
     def __init__(
-        self,
-        client: "DynamoDBClient",
-        table: str,
-        pick: Callable[[int], int] = secrets.randbelow,
-        *,
-        reads: SharedReads | None = None,
+        self, client: "DynamoDBClient", table: str, pick: Callable[[int], int] = secrets.randbelow
     ) -> None:
         self._client = client
         self._table = table
         self._pick = pick
-        self._reads = reads or SharedReads(client)
 
-    async def read(self, date: str) -> QuotaReading:
-        keys = [{"pk": f"quota#{date}#{shard}"} for shard in range(SHARDS)]
-        items = await self._reads.get(self._table, keys)
-        return QuotaReading(sends=_total(items, "sends"), bounces=_total(items, "bounces"))
-
-    async def count_sends(self, date: str, sends: int) -> None:
-        await self._add(date, "sends", sends)
+    async def count_sends(self, date: str, recipients: int) -> None:
+        await self._add(date, "sends", recipients)
 
     async def count_bounce(self, date: str) -> None:
         await self._add(date, "bounces", 1)
 
     async def _add(self, date: str, counter: str, amount: int) -> None:
-        day = datetime.fromisoformat(date).replace(tzinfo=UTC)
+        gone = datetime.fromisoformat(date).replace(tzinfo=UTC) + _KEPT
         with service_errors("DynamoDB (State)"):
             await self._client.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"quota#{date}#{self._pick(SHARDS)}"}},
+                Key={"pk": {"S": counter_keys(date)[self._pick(SHARDS)]}},
                 UpdateExpression="SET #ttl = if_not_exists(#ttl, :ttl) ADD #counter :amount",
                 ExpressionAttributeNames={"#ttl": "ttl", "#counter": counter},
                 ExpressionAttributeValues={
-                    ":ttl": {"N": str(int((day + _KEPT).timestamp()))},
+                    ":ttl": {"N": str(int(gone.timestamp()))},
                     ":amount": {"N": str(amount)},
                 },
             )
-
-
-def _total(items: list[Any], counter: str) -> int:
-    return sum(int(item[counter]["N"]) for item in items if counter in item)

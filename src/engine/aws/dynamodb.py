@@ -1,58 +1,68 @@
-"""Between frozen rows and DynamoDB's attribute values.
+"""Between frozen rows and DynamoDB's attribute values, and the answer of a conditional write."""
 
-boto3's own serializer goes through Decimal and a type dispatch for every value; rows hold only what is below.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+from boto3.dynamodb.types import (  # type: ignore[import-untyped] # boto3 ships no types
+    Binary,
+    TypeDeserializer,
+    TypeSerializer,
+)
+from botocore.exceptions import ClientError
 
+from engine.aws.error_codes import is_code, service_errors
 from engine.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
 
+T = TypeVar("T")
 Row = TypeVar("Row", bound=msgspec.Struct)
 Item = dict[str, "AttributeValueTypeDef"]
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+class ConditionFailed(msgspec.Struct, frozen=True):
+    """Nothing was written. `item`: what is there, if anything is and the call asked for it."""
+
+    item: Mapping[str, Any] | None
+
+
+async def conditional(service: str, write: Awaitable[T]) -> T | ConditionFailed:
+    """The answer to a write, or that its condition did not hold. Raises ServiceUnavailable."""
+    with service_errors(service):
+        try:
+            return await write
+        except ClientError as error:
+            if not is_code(error, CONDITION_FAILED):
+                raise
+            return ConditionFailed(error.response.get("Item"))  # type: ignore[arg-type] # not in its stub
+
 
 def attribute(value: object) -> "AttributeValueTypeDef":
-    """One value in DynamoDB's notation."""
-    match value:
-        case str():
-            return {"S": value}
-        case bool():  # before int: a bool is one
-            return {"BOOL": value}
-        case int() | float():
-            return {"N": repr(value)}
-        case bytes():
-            return {"B": value}
-        case frozenset():
-            return {"SS": sorted(value)}
-        case Mapping():
-            return {"M": {key: attribute(item) for key, item in value.items()}}
-        case _:
-            raise TypeError(f"no DynamoDB attribute for {type(value).__name__}")
+    """One value in DynamoDB's notation. Raises TypeError for what DynamoDB can't hold."""
+    # boto3 takes no float, which could lose digits on its way through text; this text is exact.
+    exact = Decimal(repr(value)) if isinstance(value, float) else value
+    encoded: AttributeValueTypeDef = _serializer.serialize(exact)
+    return encoded
 
 
 def plain(value: Mapping[str, Any]) -> object:
     """The Python value of an attribute; a number without a fraction is an int."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return int(content) if content.lstrip("-").isdigit() else float(content)
-        case "M":
-            return {key: plain(item) for key, item in content.items() if "NULL" not in item}
-        case "L":
-            return [plain(item) for item in content]
-        case "SS":
-            return frozenset(content)
-        case _:
-            return content
+    match _deserializer.deserialize(value):
+        case Decimal() as number:
+            return int(number) if number == number.to_integral_value() else float(number)
+        case Binary() as binary:
+            return binary.value
+        case other:
+            return other
 
 
 def to_item(row: msgspec.Struct) -> Item:
@@ -72,11 +82,7 @@ def from_item(item: Mapping[str, Any], kind: type[Row]) -> Row:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError:
-        return _from_odd(values, kind)
-
-
-def _from_odd(values: Mapping[str, object], kind: type[Row]) -> Row:
-    readable = {}
+        readable = {}
     for field in msgspec.structs.fields(kind):
         with suppress(KeyError, msgspec.ValidationError):
             readable[field.encode_name] = msgspec.convert(values[field.encode_name], field.type, strict=False)

@@ -1,10 +1,9 @@
-"""Requests kept for a soft-bounce retry, in the State table, compressed.
+"""Requests kept for a soft-bounce retry that don't fit into their tracking rows, in the State table.
 
-They lie apart from the tracking rows, so that a status update does not pay for them, and are gone after
-four days: SES gives up on a delivery after 14 hours at the latest. What one invocation claimed lies together
-in one item, `payload#<claim id>`: one write for the batch, and emails of one campaign compress each other.
-Where they don't fit into one item, as with attachments, each email has its own, `payload#<claim id>#<email
-id>`, in as many parts as it needs.
+They are compressed, and gone after four days: SES gives up on a delivery after 14 hours at the latest. What
+one invocation claimed lies together in one item, `payload#<claim id>`: one write for the batch, and emails of
+one campaign compress each other. Where they don't fit into one item, as with attachments, each email has its
+own, `payload#<claim id>#<email id>`, in as many parts as it needs.
 Source: https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-deliverability.html
 """
 
@@ -17,17 +16,11 @@ import msgspec
 
 from engine.aws.batches import chunks, get_items, put_items
 from engine.schemas.request import EmailRequest
+from engine.tracking.kept_request import KeptRequest
 from engine.types import Clock
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
-
-
-class KeptRequest(EmailRequest, frozen=True, kw_only=True, forbid_unknown_fields=False, rename="camel"):
-    """A request that was accepted once: one kept by a newer version must still be read."""
-
-
-Requests = Mapping[str, EmailRequest]
 
 _KEPT: Final = timedelta(days=4)
 # An item holds 400 KB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
@@ -48,44 +41,43 @@ class RequestPayloads:
     async def save(self, claim_id: str, requests: Mapping[str, EmailRequest]) -> None:
         if not requests:
             return
-        ttl = int((self._clock() + _KEPT).timestamp())
-        items = _items(f"payload#{claim_id}", dict(requests), ttl)
+        items = self._items(f"payload#{claim_id}", requests)
         if len(items) > 1:
             items = [
                 item
                 for email_id, request in requests.items()
-                for item in _items(f"payload#{claim_id}#{email_id}", {email_id: request}, ttl)
+                for item in self._items(f"payload#{claim_id}#{email_id}", {email_id: request})
             ]
         await put_items(self._client, self._table, items)
 
+    def _items(self, key: str, requests: Mapping[str, EmailRequest]) -> list[Any]:
+        """One item, or several where one can't hold it: `<key>`, `<key>#1`, ..."""
+        ttl = int((self._clock() + _KEPT).timestamp())
+        parts = list(chunks(zlib.compress(_encoder.encode(dict(requests)), 1), _PART))
+        return [
+            {
+                "pk": {"S": f"{key}#{number}" if number else key},
+                "part": {"N": str(number)},
+                "parts": {"N": str(len(parts))},
+                "body": {"B": part},
+                "ttl": {"N": str(ttl)},
+            }
+            for number, part in enumerate(parts)
+        ]
+
     async def read(self, claim_id: str, email_id: str) -> EmailRequest | None:
         together, alone = f"payload#{claim_id}", f"payload#{claim_id}#{email_id}"
-        found = await get_items(self._client, self._table, [{"pk": together}, {"pk": alone}])
+        found = await self._read([together, alone])
         if not found:
             return None
-        head = found[0]
-        more = [{"pk": f"{alone}#{part}"} for part in range(1, int(head["parts"]["N"]))]
-        parts = [head, *(await get_items(self._client, self._table, more))]
+        more = [f"{alone}#{part}" for part in range(1, int(found[0]["parts"]["N"]))]
+        parts = [found[0], *(await self._read(more))]
         if len(parts) <= len(more):
             return None  # the table has begun to expire them
         parts.sort(key=lambda item: int(item["part"]["N"]))
-        return _decoder.decode(zlib.decompress(b"".join(_body(part) for part in parts))).get(email_id)
+        body = b"".join(part["body"]["B"] for part in parts)
+        return _decoder.decode(zlib.decompress(body)).get(email_id)
 
-
-def _items(key: str, requests: Requests, ttl: int) -> list[Any]:
-    """One item, or several where one can't hold it: `<key>`, `<key>#1`, ..."""
-    parts = list(chunks(zlib.compress(_encoder.encode(requests), 1), _PART))
-    return [
-        {
-            "pk": {"S": f"{key}#{number}" if number else key},
-            "part": {"N": str(number)},
-            "parts": {"N": str(len(parts))},
-            "body": {"B": part},
-            "ttl": {"N": str(ttl)},
-        }
-        for number, part in enumerate(parts)
-    ]
-
-
-def _body(item: Mapping[str, Any]) -> bytes:
-    return bytes(item["body"]["B"])
+    async def _read(self, keys: list[str]) -> list[Any]:
+        found = await get_items(self._client, {self._table: [{"pk": key} for key in keys]})
+        return found[self._table]

@@ -40,9 +40,7 @@ async def put_events(
     client: "EventBridgeClient", entries: "Sequence[PutEventsRequestEntryTypeDef]"
 ) -> list[LeftEntry]:
     """Those that were not taken after all tries, in order: a call that fails tells nothing of the others."""
-    batches = list(batched_by_size([entry_size(entry) for entry in entries]))
-    if len(batches) == 1:  # nearly always, and somebody waits for it: without a task that would start later
-        return await _put(client, dict(enumerate(entries)))
+    batches = batched_by_size([entry_size(entry) for entry in entries])
     left = await asyncio.gather(
         *(_put(client, {index: entries[index] for index in batch}) for batch in batches)
     )

@@ -1,4 +1,4 @@
-"""Queues in which held mail waits."""
+"""Queues in which deferred mail waits."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -34,12 +34,9 @@ class EmailRetryQueue:
 
     async def extend_visibility(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
         """Hide a received message for longer. Receives are counted on, so waits must grow."""
+        # All queues of the stack lie beside the retry queue; a record names only its queue's ARN.
+        url = f"{self._url.rpartition('/')[0]}/{queue_arn.rpartition(':')[2]}"
         with service_errors("SQS"):
             await self._client.change_message_visibility(
-                QueueUrl=self._url_of(queue_arn), ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+                QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
-
-    def _url_of(self, queue_arn: str) -> str:
-        """All queues of the stack lie beside the retry queue; a record names only its queue's ARN."""
-        name = queue_arn.rpartition(":")[2]
-        return f"{self._url.rpartition('/')[0]}/{name}"

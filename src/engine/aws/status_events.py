@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.aws.put_events import put_events
+from engine.aws.put_events import UNAVAILABLE, put_events
 from engine.errors import ServiceUnavailable
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
@@ -24,17 +24,18 @@ class StatusBus:
         self._bus = bus
 
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
-        left = await put_events(self._client, [self._entry(event) for event in events])
+        entries: list[PutEventsRequestEntryTypeDef] = [
+            {
+                "EventBusName": self._bus,
+                "Source": STATUS_EVENT_SOURCE,
+                "DetailType": STATUS_EVENT_DETAIL_TYPE,
+                "Detail": _encoder.encode(event).decode(),
+            }
+            for event in events
+        ]
+        left = await put_events(self._client, entries)
         if left:
+            # EventBridge's own message may quote what it did not take, and this one goes into the log.
             first = left[0]
-            raise ServiceUnavailable(
-                f"EventBridge left {len(left)} of {len(events)} status events ({first.code}: {first.message})"
-            )
-
-    def _entry(self, event: EmailStatusChanged) -> "PutEventsRequestEntryTypeDef":
-        return {
-            "EventBusName": self._bus,
-            "Source": STATUS_EVENT_SOURCE,
-            "DetailType": STATUS_EVENT_DETAIL_TYPE,
-            "Detail": _encoder.encode(event).decode(),
-        }
+            why = first.message if first.code == UNAVAILABLE else first.code
+            raise ServiceUnavailable(f"EventBridge left {len(left)} of {len(events)} status events ({why})")

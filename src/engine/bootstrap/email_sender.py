@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from engine.aws.batched_ledger import BatchedLedger
-from engine.aws.batches import SharedReads
 from engine.aws.bounce_quota import DailyCounters
+from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
-from engine.aws.pre_send_reader import StateReader
+from engine.aws.pre_send_reader import PreSendTables
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.rate_item import StateRateTable
 from engine.aws.send_rate import SendRate
 from engine.aws.status_events import StatusBus
-from engine.aws.suppression import SuppressionList
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.runtime import CONFIG, SES_CONFIG, Clients, now
 from engine.bootstrap.settings import SenderSettings, sender_settings
@@ -59,14 +57,12 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         telemetry,
         bulk_share=settings.bulk_share,
     )
-    reads = SharedReads(dynamodb)
     dependencies = Dependencies(
-        ledger=BatchedLedger(dynamodb, settings.tracking_table),
-        checks=StateReader(
-            SuppressionList(dynamodb, settings.suppression_table, reads=reads),
-            DailyCounters(dynamodb, settings.state_table, reads=reads),
+        ledger=TrackingLedger(dynamodb, settings.tracking_table),
+        pre_send=PreSendTables(
+            dynamodb, suppression_table=settings.suppression_table, state_table=settings.state_table
         ),
-        quota=DailyCounters(dynamodb, settings.state_table, reads=reads),
+        quota=DailyCounters(dynamodb, settings.state_table),
         templates=S3TemplateStore(
             await clients.open("s3", CONFIG),
             settings.template_bucket,

@@ -7,6 +7,7 @@ from engine.aws.bounce_quota import DailyCounters
 from engine.aws.ledger import TrackingLedger
 from engine.aws.payloads import RequestPayloads
 from engine.aws.queues import EmailRetryQueue
+from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap.runtime import CONFIG, Clients, now
@@ -49,6 +50,7 @@ async def open_feedback_processor(variables: Mapping[str, str]) -> FeedbackProce
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
         quota=DailyCounters(dynamodb, settings.state_table),
+        soft_bounces=SoftBounceItems(dynamodb, settings.state_table),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
         retry_queue=EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url),
         status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),

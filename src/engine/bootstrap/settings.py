@@ -35,7 +35,7 @@ class SenderSettings(Struct, frozen=True, kw_only=True):
     ses_configuration_set: str
     sender: SenderPolicy
     bounce_rate_threshold: float  # percent
-    bounce_rate_min_sends: int  # emails
+    bounce_rate_min_sends: int  # recipients
     data_retention_days: int
     ses_max_send_rate: float  # recipients a second; 0 asks SES
     bulk_share: float  # of the rate, at most, while transactional mail waits
@@ -152,7 +152,7 @@ def sender_settings(environ: Mapping[str, str]) -> SenderSettings:
             "BOUNCE_RATE_THRESHOLD", 5.0, float, lambda v: 0 <= v <= 100, "a percentage from 0 to 100"
         ),
         bounce_rate_min_sends=read.number(
-            "BOUNCE_RATE_MIN_SENDS", 100, int, lambda v: v >= 0, "a whole number of emails, 0 or more"
+            "BOUNCE_RATE_MIN_SENDS", 100, int, lambda v: v >= 0, "a whole number of recipients, 0 or more"
         ),
         data_retention_days=read.number(
             "DATA_RETENTION_DAYS", 90, int, lambda v: 1 <= v <= 3650, "a whole number of days from 1 to 3650"

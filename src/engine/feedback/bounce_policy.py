@@ -5,7 +5,6 @@ settle is in docs/decisions/reports-in-any-order.md.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -19,7 +18,6 @@ from engine.schemas.times import iso
 from engine.tracking.lifecycle import Status
 
 SOFT_BOUNCE_LIMIT: Final = 15
-SOFT_BOUNCE_WINDOW: Final = timedelta(days=30)
 
 # https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
 PERMANENT: Final = "Permanent"

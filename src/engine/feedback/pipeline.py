@@ -17,8 +17,6 @@ from msgspec.structs import replace
 
 from engine.errors import EngineError
 from engine.feedback.bounce_policy import (
-    SOFT_BOUNCE_LIMIT,
-    SOFT_BOUNCE_WINDOW,
     Facts,
     Suppression,
     Verdict,
@@ -34,9 +32,16 @@ from engine.schemas.ses_events import Setup, Unknown, UnreadableEvent, decode
 from engine.schemas.status import EmailStatusChanged, Reason
 from engine.schemas.times import iso
 from engine.tracking.bounce_quota import counts
+from engine.tracking.kept_request import kept_request
 from engine.tracking.ledger import FeedbackLedger
-from engine.tracking.lifecycle import RANK, Status, is_soft_bounce
-from engine.tracking.ports import BounceQuota, Payloads, StatusEvents, SuppressionWriter
+from engine.tracking.lifecycle import RANK, Status
+from engine.tracking.ports import (
+    BounceQuota,
+    Payloads,
+    SoftBounceHistory,
+    StatusEvents,
+    SuppressionWriter,
+)
 from engine.tracking.status_event import status_event
 from engine.types import Clock, Telemetry
 
@@ -66,6 +71,7 @@ class FeedbackPipeline:
     ledger: FeedbackLedger
     suppression: SuppressionWriter
     quota: BounceQuota
+    soft_bounces: SoftBounceHistory
     payloads: Payloads
     retry_queue: RetryScheduler
     status_events: StatusEvents
@@ -107,6 +113,9 @@ class FeedbackPipeline:
             return
         verdict = judge(report, await self._facts(report, row))
         moved = await self._move(report, row, verdict)
+        arrived = moved.row.status in {Status.DELIVERED, Status.OPENED}
+        if arrived and (may_be_soft_bounce(report) or moved.row.soft_bounced_at):
+            await self.soft_bounces.remove(row.to_email, row.email_id)
         if verdict.suppress:
             await self._suppress(affected_address(report, row), verdict.suppress)
         if verdict.counts:
@@ -127,19 +136,15 @@ class FeedbackPipeline:
 
     async def _facts(self, report: Report, row: TrackingRow) -> Facts:
         primary = is_primary(report, row)
-        asked = primary and may_be_soft_bounce(report)
+        soft_bounces = 1
+        if primary and may_be_soft_bounce(report):
+            soft_bounces = await self.soft_bounces.add(row.to_email, row.email_id, report.at)
         return Facts(
             attempt=row.retry_attempt,
             delivered=had_arrived(report, row),
-            soft_bounces=await self._soft_bounces(report, row) if asked else 1,
+            soft_bounces=soft_bounces,
             primary=primary,
         )
-
-    async def _soft_bounces(self, report: Report, row: TrackingRow) -> int:
-        """This one included, whether or not a delivery before has put it into the row."""
-        since = report.at - SOFT_BOUNCE_WINDOW
-        found = await self.ledger.soft_bounces_since(row.to_email, since, SOFT_BOUNCE_LIMIT)
-        return found if is_soft_bounce(row) else found + 1
 
     # -- act ---------------------------------------------------------------------------------------------
 
@@ -191,7 +196,7 @@ class FeedbackPipeline:
 
         Where the saved request has expired, the verdict says so instead.
         """
-        saved = await self.payloads.read(row.claim_id or "", row.email_id)
+        saved = kept_request(row) or await self.payloads.read(row.claim_id or "", row.email_id)
         if saved is None:
             self.telemetry.record("retry-impossible", email_id=row.email_id, problem="no saved request")
             return without_retry(verdict)

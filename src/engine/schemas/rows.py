@@ -34,7 +34,7 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     claim_id: str | None = None
     lease_until: float | None = None
     request_hash: str | None = None
-    # The request, compressed, for a soft-bounce retry, where it fits into the claim's write unit.
+    # The request itself, for a soft-bounce retry, where there is room (`tracking.kept_request`).
     kept_request: bytes | None = None
     # Told again with every status event.
     metadata: dict[str, str] = {}

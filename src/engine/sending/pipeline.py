@@ -30,6 +30,7 @@ from engine.sending.results import (
 )
 from engine.sending.send import BatchSend
 from engine.tracking.claim import Lease
+from engine.tracking.kept_request import keep_beside
 from engine.tracking.lifecycle import RANK, Status
 
 # How much longer than its invocation a claim lasts: the clocks of two environments may differ.
@@ -56,7 +57,10 @@ class SendingPipeline:
             if not isinstance(job, EmailJob):
                 outcomes[place] = job
                 continue
-            email = Email(place, job, new_row(job, lease, now=now, retention_days=deps.policy.retention_days))
+            row = new_row(job, lease, now=now, retention_days=deps.policy.retention_days)
+            if job.request:
+                row = keep_beside(row, job.request) or row
+            email = Email(place, job, row)
             if email.is_tracked and first.setdefault(job.email_id, place) != place:
                 duplicates[place] = first[job.email_id]
             else:

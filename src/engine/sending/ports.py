@@ -78,7 +78,7 @@ class Dependencies:
     """Everything the pipeline works with. Whoever opened them closes them."""
 
     ledger: SenderLedger
-    checks: PreSendReader
+    pre_send: PreSendReader
     quota: BounceQuota
     templates: TemplateStore
     payloads: Payloads

@@ -43,7 +43,7 @@ async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
     keys = sorted({file.s3_key for request in requests for file in request.attachments if file.s3_key})
     async with asyncio.TaskGroup() as group:
         claims = group.create_task(_claim(deps, emails))
-        checks = group.create_task(capture_unavailable(deps.checks.read(addresses, deps.today())))
+        checks = group.create_task(capture_unavailable(deps.pre_send.read(addresses, deps.today())))
         templates = [group.create_task(capture(deps.templates.load(name))) for name in names]
         sizes = [group.create_task(capture(deps.templates.attachment_size(key))) for key in keys]
         burst = group.create_task(deps.gate.burst())
@@ -91,7 +91,12 @@ async def handle_existing_row(
         case Unsettled(seconds):
             return deps.defer(DeferralReason.OUTCOME_UNKNOWN, seconds)
         case Claimable(seen_lease):
-            ours = replace(existing, claim_id=email.row.claim_id, lease_until=email.row.lease_until)
+            ours = replace(
+                existing,
+                claim_id=email.row.claim_id,
+                lease_until=email.row.lease_until,
+                kept_request=email.row.kept_request,
+            )
             taken = await capture_unavailable(deps.ledger.reclaim(ours, seen_lease))
             return None if taken is True else deps.defer(DeferralReason.CLAIMED_ELSEWHERE, 1)
 

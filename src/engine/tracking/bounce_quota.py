@@ -1,4 +1,9 @@
-"""The bounce quota: stop sending before SES stops the account."""
+"""The bounce quota: stop sending before SES stops the account.
+
+Both sides of the rate count recipients, as SES's own bounce rate does: an email to twenty addresses of which
+one bounces is one of twenty.
+Source: https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-bounce-rate.html
+"""
 
 from msgspec import Struct
 
@@ -8,14 +13,14 @@ SIMULATOR_DOMAIN = "simulator.amazonses.com"
 
 
 class QuotaReading(Struct, frozen=True):
-    """One day's sends and hard bounces, both in emails."""
+    """One day's sends and hard bounces, both in recipients."""
 
     sends: int
     bounces: int
 
 
 class QuotaPolicy(Struct, frozen=True):
-    """`threshold` in percent; it binds only from `min_sends` sends that day on."""
+    """`threshold` in percent; it binds only from `min_sends` recipients that day on."""
 
     threshold: float
     min_sends: int
@@ -29,7 +34,7 @@ def refuse_over_quota(reading: QuotaReading, policy: QuotaPolicy) -> Refusal | N
         return None
     return Refusal(
         FailureCode.BOUNCE_RATE_EXCEEDED,
-        f"today's bounce rate is {rate:.2f} % ({reading.bounces} of {reading.sends}), over"
+        f"today's bounce rate is {rate:.2f} % ({reading.bounces} of {reading.sends} recipients), over"
         f" BOUNCE_RATE_THRESHOLD = {policy.threshold:g} %: find out why addresses bounce before sending on",
     )
 

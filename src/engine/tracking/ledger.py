@@ -1,7 +1,7 @@
-"""The tracking table, as the pipelines use it: `aws.ledger` has it, tests hand in a fake.
+"""The tracking table, as the pipelines use it: `aws.ledger` implements it, tests hand in a fake.
 
-Every method may raise `ServiceUnavailable`; anything more is said at the method. All are shaped for batches,
-so that an implementation may share a call between emails.
+Every method may raise `ServiceUnavailable`; anything more is said at the method. What the sender does for
+each email of a batch takes the whole batch, so that emails share a call.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,19 +57,23 @@ class SenderLedger(Protocol):
         ...
 
     async def record(self, moves: Sequence[Move]) -> None:
-        """Move claimed rows to `sent` or `failed`, each if it gives way; ends their claims.
+        """Move claimed rows to `sent` or `failed`, each unless it is there or further; ends their claims.
 
         Raises ServiceUnavailable when any of them may be unwritten.
         """
         ...
 
-    async def read(self, email_id: str) -> TrackingRow | None: ...
+    async def read(self, email_id: str) -> TrackingRow | None:
+        """The row as it is now (a consistent read)."""
+        ...
 
 
 class FeedbackLedger(Protocol):
     """The tracking table, as feedback moves it."""
 
-    async def read(self, email_id: str) -> TrackingRow | None: ...
+    async def read(self, email_id: str) -> TrackingRow | None:
+        """The row as it is now (a consistent read)."""
+        ...
 
     async def find_by_ses_message_id(self, ses_message_id: str) -> TrackingRow | None: ...
 
@@ -83,7 +87,7 @@ class FeedbackLedger(Protocol):
         ses_message_id: str | None = None,
         refusal: Refusal | None = None,
     ) -> Advance:
-        """Move the row to `to` if it gives way, in one conditional write.
+        """Move the row to `to` where `tracking.lifecycle.can_transition`, in one conditional write.
 
         Raises LookupError where there is no such row.
         """
@@ -98,8 +102,4 @@ class FeedbackLedger(Protocol):
 
     async def mark(self, email_id: str, what: str) -> bool:
         """Add to the row's `moves`, in one conditional write; answers whether it was not there yet."""
-        ...
-
-    async def soft_bounces_since(self, to_email: str, since: datetime, enough: int) -> int:
-        """How many emails to the address `domain.lifecycle.bounced_softly` since then; stops at `enough`."""
         ...

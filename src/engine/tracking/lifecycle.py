@@ -7,9 +7,6 @@ the same events ends in the same status.
 from enum import StrEnum
 from typing import Final
 
-from engine.errors import FailureCode
-from engine.schemas.rows import TrackingRow
-
 
 class Status(StrEnum):
     SENDING = "sending"
@@ -43,8 +40,3 @@ def can_transition(current: Status, to: Status) -> bool:
     if RANK[to] != RANK[current]:
         return RANK[to] > RANK[current]
     return current is Status.BOUNCED and to is Status.COMPLAINED
-
-
-def is_soft_bounce(row: TrackingRow) -> bool:
-    """Whether a row ended in a soft bounce, and was not delivered after all: the limit counts those."""
-    return row.status == Status.SOFT_BOUNCED or row.failure_code == FailureCode.SOFT_BOUNCE_RETRY_FAILED

@@ -1,7 +1,8 @@
 """What the pipelines share besides the ledger. Every method may raise `ServiceUnavailable`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -10,9 +11,11 @@ from engine.schemas.rows import SuppressionRow
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.bounce_quota import QuotaReading
 
+SOFT_BOUNCE_WINDOW: Final = timedelta(days=30)
+
 
 class PreSendChecks(Struct, frozen=True):
-    """What decides whether an email may go out: suppressed addresses by key, and the day's bounce quota."""
+    """What a batch must know before it sends. `suppressed`: those of its addresses that are, by address."""
 
     suppressed: Mapping[str, SuppressionRow]
     quota: QuotaReading
@@ -20,7 +23,7 @@ class PreSendChecks(Struct, frozen=True):
 
 class PreSendReader(Protocol):
     async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
-        """`addresses`: keys of addresses. `date`: the day of the quota, `YYYY-MM-DD`."""
+        """What is known about the addresses (by their keys) and the day, in one read for a whole batch."""
         ...
 
 
@@ -31,13 +34,33 @@ class SuppressionWriter(Protocol):
 
 
 class BounceQuota(Protocol):
-    async def count_sends(self, date: str, sends: int) -> None: ...
+    async def count_sends(self, date: str, recipients: int) -> None:
+        """Count recipients that were sent to that day."""
+        ...
 
-    async def count_bounce(self, date: str) -> None: ...
+    async def count_bounce(self, date: str) -> None:
+        """Count a hard bounce of one recipient, for the day of the send."""
+        ...
+
+
+class SoftBounceHistory(Protocol):
+    """Which emails to an address bounced softly of late. Costs the same however many emails it got."""
+
+    async def add(self, address: str, email_id: str, at: datetime) -> int:
+        """Keep that the email bounced softly; a report that comes again changes nothing.
+
+        Answers how many emails to the address have done so since `SOFT_BOUNCE_WINDOW` before `at`, this one
+        included. It counts no further than 20.
+        """
+        ...
+
+    async def remove(self, address: str, email_id: str) -> None:
+        """Forget the email's soft bounce: it was delivered after all."""
+        ...
 
 
 class Payloads(Protocol):
-    """Requests kept for a possible soft-bounce retry, apart from the tracking row."""
+    """Requests kept for a possible soft-bounce retry, where they don't fit into the tracking row."""
 
     async def save(self, claim_id: str, requests: Mapping[str, EmailRequest]) -> None:
         """Keep the requests that one invocation claimed, by email id."""

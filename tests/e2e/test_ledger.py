@@ -1,18 +1,23 @@
-"""The tracking table. One suite over the real ledger and the fake one, so that the fake tells the truth."""
+"""The tracking table. One suite over the real ledger and the fake one, so that the fake tells the truth.
+
+The real one is on the emulator: moto has no PartiQL with parameters.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations, product
 from typing import Any, Protocol
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from msgspec.structs import replace
+from tests.support.emulated import emulator
 from tests.support.fakes import FakeLedger
-from tests.support.real_clients import ONE_AT_A_TIME, items, make_table, opened
+from tests.support.real_clients import items, make_table, opened
 
-from engine.aws.ledger import SES_MESSAGE_ID_INDEX, TO_EMAIL_INDEX, TrackingLedger
+from engine.aws.dynamodb import to_item
+from engine.aws.ledger import SES_MESSAGE_ID_INDEX, TrackingLedger
 from engine.errors import FailureCode, Refusal, ServiceUnavailable
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
@@ -67,24 +72,26 @@ async def row(ledger: Ledger, email_id: str = "e1") -> TrackingRow:
     return found
 
 
-@pytest.fixture(params=["real", "fake"])
-async def ledger(request: pytest.FixtureRequest, aws_endpoint: str) -> AsyncIterator[Ledger]:
-    if request.param == "fake":
-        yield FakeLedger()
-        return
-    async with opened("dynamodb", aws_endpoint, ONE_AT_A_TIME) as client:
-        yield await ledger_on(client)
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with emulator(tmp_path_factory.mktemp("emulator")) as running:
+        yield running.endpoint
 
 
 @pytest.fixture
-async def client(aws_endpoint: str) -> AsyncIterator[Any]:
-    async with opened("dynamodb", aws_endpoint, ONE_AT_A_TIME) as client:
+async def client(endpoint: str) -> AsyncIterator[Any]:
+    async with opened("dynamodb", endpoint) as client:
         yield client
 
 
+@pytest.fixture(params=["real", "fake"])
+async def ledger(request: pytest.FixtureRequest, client: Any) -> Ledger:
+    return FakeLedger() if request.param == "fake" else await ledger_on(client)
+
+
 async def ledger_on(client: Any) -> TrackingLedger:
-    indexes = {TO_EMAIL_INDEX: ("toEmail", "timestamp"), SES_MESSAGE_ID_INDEX: ("sesMessageId",)}
-    return TrackingLedger(client, await make_table(client, "emailId", indexes))
+    table = await make_table(client, "emailId", {SES_MESSAGE_ID_INDEX: ("sesMessageId",)})
+    return TrackingLedger(client, table)
 
 
 # -- the claim -----------------------------------------------------------------------------------------------
@@ -214,6 +221,18 @@ async def test_a_refusal_is_recorded_with_its_code_and_reason(ledger: Ledger) ->
     )
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("to", "kept"), [(Status.SENT, b"request"), (Status.FAILED, None)])
+async def test_a_record_leaves_the_kept_request_only_where_a_retry_may_follow(
+    ledger: Ledger, batch: int, to: Status, kept: bytes | None
+) -> None:
+    rows = [replace(CLAIM, email_id=f"e{number}", kept_request=b"request") for number in range(batch)]
+    await put(ledger, *rows)
+    await ledger.record([Move(email_id=row.email_id, to=to, at=LATER) for row in rows])
+    for claimed in rows:
+        assert (await row(ledger, claimed.email_id)).kept_request == kept
+
+
 async def test_a_batch_is_recorded_row_by_row(ledger: Ledger) -> None:
     await put(ledger, CLAIM, replace(CLAIM, email_id="e2"))
     moves = [
@@ -243,6 +262,14 @@ async def test_a_row_moves_exactly_where_the_lifecycle_says_so(ledger: Ledger) -
         assert (advance.moved, advance.previous, advance.row) == (can_transition(current, to), current, now)
         assert now.status == (to if advance.moved else current)
         assert now.status_rank == RANK[Status(now.status)]
+
+
+async def test_the_kept_request_goes_with_the_move_that_no_retry_can_follow(ledger: Ledger) -> None:
+    for to in _REPORTED:
+        await put(ledger, replace(CLAIM, email_id=to, kept_request=b"request"))
+        advance = await ledger.advance(to, to, at=LATER, fingerprint="f")
+        assert advance.row == await row(ledger, to)
+        assert (advance.row.kept_request is not None) == (to in {Status.SENT, Status.SOFT_BOUNCED})
 
 
 async def test_every_order_of_reports_ends_in_the_same_status_and_no_rank_goes_down(ledger: Ledger) -> None:
@@ -336,50 +363,6 @@ async def test_a_mark_is_new_exactly_once(ledger: Ledger) -> None:
     assert (await row(ledger)).moves == {"bounced:f", "counted:f", "counted:g"}
 
 
-# -- soft bounces to one address -----------------------------------------------------------------------------
-
-DAY = timedelta(days=1)
-
-
-def to_ada(
-    number: int, status: Status = Status.SOFT_BOUNCED, at: datetime = NOW, **changes: Any
-) -> TrackingRow:
-    return standing(status, email_id=f"s{number}", timestamp=iso(at), **changes)
-
-
-async def test_soft_bounces_are_counted_for_one_address_within_the_window(ledger: Ledger) -> None:
-    await put(
-        ledger,
-        to_ada(0),
-        to_ada(1, at=NOW - 30 * DAY),
-        to_ada(2, at=NOW - 31 * DAY),
-        to_ada(3, to_email="bob@example.com"),
-    )
-    assert await ledger.soft_bounces_since("ada@example.com", NOW - 30 * DAY, 15) == 2
-
-
-async def test_only_emails_that_ended_in_a_soft_bounce_count(ledger: Ledger) -> None:
-    await put(
-        ledger,
-        to_ada(0, Status.FAILED, failure_code="soft-bounce-retry-failed"),
-        to_ada(1, Status.DELIVERED, soft_bounced_at=iso(NOW)),
-        to_ada(2, Status.FAILED, failure_code="suppressed"),
-    )
-    assert await ledger.soft_bounces_since("ada@example.com", NOW - DAY, 15) == 1
-
-
-async def test_counting_soft_bounces_stops_at_enough(ledger: Ledger) -> None:
-    await put(ledger, *(to_ada(number) for number in range(5)))
-    assert await ledger.soft_bounces_since("ada@example.com", NOW - DAY, 3) == 3
-
-
-async def test_soft_bounces_are_counted_over_the_pages_of_the_index(client: Any) -> None:
-    ledger = await ledger_on(client)
-    newest = [to_ada(number, Status.DELIVERED, NOW + timedelta(seconds=number)) for number in range(1, 121)]
-    await put(ledger, *newest, *(to_ada(200 + number) for number in range(4)))
-    assert await ledger.soft_bounces_since("ada@example.com", NOW - DAY, 15) == 4
-
-
 # -- the table itself ----------------------------------------------------------------------------------------
 
 
@@ -421,7 +404,206 @@ async def test_a_row_of_another_hand_moves_and_keeps_what_is_its_own(client: Any
     assert after["someoneElses"] == item["someoneElses"]
 
 
-# -- what moto can't do --------------------------------------------------------------------------------------
+# -- batches -------------------------------------------------------------------------------------------------
+
+
+def claims(count: int, claim_id: str = "claim-1") -> list[TrackingRow]:
+    return [replace(CLAIM, email_id=f"e{number:03}", claim_id=claim_id) for number in range(count)]
+
+
+def sends(count: int) -> list[Move]:
+    return [
+        Move(email_id=row.email_id, to=Status.SENT, at=LATER, ses_message_id=f"ses-{row.email_id}")
+        for row in claims(count)
+    ]
+
+
+class Alone(TrackingLedger):
+    """Claims and records each row by a call of its own."""
+
+    async def claim(self, rows: Sequence[TrackingRow]) -> list[TrackingRow | ServiceUnavailable | None]:
+        return [(await super(Alone, self).claim([row]))[0] for row in rows]
+
+    async def record(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            await super().record([move])
+
+
+async def test_a_batch_is_claimed_and_recorded_as_row_by_row(client: Any) -> None:
+    async def live(ledger: TrackingLedger) -> list[object]:
+        fresh = claims(9)
+        before = [
+            replace(fresh[1], claim_id="other"),
+            replace(fresh[2], request_hash="another request"),
+            replace(standing(Status.SENT), email_id="e003"),
+            replace(standing(Status.DELIVERED), email_id="e004"),
+            replace(fresh[5], claim_id=None, lease_until=None),
+            replace(standing(Status.FAILED), email_id="e006"),
+        ]
+        answers: list[object] = [await ledger.claim(rows) for rows in (before, fresh, fresh)]
+        refused = Move(email_id="e007", to=Status.FAILED, at=NOW, refusal=REFUSAL)
+        missing = Move(email_id="missing", to=Status.SENT, at=NOW, ses_message_id="ses-missing")
+        await ledger.record([*sends(7), refused, missing])
+        await ledger.record([replace(move, at=NOW, ses_message_id="ses-again") for move in sends(9)])
+        return [*answers, *[await ledger.read(row.email_id) for row in fresh], await ledger.read("missing")]
+
+    batched, alone = await ledger_on(client), await ledger_on(client)
+    assert await live(batched) == await live(Alone(client, alone._table))
+
+
+async def test_a_row_of_a_batch_is_written_as_put_item_writes_it(client: Any) -> None:
+    ledger = await ledger_on(client)
+    odd = replace(
+        CLAIM,
+        to_email="o'brien@example.com",
+        lease_until=1764000000.123456,
+        kept_request=b"\x00\xff",
+        metadata={'quote"d': "it's {{x}} ? \\", "ключ": "значение"},
+        moves=frozenset({"a", "b"}),
+    )
+    await put(ledger, odd, replace(odd, email_id="e2"))
+    await client.put_item(TableName=ledger._table, Item=to_item(odd) | {"emailId": {"S": "e3"}})
+    written = {item.pop("emailId")["S"]: item for item in await items(client, ledger._table)}
+    assert written["e1"] == written["e2"] == written["e3"]
+
+
+async def test_of_batches_that_meet_each_row_is_won_by_one(ledger: Ledger) -> None:
+    names = [f"claim-{number}" for number in range(4)]
+    answers = await asyncio.gather(*(ledger.claim(claims(30, name)) for name in names))
+    won = [
+        won.email_id
+        for name, batch in zip(names, answers, strict=True)
+        for won, answer in zip(claims(30, name), batch, strict=True)
+        if answer is None and (await row(ledger, won.email_id)).claim_id == name
+    ]
+    assert sorted(won) == [claim.email_id for claim in claims(30)]
+
+
+class Watched:
+    """A client that lists its calls, and does with batches of statements what it is told to, in turn."""
+
+    def __init__(self, client: Any, *script: Callable[[Any], Awaitable[Any]]) -> None:
+        self._client = client
+        self._script = list(script)
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(**request: Any) -> Any:
+            self.calls.append(name)
+
+            def execute() -> Awaitable[Any]:
+                return getattr(self._client, name)(**request)  # type: ignore[no-any-return] # a client of any kind
+
+            scripted = name == "batch_execute_statement" and self._script
+            return await (self._script.pop(0)(execute) if scripted else execute())
+
+        return call
+
+
+async def done_twice(execute: Callable[[], Awaitable[Any]]) -> Any:
+    """The answer was lost, and the SDK repeated the call."""
+    await execute()
+    return await execute()
+
+
+async def done_without_answer(execute: Callable[[], Awaitable[Any]]) -> Any:
+    await execute()
+    raise ReadTimeoutError(endpoint_url="https://dynamodb.eu-west-1.amazonaws.com")
+
+
+async def throttle(_: Any) -> Any:
+    raise aws_error("BatchExecuteStatement", "ThrottlingException")
+
+
+async def executed(execute: Callable[[], Awaitable[Any]]) -> Any:
+    return await execute()
+
+
+def watched(ledger: TrackingLedger, *script: Any) -> tuple[TrackingLedger, list[str]]:
+    """The same table through a client that is watched, and its calls."""
+    client: Any = Watched(ledger._client, *script)
+    return TrackingLedger(client, ledger._table), client.calls
+
+
+async def test_a_hundred_claims_and_records_take_eight_calls(client: Any) -> None:
+    ledger, calls = watched(await ledger_on(client))
+    assert await ledger.claim(claims(100)) == [None] * 100
+    await ledger.record(sends(100))
+    assert calls == ["batch_execute_statement"] * 8
+
+
+async def test_the_rows_behind_a_hundred_lost_claims_are_read_in_one_call(client: Any) -> None:
+    ledger = await ledger_on(client)
+    await put(ledger, *claims(100, "other"))
+    ledger, calls = watched(ledger)
+    assert await ledger.claim(claims(100)) == claims(100, "other")
+    assert calls == ["batch_execute_statement"] * 4 + ["batch_get_item"]
+
+
+async def test_a_single_claim_is_one_call_that_answers_with_the_row_itself(client: Any) -> None:
+    ledger, calls = watched(await ledger_on(client))
+    await ledger.claim(claims(1))
+    assert await ledger.claim(claims(1, "other")) == claims(1)
+    await ledger.record(sends(1))
+    assert calls == ["put_item", "put_item", "update_item"]
+
+
+async def test_claims_that_were_written_twice_are_still_ones_own(client: Any) -> None:
+    ledger = await ledger_on(client)
+    await put(ledger, *claims(3, "other"))
+    ledger, _ = watched(ledger, done_twice)
+    assert await ledger.claim(claims(6)) == [*claims(3, "other"), None, None, None]
+
+
+@pytest.mark.parametrize("outcome", [throttle, done_without_answer])
+async def test_claims_without_an_answer_leave_the_other_calls_standing(client: Any, outcome: Any) -> None:
+    ledger, _ = watched(await ledger_on(client), outcome)
+    answers = await ledger.claim(claims(30))
+    assert [isinstance(answer, ServiceUnavailable) for answer in answers] == [True] * 25 + [False] * 5
+    assert answers[25:] == [None] * 5
+
+
+@pytest.mark.parametrize("outcome", [throttle, done_without_answer])
+async def test_a_record_without_an_answer_raises_once_the_others_are_written(
+    client: Any, outcome: Any
+) -> None:
+    ledger, _ = watched(await ledger_on(client), executed, executed, outcome)
+    await put(ledger, *claims(30))
+    with pytest.raises(ServiceUnavailable):
+        await ledger.record(sends(30))
+    assert {(await row(ledger, claim.email_id)).status for claim in claims(30)[25:]} == {"sent"}
+
+
+async def test_rows_that_can_not_be_read_stand_without_an_answer_and_won_claims_stay_won(client: Any) -> None:
+    ledger = await ledger_on(client)
+    await put(ledger, *claims(2, "other"))
+
+    class Blind(Watched):
+        async def batch_get_item(self, **_: Any) -> Any:
+            raise aws_error("BatchGetItem", "ThrottlingException")
+
+    blind: Any = Blind(client)
+    first, second, *won = await TrackingLedger(blind, ledger._table).claim(claims(5))
+    assert isinstance(first, ServiceUnavailable)
+    assert isinstance(second, ServiceUnavailable)
+    assert won == [None] * 3
+
+
+async def test_a_row_that_is_gone_by_when_it_is_read_is_asked_for_again(client: Any) -> None:
+    ledger = await ledger_on(client)
+    await put(ledger, *claims(2, "other"))
+
+    async def gone_since(execute: Callable[[], Awaitable[Any]]) -> Any:
+        answer = await execute()
+        await client.delete_item(TableName=ledger._table, Key={"emailId": {"S": "e000"}})
+        return answer
+
+    gone, there = await watched(ledger, gone_since)[0].claim(claims(2))
+    assert isinstance(gone, ServiceUnavailable)
+    assert there == claims(2, "other")[1]
+
+
+# -- a table that does not answer ----------------------------------------------------------------------------
 
 
 def aws_error(operation: str, code: str) -> ClientError:
@@ -429,37 +611,24 @@ def aws_error(operation: str, code: str) -> ClientError:
 
 
 class Throttled:
-    """Answers every call with a throttle, but for the rows it lets through."""
+    """Answers every call with a throttle."""
 
-    def __init__(self, *through: str) -> None:
-        self._through = through
+    def __getattr__(self, name: str) -> Any:
+        async def call(**_: Any) -> Any:
+            raise aws_error(name, "ThrottlingException")
 
-    async def put_item(self, *, Item: Any, **_: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
-        if Item["emailId"]["S"] in self._through:
-            return {}
-        raise aws_error("PutItem", "ProvisionedThroughputExceededException")
-
-    async def update_item(self, **_: Any) -> dict[str, Any]:
-        raise aws_error("UpdateItem", "ThrottlingException")
-
-    async def get_item(self, **_: Any) -> dict[str, Any]:
-        raise aws_error("GetItem", "InternalServerError")
-
-    async def query(self, **_: Any) -> dict[str, Any]:
-        raise aws_error("Query", "RequestLimitExceeded")
+        return call
 
 
-def throttled(*through: str) -> TrackingLedger:
-    client: Any = Throttled(*through)
+def throttled() -> TrackingLedger:
+    client: Any = Throttled()
     return TrackingLedger(client, "table")
 
 
-async def test_one_claim_without_an_answer_leaves_the_others_standing() -> None:
-    rows = [replace(CLAIM, email_id=email_id) for email_id in ("e1", "e2", "e3")]
-    first, second, third = await throttled("e1", "e3").claim(rows)
-    assert (first, third) == (None, None)
-    assert isinstance(second, ServiceUnavailable)
-    assert str(second) == "DynamoDB (EmailTracking) PutItem answered ProvisionedThroughputExceededException"
+async def test_a_single_claim_without_an_answer_is_said_as_for_a_batch() -> None:
+    (answer,) = await throttled().claim([CLAIM])
+    assert isinstance(answer, ServiceUnavailable)
+    assert str(answer) == "DynamoDB (EmailTracking) put_item answered ThrottlingException"
 
 
 @pytest.mark.parametrize(
@@ -473,25 +642,8 @@ async def test_one_claim_without_an_answer_leaves_the_others_standing() -> None:
         lambda ledger: ledger.note("e1", {"clickedAt": "now"}),
         lambda ledger: ledger.mark("e1", "f"),
         lambda ledger: ledger.find_by_ses_message_id("ses-1"),
-        lambda ledger: ledger.soft_bounces_since("ada@example.com", NOW, 15),
     ],
 )
 async def test_a_throttled_table_is_a_service_that_is_unavailable(call: Any) -> None:
     with pytest.raises(ServiceUnavailable, match=r"^DynamoDB \(EmailTracking\) \w+ answered \w+$"):
         await call(throttled())
-
-
-class WithoutItems:
-    """An emulator that refuses the condition but does not say what is there."""
-
-    async def put_item(self, **_: Any) -> dict[str, Any]:
-        raise aws_error("PutItem", "ConditionalCheckFailedException")
-
-    async def get_item(self, **_: Any) -> dict[str, Any]:
-        return {"Item": {"emailId": {"S": "e1"}, "status": {"S": "sent"}, "statusRank": {"N": "1"}}}
-
-
-async def test_a_row_that_does_not_come_with_the_refusal_is_read() -> None:
-    client: Any = WithoutItems()
-    (there,) = await TrackingLedger(client, "table").claim([CLAIM])
-    assert there == TrackingRow(email_id="e1", status="sent", status_rank=1)

@@ -1,0 +1,107 @@
+"""What a batch must know before it sends: suppressed addresses and the day's counters, in one read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.support.real_clients import make_table, opened
+
+from engine.aws.bounce_quota import SHARDS, DailyCounters
+from engine.aws.pre_send_reader import PreSendTables
+from engine.aws.suppression import SuppressionList
+from engine.errors import ServiceUnavailable
+from engine.schemas.rows import SuppressionRow
+from engine.tracking.bounce_quota import QuotaReading
+from engine.tracking.ports import PreSendChecks
+
+TODAY = "2026-11-24"
+ADA = SuppressionRow(email="ada@example.com", suppression_type="bounce", reason="hard-bounce")
+
+
+class Tables(NamedTuple):
+    client: Any
+    suppression: str
+    state: str
+
+    async def read(self, *addresses: str) -> PreSendChecks:
+        reader = PreSendTables(self.client, suppression_table=self.suppression, state_table=self.state)
+        return await reader.read(addresses, TODAY)
+
+    async def suppress(self, *rows: SuppressionRow) -> None:
+        suppression = SuppressionList(self.client, self.suppression)
+        await asyncio.gather(*map(suppression.add, rows))
+
+
+@pytest.fixture
+async def tables(aws_endpoint: str) -> AsyncIterator[Tables]:
+    async with opened("dynamodb", aws_endpoint) as client:
+        yield Tables(client, await make_table(client, "email"), await make_table(client, "pk"))
+
+
+async def test_where_nothing_is_known_nothing_is_suppressed_and_nothing_was_sent(tables: Tables) -> None:
+    assert await tables.read("ada@example.com") == PreSendChecks({}, QuotaReading(sends=0, bounces=0))
+
+
+async def test_suppressed_addresses_come_with_their_reasons_and_counters_as_sums(tables: Tables) -> None:
+    await tables.suppress(ADA)
+    shards = iter([*range(SHARDS), 0])
+    counters = DailyCounters(tables.client, tables.state, lambda _: next(shards))
+    for _ in range(SHARDS):
+        await counters.count_sends(TODAY, 10)
+    await counters.count_bounce(TODAY)
+    assert await tables.read("ada@example.com", "bob@example.com") == PreSendChecks(
+        {"ada@example.com": ADA}, QuotaReading(sends=10 * SHARDS, bounces=1)
+    )
+
+
+async def test_an_address_that_is_named_twice_is_asked_about_once(tables: Tables) -> None:
+    """DynamoDB refuses a batch with the same key twice."""
+    await tables.suppress(ADA)
+    assert (await tables.read(ADA.email, ADA.email)).suppressed == {ADA.email: ADA}
+
+
+async def test_more_addresses_than_one_call_takes_are_found_all_the_same(tables: Tables) -> None:
+    addresses = [f"a{number}@example.com" for number in range(230)]
+    suppressed = addresses[::20]
+    await tables.suppress(*(SuppressionRow(email=address) for address in suppressed))
+    assert set((await tables.read(*addresses)).suppressed) == set(suppressed)
+
+
+@pytest.mark.parametrize("odd", [{}, {"reason": {"N": "7"}, "addedToSuppressionDate": {"M": {}}}])
+async def test_a_row_that_a_person_put_there_by_hand_suppresses(tables: Tables, odd: dict[str, Any]) -> None:
+    item = {"email": {"S": "eve@example.com"}, **odd}
+    await tables.client.put_item(TableName=tables.suppression, Item=item)
+    found = (await tables.read("eve@example.com")).suppressed
+    assert found["eve@example.com"].suppression_type == "manual"
+
+
+class Watched:
+    """Lists how many keys each call asks for, and finds nothing, or fails."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self._failure = failure
+        self.asked: list[dict[str, int]] = []
+
+    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        if self._failure:
+            raise self._failure
+        self.asked.append({table: len(wanted["Keys"]) for table, wanted in RequestItems.items()})
+        return {"Responses": {}}
+
+
+def reader(client: Any) -> PreSendTables:
+    return PreSendTables(client, suppression_table="suppression", state_table="state")
+
+
+async def test_both_tables_are_read_in_one_call_however_much_was_sent() -> None:
+    client = Watched()
+    await reader(client).read({"ada@example.com", "bob@example.com"}, TODAY)
+    assert client.asked == [{"suppression": 2, "state": SHARDS}]
+
+
+async def test_a_read_that_failed_is_no_leave_to_send() -> None:
+    client = Watched(ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem"))
+    with pytest.raises(ServiceUnavailable, match=r"\(suppression, state\) BatchGetItem answered Throttling"):
+        await reader(client).read({"ada@example.com"}, TODAY)
