@@ -18,6 +18,7 @@ from engine.rate.shared_state import SharedRateState
 
 # Not a full second, so that nothing lies at a tick by accident.
 BEGIN = datetime(2026, 11, 24, 8, 0, 0, 370_000, tzinfo=UTC)
+BULK_SHARE = 0.8  # the stack's default
 
 
 def loop_now() -> datetime:
@@ -127,7 +128,7 @@ class Silence:
 
 
 def environment(
-    table: SimulatedTable, ses: SimulatedSes, *, configured: float, skew: float, share: float, seed: int
+    table: SimulatedTable, ses: SimulatedSes, *, configured: float, skew: float, seed: int
 ) -> SharedRateGate:
     """The gate of one environment, whose clock is `skew` seconds ahead."""
 
@@ -137,4 +138,4 @@ def environment(
     telemetry, vary = Silence(), random.Random(seed).uniform  # noqa: S311 - dice, and the same ones every time
     shared = SharedRateState(table, telemetry, clock)
     account_rate = AccountRate(shared, ses.get_send_rate, telemetry, configured=configured, vary=vary)
-    return SharedRateGate(shared, account_rate, bulk_share=share, vary=vary)
+    return SharedRateGate(shared, account_rate, bulk_share=BULK_SHARE, vary=vary)

@@ -1,6 +1,6 @@
 """How much of the SES rate the gate uses, and what mail waits for it: many environments in virtual time.
 
-`run()` plays every cell of the matrix and answers one `CellResult` each, the same for the same seed.
+`play()` answers the same for the same cell, as its seed decides.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -37,7 +36,6 @@ class Cell(Struct, frozen=True, kw_only=True):
     bulk: int | None = None
     transactional: float = 0.05  # part of the rate, arriving at random
     copies: float = 0.0  # part of the emails that go to three recipients
-    share: float = 0.8
     configured: float | None = None  # SES_MAX_SEND_RATE; the true rate if not given, 0 for asking SES
     outage: tuple[float, float] = (0, 0)  # the State table throttles, from and to
     seed: int = 1
@@ -79,7 +77,6 @@ class _Play:
                 self.ses,
                 configured=cell.rate if cell.configured is None else cell.configured,
                 skew=chance.uniform(-SKEW, SKEW),
-                share=cell.share,
                 seed=chance.randrange(1 << 30),
             )
             for _ in range(cell.environments)
@@ -91,7 +88,7 @@ class _Play:
         self.over = False
         self.ended = math.inf
 
-    async def play(self) -> CellResult:
+    async def run(self) -> CellResult:
         # As many emails at work as two seconds of the rate: the gate is measured, not a lack of mail.
         at_work = max(2, math.ceil(2 * self.cell.rate / self.cell.environments))
         async with asyncio.TaskGroup() as group:
@@ -197,9 +194,4 @@ def matrix() -> tuple[Cell, ...]:
 
 
 def play(cell: Cell) -> CellResult:
-    return run_virtually(_Play(cell).play())
-
-
-def run(cells: Sequence[Cell] | None = None) -> list[CellResult]:
-    """Play the cells (all of `matrix()` by default), one after the other."""
-    return [play(cell) for cell in (matrix() if cells is None else cells)]
+    return run_virtually(_Play(cell).run())

@@ -4,13 +4,13 @@ The whole matrix is `python -m benchmarks.gate`.
 """
 
 import pytest
+from benchmarks.gate import simulate
 from benchmarks.gate.__main__ import row
-from benchmarks.gate.simulate import RATES, Cell, CellResult, matrix, run
+from benchmarks.gate.simulate import RATES, Cell, CellResult, matrix
 
 
 def play(**cell: object) -> CellResult:
-    (result,) = run([Cell(name="test", **cell)])  # type: ignore[arg-type] # fields by name
-    return result
+    return simulate.play(Cell(name="test", **cell))  # type: ignore[arg-type] # fields by name
 
 
 @pytest.mark.parametrize(

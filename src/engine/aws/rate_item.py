@@ -1,6 +1,6 @@
 """The rate state as one item of the State table, `rate#line`.
 
-All environments meet on this item, about once a second each; one item takes 1,000 writes a second.
+All environments meet on this item, a few times a second each; one item takes 1,000 writes a second.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 Every claim is one conditional write, which a retry after a lost answer can only repeat: slots may be wasted,
 never handed out twice.

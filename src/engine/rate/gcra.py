@@ -38,12 +38,10 @@ SMALLEST_FACTOR: Final = 0.05
 
 
 class RateState(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What all environments share of the rate, named as the State table's item names it."""
+    """What all environments share, by the names that the State table's item has for it."""
 
     tat: int = field(default=0, name="until")
-    bulk_tat: int = field(
-        default=0, name="bulkDue"
-    )  # of bulk mail's floor: from then on it may claim in any case
+    bulk_tat: int = field(default=0, name="bulkDue")  # from then on bulk mail may claim in any case
     rate_factor: float = 1.0  # at `throttled_at`
     throttled_at: int = 0
     rate: float = 0.0  # recipients a second, as SES told one of the environments; 0: none asked yet

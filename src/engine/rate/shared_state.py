@@ -15,11 +15,10 @@ from engine.types import Telemetry
 
 # An answer that takes longer than this finds its slots gone by.
 PATIENCE: Final = 1.0  # seconds
-# For how long the circuit is open after a failure, doubling with every further one: the table's throttle
-# would only last longer, and each question costs mail a second.
+# The circuit is open after a failure, twice as long after every further one: the table's throttle would only
+# last longer, and each question costs mail a second.
 _FIRST_BREAK: Final = SECOND
 _LONGEST_BREAK: Final = 10 * SECOND
-_TRIES: Final = 3  # at one claim, where others move the TAT between two of them
 
 
 @dataclass
@@ -35,7 +34,7 @@ class SharedRateState:
     state: RateState = field(default=RateState(), init=False)
     circuit_open_until: int = field(default=0, init=False)
     _seen: bool = field(default=False, init=False)
-    _failures: int = field(default=0, init=False)
+    _break: int = field(default=_FIRST_BREAK, init=False)
 
     def now(self) -> int:
         return int(self.clock() * SECOND)
@@ -48,17 +47,17 @@ class SharedRateState:
             self._seen = True
 
     async def claim(self, request: SlotRequest) -> int | None:
-        """Where the claimed stretch begins; None where the request must wait. Raises ServiceUnavailable."""
-        for _ in range(_TRIES):
-            available = availability(self.state, request)
-            if available is Availability.FULL:
-                break
-            async with self._circuit():
-                answer = await self.table.claim(request, available)
-            self._learn(answer.state)
-            if answer.granted:
-                return answer.state.tat - request.length
-        return None
+        """Where the claimed stretch begins; None where it was not granted, and `state` is newer now.
+
+        Raises ServiceUnavailable.
+        """
+        available = availability(self.state, request)
+        if available is Availability.FULL:
+            return None
+        async with self._circuit():
+            answer = await self.table.claim(request, available)
+        self._learn(answer.state)
+        return answer.state.tat - request.length if answer.granted else None
 
     async def throttled(self) -> None:
         """Decrease the rate factor, here at once and for all others if the table can be told."""
@@ -96,10 +95,9 @@ class SharedRateState:
             async with asyncio.timeout(PATIENCE):
                 yield
         except (ServiceUnavailable, TimeoutError) as error:
-            pause = min(_FIRST_BREAK << min(self._failures, 8), _LONGEST_BREAK)
-            self.circuit_open_until = self.now() + pause
-            self._failures += 1
+            self.circuit_open_until = self.now() + self._break
+            self._break = min(2 * self._break, _LONGEST_BREAK)
             problem = str(error) or f"DynamoDB (State) gave no answer in {PATIENCE} s"
             self.telemetry.record("service-unavailable", problem=problem)
             raise ServiceUnavailable(problem) from error
-        self._failures = 0
+        self._break = _FIRST_BREAK
