@@ -131,13 +131,17 @@ async def test_without_any_answer_the_rate_is_a_cautious_one(answer: float | Ser
 
 
 def test_what_ses_said_is_kept_though_the_table_cannot_be_told() -> None:
-    async def play() -> float:
+    async def play() -> tuple[float, float]:
         account = Account(Ses([50.0]))
-        account.table = SimulatedTable(random.Random(1), outage=(0, 60))  # noqa: S311 - dice
-        rate, _ = account.environment()
-        return await rate.current()
+        account.table = SimulatedTable(random.Random(1), outage=(0, 1))  # noqa: S311 - dice
+        rate, shared = account.environment()
+        meanwhile = await rate.current()
+        await asyncio.sleep(2)
+        account.now += 2
+        await shared.refresh()
+        return meanwhile, await rate.current()
 
-    assert run_virtually(play()) == 50
+    assert run_virtually(play()) == (50, 50)
 
 
 def test_mail_does_not_wait_longer_than_a_second_for_an_answer() -> None:

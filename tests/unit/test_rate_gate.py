@@ -223,6 +223,18 @@ async def test_bulk_mail_comes_on_as_soon_as_transactional_mail_leaves_room(fake
 
 
 @virtual
+async def test_a_new_environment_sees_that_there_is_no_room_and_writes_nothing(fake_aws: FakeAws) -> None:
+    campaign = asyncio.create_task(slots(fake_aws.gate(), 40, Lane.BULK))
+    await asyncio.sleep(0.02)
+    writes = fake_aws.table.writes
+    late = asyncio.create_task(fake_aws.gate().reserve(1, Lane.BULK, 25))
+    await asyncio.sleep(0.02)
+    assert fake_aws.table.writes == writes + 1, "the one read"
+    assert await late < 1
+    await campaign
+
+
+@virtual
 async def test_who_waited_longest_claims_first(fake_aws: FakeAws) -> None:
     """One that has waited most of its time looks further ahead than a campaign that takes all there is."""
     campaign = asyncio.create_task(slots(fake_aws.gate(), 600, Lane.BULK))
