@@ -1,4 +1,4 @@
-"""The line of send slots, `rate#line`, kept as DynamoDB would keep it under the gate's own expressions."""
+"""The rate state's item, `rate#line`, kept as DynamoDB would keep it under the gate's own expressions."""
 
 from typing import Any
 
@@ -15,34 +15,23 @@ class SlotLine:
     def update(self, asked: Any) -> bool:
         """Whether the condition held and the item was written."""
         values = {name: float(value["N"]) for name, value in asked["ExpressionAttributeValues"].items()}
-        expression: str = asked["UpdateExpression"]
-        if "#openness" in expression:
-            self._numbers |= {"openness": values[":openness"], "throttledAt": int(values[":now"])}
+        if ":factor" in values:
+            self._numbers |= {"rateFactor": values[":factor"], "throttledAt": int(values[":now"])}
             return True
-        holds = self._is_open(values) if ":length" in values else self._is_behind(values)
-        if holds:
-            self._hand_out(values)
-        return holds
-
-    def _is_open(self, values: dict[str, float]) -> bool:
-        until = self._numbers.get("until")
-        if until is None or not values[":earliest"] <= until <= values[":last"]:
-            return False
-        if ":latest" not in values:
+        if ":rate" in values:
+            self._numbers |= {"rate": values[":rate"], "rateAt": int(values[":at"])}
             return True
-        return until <= values[":latest"] or self._numbers.get("bulkDue", 0) <= values[":now"]
-
-    def _is_behind(self, values: dict[str, float]) -> bool:
         until = self._numbers.get("until")
-        return until is None or until < values[":earliest"] or until > values[":absurd"]
-
-    def _hand_out(self, values: dict[str, float]) -> None:
         if ":length" in values:
-            self._numbers["until"] = int(self._numbers["until"] + values[":length"])
+            if until is None or not values[":now"] <= until <= values[":latest"]:
+                return False
+            if until > values.get(":limit", until) and self._numbers.get("bulkDue", 0) > values[":now"]:
+                return False
+            self._numbers["until"] = int(until + values[":length"])
         else:
+            if until is not None and values[":now"] <= until <= values[":absurd"]:
+                return False
             self._numbers["until"] = int(values[":end"])
         if ":due" in values:
             self._numbers["bulkDue"] = int(values[":due"])
-            self._numbers["bulkClaims"] = self._numbers.get("bulkClaims", 0) + 1
-        if ":rate" in values:
-            self._numbers |= {"rate": values[":rate"], "rateAt": int(values[":rateAt"])}
+        return True

@@ -8,8 +8,8 @@ from rich.table import Table
 from benchmarks.gate.simulate import CellResult, matrix, play
 
 _COLUMNS = (
-    "cell", "rate/s", "env.", "used", "throttles cal/slid (steady)", "held", "lost",
-    "trans. p50", "trans. p99", "writes/email", "writes/env./s",
+    "cell", "rate/s", "env.", "used", "throttles (steady)", "held", "lost",
+    "trans. p50", "trans. p99", "bulk max", "writes/email", "writes/env./s",
 )  # fmt: skip
 
 
@@ -19,11 +19,12 @@ def row(result: CellResult) -> tuple[str, ...]:
         f"{result.cell.rate:g}",
         str(result.cell.environments),
         f"{result.used:.1%}",
-        f"{result.calendar_throttles}/{result.sliding_throttles} ({result.steady_throttles})",
+        f"{result.throttles} ({result.steady_throttles})",
         str(result.held),
         str(result.lost),
         f"{result.transactional_p50 * 1000:.0f} ms",
         f"{result.transactional_p99 * 1000:.0f} ms",
+        f"{result.bulk_max:.1f} s",
         f"{result.writes_per_email:.3f}",
         f"{result.writes_per_environment_second:.2f}",
     )

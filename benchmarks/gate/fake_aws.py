@@ -2,27 +2,35 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
-from engine.aws.rate_item import Answer
-from engine.aws.send_rate import SendRate
 from engine.errors import ServiceUnavailable
 from engine.local.ses.account import Account, Usage
+from engine.rate.account_rate import AccountRate
 from engine.rate.gate import SharedRateGate
-from engine.rate.gcra import SECOND, Claim, Line, Standing, handed_out, standing
-from engine.rate.line import SharedLine
+from engine.rate.gcra import Availability, RateState, SlotRequest, availability
+from engine.rate.ports import Answer
+from engine.rate.shared_state import SharedRateState
 
 # Not a full second, so that nothing lies at a tick by accident.
 BEGIN = datetime(2026, 11, 24, 8, 0, 0, 370_000, tzinfo=UTC)
+BULK_SHARE = 0.8  # the stack's default
 
 
-_Window = Literal["calendar", "sliding"]
-_WINDOWS: tuple[_Window, ...] = ("calendar", "sliding")
+def loop_now() -> datetime:
+    return BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def claimed(state: RateState, request: SlotRequest) -> RateState:
+    """The state after a claim that finds it IDLE or OPEN."""
+    idle = availability(state, request) is Availability.IDLE
+    tat = (request.now if idle else state.tat) + request.length
+    bulk_tat = state.bulk_tat if request.bulk_limit is None else request.next_bulk_tat
+    return replace(state, tat=tat, bulk_tat=bulk_tat)
 
 
 class SimulatedTable:
@@ -31,103 +39,80 @@ class SimulatedTable:
     `outage` (seconds of loop time, from and to) makes it refuse as a table that throttles.
     """
 
-    def __init__(self, random_: random.Random, outage: tuple[float, float] | None = None) -> None:
+    def __init__(self, random_: random.Random, outage: tuple[float, float] = (0, 0)) -> None:
         self._random = random_
         self._outage = outage
-        self.line = Line()
+        self.state = RateState()
         self.writes = 0
 
-    async def read(self) -> Answer:
-        return await self._reached(lambda: Answer(done=True, line=self.line))
+    async def read(self) -> RateState:
+        return (await self.reached(lambda: None)).state
 
-    async def append(self, claim: Claim) -> Answer:
-        return await self._write(claim, Standing.OPEN)
+    async def claim(self, request: SlotRequest, available: Availability) -> Answer:
+        return await self.reached(
+            lambda: claimed(self.state, request) if availability(self.state, request) is available else None
+        )
 
-    async def restart(self, claim: Claim) -> Answer:
-        return await self._write(claim, Standing.BEHIND)
+    async def decrease(self, factor: float, now: int, seen: int) -> RateState:
+        def decrease() -> RateState | None:
+            known = self.state.throttled_at <= seen
+            return replace(self.state, rate_factor=factor, throttled_at=now) if known else None
 
-    async def close(self, openness: float, now: int) -> Answer:
-        def write() -> Answer:
-            self.writes += 1
-            done = self.line.throttled_at <= now - SECOND
-            if done:
-                self.line = msgspec.structs.replace(self.line, openness=openness, throttled_at=now)
-            return Answer(done=done, line=self.line)
+        return (await self.reached(decrease)).state
 
-        return await self._reached(write)
+    async def publish_rate(self, rate: float, rate_at: int) -> RateState:
+        def publish() -> RateState | None:
+            return replace(self.state, rate=rate, rate_at=rate_at) if self.state.rate_at < rate_at else None
 
-    async def _write(self, claim: Claim, wanted: Standing) -> Answer:
-        def write() -> Answer:
-            self.writes += 1
-            done = standing(self.line, claim) is wanted
-            if done:
-                start = claim.earliest if wanted is Standing.BEHIND else self.line.until
-                self.line = handed_out(self.line, claim, start)
-            return Answer(done=done, line=self.line)
+        return (await self.reached(publish)).state
 
-        return await self._reached(write)
-
-    async def _reached(self, act: Callable[[], Answer]) -> Answer:
-        half = self._latency() / 2
+    async def reached(self, write: Callable[[], RateState | None]) -> Answer:
+        """`write`: the state after it, None where its condition fails."""
+        half = (0.020 if self._random.random() < 0.01 else self._random.uniform(0.003, 0.007)) / 2
         await asyncio.sleep(half)
-        now = asyncio.get_running_loop().time()
-        if self._outage and self._outage[0] <= now < self._outage[1]:
+        begin, end = self._outage
+        if begin <= asyncio.get_running_loop().time() < end:
             raise ServiceUnavailable("DynamoDB (State) UpdateItem answered ThrottlingException")
-        answer = act()
-        date = int(BEGIN.timestamp() + now)
+        self.writes += 1
+        state = write()
+        self.state = state or self.state
+        answer = Answer(granted=state is not None, state=self.state)
         await asyncio.sleep(half)
-        return msgspec.structs.replace(answer, date=date)
-
-    def _latency(self) -> float:
-        """Seconds there and back: 5 ms mostly, four times as much for one in a hundred."""
-        return 0.020 if self._random.random() < 0.01 else self._random.uniform(0.003, 0.007)
+        return answer
 
 
 class SimulatedSes:
-    """An SES account that counts by calendar seconds and by sliding ones; a send must pass both.
-
-    The calendar's seconds begin at SES's own tick, which is nobody else's.
-    """
+    """An SES account that counts by calendar seconds and by sliding ones; a send must pass both."""
 
     def __init__(self, rate: float, random_: random.Random) -> None:
         self._random = random_
-        self._windows: dict[_Window, Usage] = {
-            window: Usage(Account(max_send_rate=rate, daily_quota=-1, window=window), self._now)
-            for window in _WINDOWS
-        }
-        self.throttles: dict[_Window, int] = dict.fromkeys(_WINDOWS, 0)
+        self._rate = rate
+        self._calendar, self._sliding = (
+            Usage(Account(max_send_rate=rate, daily_quota=-1, window=window), loop_now)
+            for window in ("calendar", "sliding")
+        )
         self._asked_at = -1.0
-        self.throttled_at: list[float] = []
+        self.throttled: list[float] = []
         self.accepted: list[tuple[float, int]] = []
 
-    def _now(self) -> datetime:
-        return BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
-
-    def set_rate(self, rate: float) -> None:
-        for usage in self._windows.values():
-            usage.account = msgspec.structs.replace(usage.account, max_send_rate=rate)
-
-    async def get_account(self) -> dict[str, dict[str, float]]:
-        """Once a second for the whole account, as SES does."""
+    async def get_send_rate(self) -> float:
+        """Once a second for the whole account, as SES answers GetAccount."""
         await asyncio.sleep(0.05)
         now = asyncio.get_running_loop().time()
         if now < self._asked_at + 1:
-            raise ConnectionError("SES answered TooManyRequestsException to GetAccount")
+            raise ServiceUnavailable("SES GetAccount answered TooManyRequestsException")
         self._asked_at = now
-        return {"SendQuota": {"MaxSendRate": self._windows["sliding"].account.max_send_rate}}
+        return self._rate
 
     async def send(self, recipients: int) -> bool:
         """Whether SES takes it. The way there takes 8 ms, give or take."""
         await asyncio.sleep(self._random.uniform(0.004, 0.012))
-        refusing = [name for name, usage in self._windows.items() if usage.refusal(recipients)]
-        for name in refusing:
-            self.throttles[name] += 1
         now = asyncio.get_running_loop().time()
-        if refusing:
-            self.throttled_at.append(now)
+        if self._calendar.refusal(recipients) or self._sliding.refusal(recipients):
+            self.throttled.append(now)
             return False
-        for usage in self._windows.values():
-            usage.take(recipients, counts_for_day=0)
+        self._calendar.take(recipients, counts_for_day=0)
+        self._sliding.take(recipients, counts_for_day=0)
         self.accepted.append((now, recipients))
         return True
 
@@ -143,20 +128,14 @@ class Silence:
 
 
 def environment(
-    table: SimulatedTable, ses: SimulatedSes, *, configured: float, skew: float, share: float, seed: int
+    table: SimulatedTable, ses: SimulatedSes, *, configured: float, skew: float, seed: int
 ) -> SharedRateGate:
     """The gate of one environment, whose clock is `skew` seconds ahead."""
 
     def clock() -> float:
-        return BEGIN.timestamp() + asyncio.get_running_loop().time() + skew
+        return loop_now().timestamp() + skew
 
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    account: object = ses  # it answers GetAccount, which is all that SendRate asks
-    return SharedRateGate(
-        SharedLine(table, clock),
-        SendRate(account, configured, clock),  # type: ignore[arg-type]  # the one call of the client that it makes
-        Silence(),
-        bulk_share=share,
-        sleep=sleep,
-        vary=random.Random(seed).uniform,  # noqa: S311 - dice, and the same ones every time
-    )
+    telemetry, vary = Silence(), random.Random(seed).uniform  # noqa: S311 - dice, and the same ones every time
+    shared = SharedRateState(table, telemetry, clock)
+    account_rate = AccountRate(shared, ses.get_send_rate, telemetry, configured=configured, vary=vary)
+    return SharedRateGate(shared, account_rate, bulk_share=BULK_SHARE, vary=vary)

@@ -1,6 +1,6 @@
 """How much of the SES rate the gate uses, and what mail waits for it: many environments in virtual time.
 
-`run()` plays every cell of the matrix and answers one `CellResult` each, the same for the same seed.
+`play()` answers the same for the same cell, as its seed decides.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ RATES: Final = (14, 50, 200, 500, 1000)
 ENVIRONMENTS: Final = (1, 4, 14, 50)
 INVOCATION: Final = 25.0  # seconds that an email may wait for its slot
 LAST_CHANCE: Final = 120.0  # seconds after the end; what was not sent by then is lost
+SKEW: Final = 0.002  # clocks are off by up to so much, either way
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -36,10 +36,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     bulk: int | None = None
     transactional: float = 0.05  # part of the rate, arriving at random
     copies: float = 0.0  # part of the emails that go to three recipients
-    skew: float = 0.002  # clocks are off by up to so much, either way
-    share: float = 0.8
     configured: float | None = None  # SES_MAX_SEND_RATE; the true rate if not given, 0 for asking SES
-    outage: tuple[float, float] | None = None  # the State table throttles, from and to
+    outage: tuple[float, float] = (0, 0)  # the State table throttles, from and to
     seed: int = 1
 
 
@@ -52,15 +50,14 @@ class CellResult(Struct, frozen=True, kw_only=True):
     cell: Cell
     used: float
     bulk_used: float
-    calendar_throttles: int
-    sliding_throttles: int
+    throttles: int
     steady_throttles: int
-    asked: int
     sent: int
     lost: int
     held: int
     transactional_p50: float
     transactional_p99: float
+    bulk_max: float
     writes_per_email: float
     writes_per_environment_second: float
     seconds: float
@@ -71,8 +68,7 @@ class _Play:
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        chance = random.Random(cell.seed)  # noqa: S311 - dice, and the same ones every time
-        self.chance = chance
+        self.chance = chance = random.Random(cell.seed)  # noqa: S311 - dice, and the same ones every time
         self.table = SimulatedTable(chance, cell.outage)
         self.ses = SimulatedSes(cell.rate, chance)
         self.gates = [
@@ -80,20 +76,19 @@ class _Play:
                 self.table,
                 self.ses,
                 configured=cell.rate if cell.configured is None else cell.configured,
-                skew=chance.uniform(-cell.skew, cell.skew),
-                share=cell.share,
+                skew=chance.uniform(-SKEW, SKEW),
                 seed=chance.randrange(1 << 30),
             )
             for _ in range(cell.environments)
         ]
         self.backlog = math.inf if cell.bulk is None else cell.bulk
         self.asked = self.sent = self.held = 0
-        self.waits: list[float] = []
+        self.waits: dict[Lane, list[float]] = {lane: [] for lane in Lane}
         self.bulk_sent: list[tuple[float, int]] = []
         self.over = False
         self.ended = math.inf
 
-    async def play(self) -> CellResult:
+    async def run(self) -> CellResult:
         # As many emails at work as two seconds of the rate: the gate is measured, not a lack of mail.
         at_work = max(2, math.ceil(2 * self.cell.rate / self.cell.environments))
         async with asyncio.TaskGroup() as group:
@@ -110,9 +105,6 @@ class _Play:
             await arrivals
         return self._result(asyncio.get_running_loop().time())
 
-    def _recipients(self) -> int:
-        return 3 if self.cell.copies and self.chance.random() < self.cell.copies else 1
-
     async def _bulk_worker(self, gate: SharedRateGate) -> None:
         while self.backlog > 0 and not self.over:
             self.backlog -= 1
@@ -127,7 +119,7 @@ class _Play:
     async def _deliver(self, gate: SharedRateGate, lane: Lane) -> None:
         """One email until SES has it; what is held or throttled comes again, as from its queue."""
         self.asked += 1
-        recipients = self._recipients()
+        recipients = 3 if self.chance.random() < self.cell.copies else 1
         while not await self._try(gate, lane, recipients):
             await asyncio.sleep(self.chance.uniform(1, 3))
             if asyncio.get_running_loop().time() > self.ended + LAST_CHANCE:
@@ -145,14 +137,13 @@ class _Play:
             self.held += 1
             return False
         await asyncio.sleep(wait)
-        if lane is Lane.TRANSACTIONAL:
-            self.waits.append(loop.time() - began)
-        if await self.ses.send(recipients):
-            if lane is Lane.BULK:
-                self.bulk_sent.append((loop.time(), recipients))
-            return True
-        await gate.throttled()
-        return False
+        self.waits[lane].append(loop.time() - began)
+        if not await self.ses.send(recipients):
+            await gate.throttled()
+            return False
+        if lane is Lane.BULK:
+            self.bulk_sent.append((loop.time(), recipients))
+        return True
 
     def _result(self, end: float) -> CellResult:
         cell = self.cell
@@ -163,20 +154,20 @@ class _Play:
         def part(sends: list[tuple[float, int]]) -> float:
             return sum(n for at, n in sends if cell.warm_up <= at < until) / rate
 
-        waits = statistics.quantiles(self.waits, n=100) if len(self.waits) > 1 else [0.0] * 99
+        waits = self.waits[Lane.TRANSACTIONAL]
+        percentiles = statistics.quantiles(waits, n=100) if len(waits) > 1 else [0.0] * 99
         return CellResult(
             cell=cell,
             used=part(self.ses.accepted),
             bulk_used=part(self.bulk_sent),
-            calendar_throttles=self.ses.throttles["calendar"],
-            sliding_throttles=self.ses.throttles["sliding"],
-            steady_throttles=sum(at >= cell.warm_up for at in self.ses.throttled_at),
-            asked=self.asked,
+            throttles=len(self.ses.throttled),
+            steady_throttles=sum(at >= cell.warm_up for at in self.ses.throttled),
             sent=self.sent,
             lost=self.asked - self.sent,
             held=self.held,
-            transactional_p50=waits[49],
-            transactional_p99=waits[98],
+            transactional_p50=percentiles[49],
+            transactional_p99=percentiles[98],
+            bulk_max=max(self.waits[Lane.BULK], default=0.0),
             writes_per_email=self.table.writes / max(1, self.sent),
             writes_per_environment_second=self.table.writes / cell.environments / end,
             seconds=end,
@@ -184,35 +175,23 @@ class _Play:
 
 
 def matrix() -> tuple[Cell, ...]:
-    """What issue and design ask for, and the troubles beside it."""
+    """Every rate by every number of environments, and the troubles beside it."""
     steady = (
         Cell(name="steady", rate=rate, environments=environments, seconds=60 if rate < 100 else 20)
         for rate, environments in itertools.product(RATES, ENVIRONMENTS)
     )
     return (
         *steady,
-        *_troubles(),
+        Cell(name="copies", rate=50, environments=4, copies=0.1, seconds=60),
+        Cell(name="GetAccount", rate=200, environments=14, configured=0),
+        Cell(name="twice too high", rate=50, environments=14, configured=100, seconds=90, warm_up=30),
+        Cell(name="busy", rate=50, environments=14, transactional=0.5, seconds=60),
+        Cell(name="flood", rate=50, environments=14, transactional=1.2, seconds=60),
+        Cell(name="no bulk", rate=50, environments=14, transactional=0.9, bulk=0, seconds=60),
+        Cell(name="outage", rate=50, environments=14, outage=(20, 30), seconds=60),
         Cell(name="campaign", rate=1000, environments=14, bulk=100_000, transactional=0.1),
     )
 
 
-def _troubles() -> Iterator[Cell]:
-    yield Cell(name="skew 0.3 s", rate=50, environments=14, skew=0.3, seconds=60, warm_up=30)
-    yield Cell(name="skew 3 s", rate=200, environments=14, skew=3, seconds=60, warm_up=30)
-    yield Cell(name="skew 3 s", rate=14, environments=50, skew=3, seconds=90, warm_up=40)
-    yield Cell(name="copies", rate=50, environments=4, copies=0.1, seconds=60)
-    yield Cell(name="GetAccount", rate=200, environments=14, configured=0)
-    yield Cell(name="twice too high", rate=50, environments=14, configured=100, seconds=90, warm_up=30)
-    yield Cell(name="busy", rate=50, environments=14, transactional=0.5, seconds=60)
-    yield Cell(name="flood", rate=50, environments=14, transactional=1.2, seconds=60)
-    yield Cell(name="no bulk", rate=50, environments=14, transactional=0.9, bulk=0, seconds=60)
-    yield Cell(name="outage", rate=50, environments=14, outage=(20, 30), seconds=60)
-
-
 def play(cell: Cell) -> CellResult:
-    return run_virtually(_Play(cell).play())
-
-
-def run(cells: Sequence[Cell] | None = None) -> list[CellResult]:
-    """Play the cells (all of `matrix()` by default), one after the other."""
-    return [play(cell) for cell in (matrix() if cells is None else cells)]
+    return run_virtually(_Play(cell).run())

@@ -6,7 +6,6 @@ from benchmarks.cost import VOLUMES, Usage, cost, usage, usages
 from benchmarks.cost import section as cost_section
 from benchmarks.cpu import growth_per_100k
 from benchmarks.fake_aws.latencies import IN_REGION
-from benchmarks.fake_aws.slots import SlotLine
 from benchmarks.fake_aws.web import run
 from benchmarks.gate.simulate import Cell, CellResult
 from benchmarks.prices import A_LA_CARTE, DESCRIBED, ESSENTIALS
@@ -121,33 +120,6 @@ def test_memory_that_stays_grows_by_nothing_and_a_leak_by_what_it_leaks() -> Non
     assert growth_per_100k([(0.0, 1.0)]) == 0
 
 
-def claim(**values: int) -> dict[str, object]:
-    expression = "SET #until = #until + :length" if "length" in values else "SET #until = :end"
-    return {
-        "UpdateExpression": expression,
-        "ExpressionAttributeValues": {f":{name}": {"N": str(value)} for name, value in values.items()},
-    }
-
-
-def test_the_stubs_line_hands_out_slots_as_the_table_would() -> None:
-    line = SlotLine()
-    assert not line.update(claim(length=10, earliest=100, last=200))  # nothing to append to
-    assert line.update(claim(end=110, earliest=100, absurd=10_000))
-    assert not line.update(claim(end=115, earliest=105, absurd=10_000))  # the line is not behind
-    assert line.update(claim(length=10, earliest=100, last=200))
-    assert line.item()["until"] == {"N": "120"}
-    assert not line.update(claim(length=10, earliest=100, last=110))  # no slot in time
-
-
-def test_the_stubs_line_lets_bulk_mail_in_when_it_is_due() -> None:
-    line = SlotLine()
-    line.update(claim(end=110, earliest=100, absurd=10_000, due=500))
-    full = {"length": 10, "earliest": 100, "last": 300, "latest": 105, "due": 900}
-    assert not line.update(claim(**full, now=400))
-    assert line.update(claim(**full, now=500))
-    assert line.item()["bulkClaims"] == {"N": "2"}
-
-
 def measured(**values: float) -> Section:
     return Section(
         name="some",
@@ -190,15 +162,14 @@ def played(
         cell=cell,
         used=used,
         bulk_used=0,
-        calendar_throttles=0,
-        sliding_throttles=0,
+        throttles=0,
         steady_throttles=throttles,
-        asked=0,
         sent=0,
         lost=lost,
         held=0,
         transactional_p50=0,
         transactional_p99=p99,
+        bulk_max=0,
         writes_per_email=0,
         writes_per_environment_second=0,
         seconds=0,

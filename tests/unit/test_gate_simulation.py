@@ -4,13 +4,13 @@ The whole matrix is `python -m benchmarks.gate`.
 """
 
 import pytest
+from benchmarks.gate import simulate
 from benchmarks.gate.__main__ import row
-from benchmarks.gate.simulate import RATES, Cell, CellResult, matrix, run
+from benchmarks.gate.simulate import RATES, Cell, CellResult, matrix
 
 
 def play(**cell: object) -> CellResult:
-    (result,) = run([Cell(name="test", **cell)])  # type: ignore[arg-type] # fields by name
-    return result
+    return simulate.play(Cell(name="test", **cell))  # type: ignore[arg-type] # fields by name
 
 
 @pytest.mark.parametrize(
@@ -23,37 +23,34 @@ def test_the_rate_is_used_to_97_percent_and_never_exceeded(
     """By neither meaning of a second, the calendar's or any 1,000 ms."""
     result = play(rate=rate, environments=environments, seconds=seconds)
     assert 0.97 <= result.used <= 1
-    assert (result.calendar_throttles, result.sliding_throttles) == (0, 0)
-    assert result.lost == 0
+    assert (result.throttles, result.lost) == (0, 0)
     assert result.transactional_p99 < 1
 
 
 def test_a_campaign_drains_while_transactional_mail_waits_less_than_a_second() -> None:
     result = play(rate=1000, environments=14, bulk=8_000, transactional=0.1, warm_up=1)
     assert result.transactional_p99 < 1
-    assert (result.lost, result.held, result.sliding_throttles) == (0, 0, 0)
+    assert (result.lost, result.held, result.throttles) == (0, 0, 0)
     assert result.seconds < 8_000 / (0.9 * 1000) + 3
 
 
-def test_it_costs_about_a_write_for_each_environment_and_second() -> None:
-    result = play(rate=200, environments=14, seconds=12, transactional=0)
-    assert result.writes_per_environment_second < 1.5
-    assert result.writes_per_email < 0.1
+@pytest.mark.parametrize(("rate", "environments"), [(14, 50), (200, 14)])
+def test_an_environment_writes_a_few_times_a_second_at_most(rate: float, environments: int) -> None:
+    result = play(rate=rate, environments=environments, seconds=20, transactional=0)
+    assert result.writes_per_environment_second < 3.5
 
 
-@pytest.mark.parametrize("skew", [0.3, 3.0])
-def test_clocks_that_differ_keep_the_rate_once_they_know_each_other(skew: float) -> None:
-    result = play(rate=50, environments=14, skew=skew, seconds=50, warm_up=30)
-    assert 0.97 <= result.used <= 1
-    assert result.steady_throttles == 0
-    assert result.sliding_throttles < 50, "in the first seconds a few, which come again"
-    assert result.lost == 0
+@pytest.mark.parametrize("environments", [4, 14, 50])
+def test_no_environment_is_left_out(environments: int) -> None:
+    result = play(rate=50, environments=environments, seconds=40)
+    assert result.bulk_max < 20
+    assert result.held == 0
 
 
 def test_the_rate_that_ses_names_is_found_by_all_though_it_may_be_asked_once_a_second() -> None:
     result = play(rate=200, environments=14, seconds=12, configured=0)
     assert 0.97 <= result.used <= 1
-    assert result.sliding_throttles == 0
+    assert result.throttles == 0
 
 
 def test_a_configured_rate_twice_too_high_finds_down_to_the_true_one() -> None:
@@ -66,19 +63,19 @@ def test_a_configured_rate_twice_too_high_finds_down_to_the_true_one() -> None:
 def test_a_flood_of_transactional_mail_leaves_bulk_mail_something() -> None:
     result = play(rate=50, environments=8, transactional=1.1, seconds=40)
     assert 0.03 <= result.bulk_used <= 0.8
-    assert (result.lost, result.sliding_throttles) == (0, 0)
+    assert (result.lost, result.throttles) == (0, 0)
 
 
 def test_emails_with_copies_exceed_no_second() -> None:
     result = play(rate=50, environments=4, copies=0.2, seconds=30)
-    assert (result.calendar_throttles, result.sliding_throttles) == (0, 0)
+    assert result.throttles == 0
     assert result.used > 0.7
 
 
 def test_a_state_table_that_throttles_for_ten_seconds_loses_nothing_and_does_not_open_the_gate() -> None:
     result = play(rate=50, environments=14, outage=(10, 20), seconds=30)
     assert result.lost == 0
-    assert result.sliding_throttles <= 5
+    assert result.throttles <= 5
     assert result.transactional_p99 < 5
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 from engine.aws.bounce_quota import DailyCounters
@@ -12,15 +13,16 @@ from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
 from engine.aws.pre_send_reader import PreSendTables
 from engine.aws.queues import EmailRetryQueue
-from engine.aws.rate_item import StateRateTable
-from engine.aws.send_rate import SendRate
+from engine.aws.rate_item import RateItem
+from engine.aws.send_rate import get_send_rate
 from engine.aws.status_events import StatusBus
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.runtime import CONFIG, SES_CONFIG, Clients, now
 from engine.bootstrap.settings import SenderSettings, sender_settings
 from engine.delivery.lanes import Lanes
+from engine.rate.account_rate import AccountRate
 from engine.rate.gate import SharedRateGate
-from engine.rate.line import SharedLine
+from engine.rate.shared_state import SharedRateState
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies, SendingPolicy
 from engine.telemetry import PowertoolsTelemetry
@@ -51,12 +53,11 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
     dynamodb = await clients.open("dynamodb", CONFIG)
     queue = EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url)
     ses = await clients.open("sesv2", SES_CONFIG)
-    gate = SharedRateGate(
-        SharedLine(StateRateTable(dynamodb, settings.state_table), time.time),
-        SendRate(ses, settings.ses_max_send_rate, time.time),
-        telemetry,
-        bulk_share=settings.bulk_share,
+    rate_state = SharedRateState(RateItem(dynamodb, settings.state_table), telemetry, time.time)
+    account_rate = AccountRate(
+        rate_state, partial(get_send_rate, ses), telemetry, configured=settings.ses_max_send_rate
     )
+    gate = SharedRateGate(rate_state, account_rate, bulk_share=settings.bulk_share)
     dependencies = Dependencies(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         pre_send=PreSendTables(

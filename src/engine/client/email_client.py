@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -12,7 +13,6 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from engine.aws.put_events import put_events
-from engine.aws.send_rate import spread
 from engine.client.backoff import Backoff
 from engine.client.bus import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, Report
@@ -108,7 +108,7 @@ class EmailClient:
         every call. Cancelling ends the calls under way; what they carried may have been accepted, so ask
         again with the same idempotency keys.
         """
-        bus = RetryingPublisher(self._opened(), backoff, self._sleep, spread)
+        bus = RetryingPublisher(self._opened(), backoff, self._sleep, SystemRandom().uniform)
         return await Stream(requests, bus, self._letter, on_progress).run(concurrency)
 
     def _opened(self) -> "EventBridgeClient":

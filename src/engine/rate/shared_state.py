@@ -1,0 +1,103 @@
+"""The rate state as one environment sees it: what the State table said last, behind a circuit breaker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec.structs import replace
+
+from engine.errors import ServiceUnavailable
+from engine.rate.gcra import SECOND, Availability, RateState, SlotRequest, availability, decreased
+from engine.rate.ports import RateTable
+from engine.types import Telemetry
+
+# An answer that takes longer than this finds its slots gone by.
+PATIENCE: Final = 1.0  # seconds
+# The circuit is open after a failure, twice as long after every further one: the table's throttle would only
+# last longer, and each question costs mail a second.
+_FIRST_BREAK: Final = SECOND
+_LONGEST_BREAK: Final = 10 * SECOND
+
+
+@dataclass
+class SharedRateState:
+    """`state`: as last seen. `circuit_open_until`: when a table that failed is asked again.
+
+    `clock` is in epoch seconds. The clocks of Lambda agree to about a millisecond; nothing corrects them.
+    """
+
+    table: RateTable
+    telemetry: Telemetry
+    clock: Callable[[], float]
+    state: RateState = field(default=RateState(), init=False)
+    circuit_open_until: int = field(default=0, init=False)
+    _seen: bool = field(default=False, init=False)
+    _break: int = field(default=_FIRST_BREAK, init=False)
+
+    def now(self) -> int:
+        return int(self.clock() * SECOND)
+
+    async def refresh(self) -> None:
+        """Read the state before the first claim; every answer renews it. Raises ServiceUnavailable."""
+        if not self._seen:
+            async with self._circuit():
+                self._learn(await self.table.read())
+            self._seen = True
+
+    async def claim(self, request: SlotRequest) -> int | None:
+        """Where the claimed stretch begins; None where it was not granted, and `state` is newer now.
+
+        Raises ServiceUnavailable.
+        """
+        available = availability(self.state, request)
+        if available is Availability.FULL:
+            return None
+        async with self._circuit():
+            answer = await self.table.claim(request, available)
+        self._learn(answer.state)
+        return answer.state.tat - request.length if answer.granted else None
+
+    async def throttled(self) -> None:
+        """Decrease the rate factor, here at once and for all others if the table can be told."""
+        now, seen = self.now(), self.state.throttled_at
+        factor = decreased(self.state, now)
+        if factor is None:
+            return
+        self.state = replace(self.state, rate_factor=factor, throttled_at=now)
+        with suppress(ServiceUnavailable):
+            async with self._circuit():
+                self._learn(await self.table.decrease(factor, now, seen))
+
+    async def publish_rate(self, rate: float) -> None:
+        """Keep what SES said just now, here at once and for all others if the table can be told."""
+        rate_at = self.now() // SECOND
+        self.state = replace(self.state, rate=rate, rate_at=rate_at)
+        with suppress(ServiceUnavailable):
+            async with self._circuit():
+                self._learn(await self.table.publish_rate(rate, rate_at))
+
+    def _learn(self, state: RateState) -> None:
+        """Take over the table's state, but for what is news to it."""
+        mine = self.state
+        if mine.throttled_at > state.throttled_at:
+            state = replace(state, rate_factor=mine.rate_factor, throttled_at=mine.throttled_at)
+        if mine.rate_at > state.rate_at:
+            state = replace(state, rate=mine.rate, rate_at=mine.rate_at)
+        self.state = state
+
+    @asynccontextmanager
+    async def _circuit(self) -> AsyncIterator[None]:
+        if self.circuit_open_until > self.now():
+            raise ServiceUnavailable("DynamoDB (State) failed a moment ago and is left alone")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield
+        except (ServiceUnavailable, TimeoutError) as error:
+            self.circuit_open_until = self.now() + self._break
+            self._break = min(2 * self._break, _LONGEST_BREAK)
+            problem = str(error) or f"DynamoDB (State) gave no answer in {PATIENCE} s"
+            self.telemetry.record("service-unavailable", problem=problem)
+            raise ServiceUnavailable(problem) from error
+        self._break = _FIRST_BREAK
