@@ -1,6 +1,8 @@
 """Why an email was refused, and the ways in which a call to a service can go wrong."""
 
 from enum import StrEnum
+from pathlib import PurePath
+from traceback import extract_tb
 
 from msgspec import Struct
 
@@ -76,3 +78,10 @@ class OutcomeUnknown(EngineError):  # noqa: N818 - see above
 
 
 SendFailure = SendRefused | SendThrottled | SendingPaused | OutcomeUnknown
+
+
+def where(error: BaseException) -> str:
+    """Kind and place of an error without its message, which might quote an address or template data."""
+    frames = extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
