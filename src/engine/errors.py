@@ -1,6 +1,8 @@
 """Why an email was refused, and the ways in which a call to a service can go wrong."""
 
 from enum import StrEnum
+from pathlib import PurePath
+from traceback import extract_tb
 from typing import TypeVar
 
 from msgspec import Struct
@@ -88,3 +90,12 @@ def unwrap(answer: T | Refusal | Exception) -> T:
     if isinstance(answer, Refusal):
         raise Refused(answer)
     return answer
+
+
+def describe_bug(error: BaseException) -> str:
+    """Kind and place of an error without its message, which might quote an address or template data."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -124,7 +124,13 @@ def test_reports_without_our_tag_find_the_row_by_the_message_id(cloud: Cloud) ->
 def test_a_bounce_of_mail_from_elsewhere_still_suppresses(cloud: Cloud) -> None:
     mail = Mail(to=("a@example.com", "b@example.com"))
     handler(sns_event(events.to_json(events.bounce(mail, ["b@example.com"], mail.sent_at))))
-    assert [item["email"] for item in cloud.items("Suppression")] == ["b@example.com"]
+    (item,) = cloud.items("Suppression")
+    assert (item["email"], item["suppressionType"], item["reason"]) == (
+        "b@example.com",
+        "bounce",
+        "hard-bounce",
+    )
+    assert (item["addedBy"], item["diagnosticCode"]) == ("feedback", "smtp; 550 5.1.1 user unknown")
     assert not cloud.rows()
 
 
@@ -139,6 +145,52 @@ def test_what_ses_says_while_it_is_set_up_is_acknowledged() -> None:
 def test_what_cannot_be_read_raises_so_that_it_lands_in_the_dead_letter_queue(message: str) -> None:
     with pytest.raises(FeedbackFailed, match="1 of 1"):
         handler(sns_event(message))
+
+
+def on_failure(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What Lambda hands to the on-failure destination of the feedback function."""
+    return {
+        "version": "1.0",
+        "timestamp": "2026-11-24T08:05:12.000Z",
+        "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": payload,
+        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+    }
+
+
+def undelivered(message: str) -> dict[str, Any]:
+    """What SNS puts into the subscription's dead-letter queue: the notification it would have sent."""
+    return {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:1:topic", "Message": message}
+
+
+@pytest.mark.parametrize(
+    "brought_back",
+    [
+        lambda message: on_failure(sns_event(message)),
+        undelivered,
+        lambda message: queue_event(on_failure(sns_event(message))),
+        lambda message: queue_event(undelivered(message)),
+        queue_event,
+    ],
+    ids=["invoked with a record", "invoked with a notification", "a record", "a notification", "raw"],
+)
+def test_what_was_given_up_is_handled_when_it_is_brought_back_by_hand(
+    cloud: Cloud, ses: ThreadedSimulator, brought_back: Callable[[str], dict[str, Any]]
+) -> None:
+    """By invoking the function, or by making the dead-letter queue its trigger."""
+    send(request_event())
+    handler(brought_back(ses.events[-1].body))
+    assert cloud.row()["status"] == "delivered"
+
+
+def test_a_dead_letter_that_can_not_be_read_keeps_no_other_back_and_fails_the_invocation(
+    cloud: Cloud, ses: ThreadedSimulator
+) -> None:
+    send(request_event())
+    letters = queue_event("no JSON", "[[[", {"requestPayload": None}, undelivered(ses.events[-1].body))
+    with pytest.raises(FeedbackFailed, match="3 of 4"):
+        handler(letters)
+    assert cloud.row()["status"] == "delivered"
 
 
 def test_a_failed_publish_raises_and_the_redelivery_publishes(

@@ -19,9 +19,9 @@ from tests.support.ses_examples import (
     text,
 )
 
-from engine.feedback.reports import Kind, Report, bare_address, read_time, reports
-from engine.schemas import ses_events
-from engine.schemas.ses_events import SesEvent, Setup, Unknown, UnreadableEvent, decode
+from engine.feedback.reports import Report, reported_address, reports
+from engine.schemas.ses_events import Kind, SesEvent, Setup, Unknown, UnreadableEvent, decode
+from engine.schemas.times import parse_iso
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -53,11 +53,10 @@ def test_bounce() -> None:
         ses_message_id=MESSAGE_ID,
         email_id=EMAIL_ID,
         recipient="recipient@example.com",
-        destinations=1,
+        destinations=("recipient@example.com",),
         type="Permanent",
         subtype="General",
         status="5.1.1",
-        action="failed",
         text="smtp; 550 5.1.1 user unknown",
     )
 
@@ -116,20 +115,9 @@ def test_every_type_names_message_and_email(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["Bounce", "Complaint", "Delivery"])
 def test_identity_notifications_say_the_same_without_tags(kind: str) -> None:
     report = the(notification(kind))
-    assert report.email_id is None
+    assert not report.email_id
     assert report.fingerprint == the(event(kind)).fingerprint
     assert report.ses_message_id == MESSAGE_ID
-
-
-def test_a_complaint_event_is_not_dropped_for_its_event_type() -> None:
-    assert isinstance(decoded(event("Complaint")), ses_events.Complaint)
-
-
-def test_the_odd_spelling_of_the_reporting_mta_is_read() -> None:
-    found = decoded(notification("Bounce"))
-    assert isinstance(found, ses_events.Bounce)
-    assert found.bounce.reporting_mta == "dsn; mta.example.com"
-    assert found.bounce.remote_mta_ip == "127.0.2.0"
 
 
 # -- as seen in the wild -------------------------------------------------------------------------------------
@@ -137,7 +125,7 @@ def test_the_odd_spelling_of_the_reporting_mta_is_read() -> None:
 
 def test_the_recipients_are_those_that_bounced_not_the_first_destination() -> None:
     report = the(bounce("Permanent", "General", to="c@x.org", mail_destination=["a@x.org", "c@x.org"]))
-    assert (report.recipient, report.destinations) == ("c@x.org", 2)
+    assert (report.recipient, report.destinations) == ("c@x.org", ("a@x.org", "c@x.org"))
 
 
 def test_one_report_for_each_affected_recipient() -> None:
@@ -171,32 +159,88 @@ def test_where_nobody_is_named_of_many_nobody_is_blamed() -> None:
         ('"Last, First" <a@x.org>', "a@x.org"),
         ('"odd <name>" <a@x.org>', "a@x.org"),
         ("<a@x.org>", "a@x.org"),
+        ("rfc822;a@x.org", "a@x.org"),
+        ("RFC822; <A@x.org>", "a@x.org"),
+        ('"a@x.org"', "a@x.org"),
+        ("'a@x.org'", "a@x.org"),
+        ('"a"@x.org', "a@x.org"),
+        ("user@bücher.example", "user@xn--bcher-kva.example"),
+        ("a;b@x.org", "b@x.org"),
         ("no address", "no address"),
+        ("", ""),
+        (5, ""),
+        (None, ""),
     ],
 )
-def test_addresses_are_compared_bare_and_in_lower_case(mailbox: str, address: str) -> None:
-    assert bare_address(mailbox) == address
+def test_an_address_in_a_report_is_known_by_its_key_however_it_is_written(
+    mailbox: object, address: str
+) -> None:
+    assert reported_address(mailbox) == address
+
+
+@given(st.text())
+def test_every_text_in_the_place_of_an_address_has_a_key(mailbox: str) -> None:
+    assert reported_address(mailbox) == reported_address(f" {mailbox} ")
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [(["e-1", "e-2"], "e-1"), ("e-1", "e-1"), ([], None), (None, None)]
+    ("value", "found"), [(["e-1", "e-2"], "e-1"), ("e-1", "e-1"), ([], ""), (None, ""), (7, ""), ([7], "")]
 )
-def test_tags_hold_lists_and_a_bare_string_will_do(value: Any, found: str | None) -> None:
+def test_tags_hold_lists_and_a_bare_string_will_do(value: Any, found: str) -> None:
     assert the(event("Send", mail_tags={"emailId": value})).email_id == found
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize("mail", [None, {}, {"tags": None, "destination": None, "messageId": None}])
-def test_a_poor_mail_object_is_no_obstacle(kind: str, mail: Event | None) -> None:
+@pytest.mark.parametrize(
+    "mail",
+    [
+        None,
+        {},
+        {"tags": None, "destination": None, "messageId": None, "timestamp": None},
+        {"tags": 7, "destination": "a@x.org", "messageId": ["m"], "timestamp": 7},
+        {"tags": ["emailId"], "destination": {}, "messageId": {}},
+    ],
+)
+def test_a_poor_or_odd_mail_object_is_no_obstacle(kind: str, mail: Event | None) -> None:
     report = the(event(kind) | {"mail": mail})
-    assert (report.email_id, report.ses_message_id) == (None, "")
+    assert (report.email_id, report.ses_message_id, report.destinations) == ("", "", ())
+
+
+def test_one_odd_tag_or_recipient_does_not_take_the_good_ones_along() -> None:
+    """An entry that can't be read stays as one without an address: of an only recipient that says it all."""
+    odd = [
+        {"status": "5.1.1"},
+        {"emailAddress": 7},
+        None,
+        ["c@x.org"],
+        {"emailAddress": "b@x.org", "status": 5},
+    ]
+    destination = ["a@x.org", "b@x.org"]
+    tags = {"emailId": [EMAIL_ID], "number": 7, "numbers": [7], "none": None}
+    found = read(
+        event("Bounce", bouncedRecipients=odd, feedbackId=7, mail_destination=destination, mail_tags=tags)
+    )
+    assert [(report.recipient, report.status) for report in found] == [
+        ("", "5.1.1"),
+        ("", ""),
+        ("b@x.org", ""),
+    ]
+    assert {report.email_id for report in found} == {EMAIL_ID}
+
+
+@pytest.mark.parametrize("named", [[{"status": "5.1.1"}], [{"emailAddress": None}], [7], []])
+def test_of_several_destinations_none_is_blamed_where_no_name_can_be_read(named: list[Any]) -> None:
+    """It ends in the dead-letter queue, for a person to read."""
+    several = {"mail_destination": ["a@x.org", "b@x.org"]}
+    with pytest.raises(UnreadableEvent, match="Bounce event that names no recipient"):
+        read(event("Bounce", bouncedRecipients=named, **several))
 
 
 def test_optional_fields_may_be_null_or_absent() -> None:
     nulls = dict.fromkeys(("feedbackId", "timestamp", "reportingMTA", "remoteMtaIp", "bounceSubType"))
     recipient = {"emailAddress": "a@x.org", "action": None, "status": None, "diagnosticCode": None}
     report = the(event("Bounce", bouncedRecipients=[recipient], **nulls))
-    assert (report.subtype, report.status, report.has_dsn) == ("", "", False)
+    assert (report.subtype, report.status, report.text) == ("", "", "")
     assert report.at == datetime(2026, 3, 2, 9, 40, 2, 12_000, tzinfo=UTC)
 
 
@@ -227,7 +271,7 @@ def test_a_diagnostic_of_many_lines_becomes_one_of_bounded_length() -> None:
     ],
 )
 def test_times_are_read_in_every_documented_form(text_: str, hour: int) -> None:
-    moment = read_time(text_)
+    moment = parse_iso(text_)
     assert moment is not None
     assert (moment.tzinfo, moment.hour) == (UTC, hour)
 
@@ -237,7 +281,6 @@ def test_times_are_read_in_every_documented_form(text_: str, hour: int) -> None:
     ["yesterday", "", None, "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1970-01-01"],
 )
 def test_where_there_is_no_time_the_mails_own_or_the_arrival_stands_in(nonsense: str | None) -> None:
-    assert read_time(nonsense) is None
     assert the(event("Open", timestamp=nonsense, mail_timestamp=nonsense)).at == NOW
 
 
@@ -305,7 +348,7 @@ def test_a_type_that_is_no_name_is_not_repeated(kind: str) -> None:
         '{"eventType": "Bounce", "mail": {}}',
         '{"eventType": "Bounce", "mail": {}, "bounce": null}',
         '{"eventType": "Complaint", "mail": {}, "complaint": {"complainedRecipients": null}}',
-        '{"eventType": "Delivery", "mail": {}, "delivery": {"recipients": [{"someone@example.com": 1}]}}',
+        '{"eventType": "Delivery", "mail": {}, "delivery": {"recipients": {"someone@example.com": 1}}}',
         '{"eventType": "DeliveryDelay", "mail": {"destination": "someone@example.com"}, "deliveryDelay": {}}',
         '{"eventType": "Open", "mail": [], "open": {}}',
     ],
@@ -318,11 +361,8 @@ def test_what_is_no_event_is_refused_without_quoting_it(message: str) -> None:
 
 
 def test_an_error_names_the_place_and_the_type() -> None:
-    broken = event("Bounce", bouncedRecipients=[{"emailAddress": 5}])
-    with pytest.raises(
-        UnreadableEvent, match=r"Expected `str`, got `int`.*bouncedRecipients\[0\]\.emailAddress"
-    ):
-        decode(text(broken))
+    with pytest.raises(UnreadableEvent, match=r"Expected `array`, got `object`.*\$\.bouncedRecipients"):
+        decode(text(event("Bounce", bouncedRecipients={"emailAddress": "someone@example.com"})))
 
 
 hostile = st.recursive(
@@ -365,5 +405,5 @@ def test_no_bent_event_raises_anything_else(kind: str, data: st.DataObject) -> N
 
 @given(st.datetimes(timezones=st.timezones() | st.none()))
 def test_no_time_raises_anything(moment: datetime) -> None:
-    found = read_time(moment.isoformat())
+    found = parse_iso(moment.isoformat())
     assert found is None or found.tzinfo is UTC

@@ -205,6 +205,9 @@ async def test_a_hard_bounce_suppresses_counts_and_is_told() -> None:
             suppression_type="bounce",
             reason="hard-bounce",
             added_to_suppression_date="2026-03-02T09:30:00.000Z",
+            email_id=EMAIL_ID,
+            diagnostic_code="smtp; 550 5.1.1 user unknown",
+            added_by="feedback",
         )
     }
     assert fake_aws.quota.bounces == {"2026-03-02": 1}
@@ -233,6 +236,16 @@ async def test_the_mailbox_simulator_is_suppressed_but_not_counted() -> None:
     row = replace(SENT, to_email=address)
     fake_aws = await after(bounce("Permanent", "General", to=address), row=row)
     assert (the_row(fake_aws).status, fake_aws.quota.bounces) == ("bounced", {})
+
+
+@pytest.mark.parametrize(
+    "subtype", ["OnAccountSuppressionList", "OnTenantSuppressionList", "UnsubscribedRecipient"]
+)
+async def test_a_bounce_for_one_of_ses_lists_is_suppressed_but_not_counted(subtype: str) -> None:
+    """8 of 110 would stop all mail; SES does not count them either."""
+    fake_aws = await after(bounce("Permanent", subtype))
+    assert (the_row(fake_aws).status, fake_aws.quota.bounces) == ("bounced", {})
+    assert fake_aws.suppression.rows[TO].reason == "ses-list"
 
 
 async def test_a_complaint_suppresses_and_is_told() -> None:
@@ -309,16 +322,50 @@ async def test_without_its_saved_request_a_soft_bounce_stays_one_and_says_why() 
     ]
 
 
-async def test_an_out_of_office_answer_is_noted_and_nothing_is_sent_again() -> None:
-    fake_aws = await after(event("Delivery"), bounce("Transient", "General"))
-    assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("delivered", [])
-    assert the_row(fake_aws).auto_reply_at == "2026-03-02T09:41:02.669Z"
-    assert fake_aws.status_events.statuses() == ["delivered"]
+@pytest.mark.parametrize(
+    ("subtype", "status"),
+    [
+        ("General", "5.7.1"),
+        ("General", "5.7.26"),
+        ("General", "5.1.8"),
+        ("General", "5.3.4"),
+        ("General", "5.2.3"),
+        ("General", "5.6.0"),
+        ("MailboxFull", "5.2.2"),
+        ("CustomTimeoutExceeded", "5.4.7"),
+    ],
+)
+async def test_a_permanent_code_of_a_soft_bounce_blames_nobody_and_the_email_is_tried_once_more(
+    subtype: str, status: str
+) -> None:
+    """A day of a broken DMARC record must not lose every reader at one provider."""
+    fake_aws = await after(bounce("Transient", subtype, status=status, action="failed", diagnostic="550 no"))
+    assert the_row(fake_aws).status == "soft_bounced"
+    assert (fake_aws.suppression.rows, fake_aws.quota.bounces) == ({}, {})
+    assert len(fake_aws.retry_queue.retries) == 1
 
 
-async def test_a_soft_bounce_after_an_open_schedules_nothing() -> None:
-    fake_aws = await after(event("Open"), bounce("Transient", "MailboxFull", **DSN))
-    assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("opened", [])
+@pytest.mark.parametrize("arrival", ["Delivery", "Open"])
+@pytest.mark.parametrize(
+    "late",
+    [
+        bounce("Transient", "General"),  # an out-of-office answer
+        bounce("Transient", "General", **DSN),
+        bounce("Transient", "General", status="5.7.1", action="failed"),
+        bounce("Transient", "MailboxFull", **DSN),
+    ],
+)
+async def test_a_soft_bounce_after_the_delivery_is_told_and_nothing_is_sent_again(
+    arrival: str, late: Event
+) -> None:
+    fake_aws = await after(event(arrival), late)
+    status = the_row(fake_aws).status
+    assert status in {"delivered", "opened"}
+    assert (fake_aws.retry_queue.retries, fake_aws.suppression.rows) == ([], {})
+    news = fake_aws.status_events.published[1]
+    assert (news.status, news.previous_status) == (status, status)
+    assert news.reason is not None
+    assert news.reason.code == "bounced-after-delivery"
 
 
 def earlier_bounces(count: int, **changes: Any) -> list[TrackingRow]:
@@ -332,6 +379,21 @@ async def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses() -> None:
     assert fake_aws.suppression.rows[TO].reason == "soft-bounce-exceeded"
     assert fake_aws.suppression.rows[TO].suppression_type == "bounce"
     assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("soft_bounced", [])
+
+
+async def test_the_fifteenth_soft_bounce_of_a_copy_suppresses_the_copy() -> None:
+    to_the_copy = earlier_bounces(14, to_email="c@x.org")
+    fake_aws = world_with(COPIED, *to_the_copy)
+    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", to="c@x.org", **TWO, **DSN))])
+    assert set(fake_aws.suppression.rows) == {"c@x.org"}
+    assert the_row(fake_aws).status == "sent"
+
+
+async def test_an_out_of_office_answer_of_a_copy_is_no_soft_bounce() -> None:
+    """No row knows whether a copy was delivered, so its answers must not add up."""
+    fake_aws = world_with(COPIED, *earlier_bounces(14, to_email="c@x.org"))
+    await pipeline(fake_aws).process([text(bounce("Transient", "General", to="c@x.org", **TWO))])
+    assert fake_aws.suppression.rows == {}
 
 
 @pytest.mark.parametrize(
@@ -374,7 +436,7 @@ FOREIGN: dict[str, Any] = {"mail_tags": {}, "mail_messageId": "of-another-system
 )
 async def test_mail_of_others_suppresses_all_the_same(foreign: Event, reason: str) -> None:
     fake_aws = await after(foreign)
-    assert fake_aws.suppression.rows[TO].reason == reason
+    assert (fake_aws.suppression.rows[TO].reason, fake_aws.suppression.rows[TO].email_id) == (reason, None)
     assert (the_row(fake_aws), fake_aws.status_events.published, fake_aws.quota.bounces) == (SENT, [], {})
     assert fake_aws.telemetry.names == ["feedback-without-row"]
 
@@ -433,22 +495,99 @@ async def test_everyone_affected_is_suppressed_each_on_their_own() -> None:
     assert the_row(fake_aws).status == "bounced"
 
 
-async def test_an_email_to_one_address_bounces_whatever_mailbox_it_was_forwarded_to() -> None:
-    fake_aws = await after(bounce("Permanent", "NoEmail", to="forwarded@elsewhere.org"))
+# -- one address, one key ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "named", "besides"),
+    [
+        (TO, "forwarded@elsewhere.org", {"forwarded@elsewhere.org"}),
+        ("sales@example.com", "ann@example.com", {"ann@example.com"}),  # an alias
+        ("ann+news@example.com", "ann@example.com", {"ann@example.com"}),
+        (TO, "Ann <Recipient@Example.com>", set()),
+        (TO, '"recipient"@example.com', set()),
+        (TO, '"recipient@example.com"', set()),
+        (TO, "rfc822;recipient@example.com", set()),
+        (TO, "rfc822; Recipient@EXAMPLE.COM", set()),
+        (TO, "undisclosed", set()),
+        ("user@xn--bcher-kva.example", "user@bücher.example", set()),
+        ("user@xn--bcher-kva.example", "rfc822;User@Bücher.example", set()),
+    ],
+)
+async def test_the_only_recipient_of_an_email_is_the_one_who_bounced_whatever_the_report_calls_him(
+    sent_to: str, named: str, besides: set[str]
+) -> None:
+    row = replace(SENT, to_email=sent_to)
+    fake_aws = await after(bounce("Permanent", "NoEmail", to=named, mail_destination=[sent_to]), row=row)
+    assert the_row(fake_aws).status == "bounced"
+    assert set(fake_aws.suppression.rows) == {sent_to} | besides
+    assert fake_aws.quota.bounces == {"2026-03-02": 1}
+
+
+@pytest.mark.parametrize("named", ["forwarded@elsewhere.org", "rfc822;recipient@example.com", "undisclosed"])
+async def test_his_soft_bounces_are_counted_whatever_the_report_calls_him(named: str) -> None:
+    fake_aws = world_with(SENT, *earlier_bounces(14))
+    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", to=named, **DSN))])
+    assert fake_aws.suppression.rows[TO].reason == "soft-bounce-exceeded"
+
+
+async def test_an_address_that_mail_of_others_went_to_alone_is_suppressed_with_the_one_named() -> None:
+    foreign = bounce("Permanent", "NoEmail", to="behind@elsewhere.org", **FOREIGN)
+    fake_aws = await after(foreign)
+    assert set(fake_aws.suppression.rows) == {TO, "behind@elsewhere.org"}
+
+
+async def test_a_copy_is_known_by_its_key_too() -> None:
+    two = {"mail_destination": [TO, "c@xn--bcher-kva.example"]}
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="C@bücher.example", **two), row=COPIED)
+    assert set(fake_aws.suppression.rows) == {"c@xn--bcher-kva.example"}
+    assert told_codes(fake_aws) == ["copy-bounced"]
+
+
+async def test_a_mailbox_that_an_email_to_several_was_forwarded_to_is_called_no_copy() -> None:
+    """Whose mailbox it is nobody knows: it is suppressed alone."""
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="behind@elsewhere.org", **TWO), row=COPIED)
+    assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("sent", {"behind@elsewhere.org"})
+    assert told_codes(fake_aws) == ["forward-bounced"]
+
+
+def told_codes(fake_aws: FakeAws) -> list[str | None]:
+    return [told.reason.code if told.reason else None for told in fake_aws.status_events.published]
+
+
+async def test_a_row_of_an_older_version_is_compared_by_key_as_well() -> None:
+    fake_aws = await after(event("Bounce", **TWO), row=replace(COPIED, to_email="Recipient@Example.com"))
+    assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("bounced", {TO})
+
+
+async def test_a_suppressed_copy_that_was_left_out_leaves_one_recipient() -> None:
+    """The row counts who was asked for, SES whom it sent to."""
+    fake_aws = await after(bounce("Permanent", "NoEmail", to="behind@elsewhere.org"), row=COPIED)
     assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == (
         "bounced",
-        {"forwarded@elsewhere.org"},
+        {TO, "behind@elsewhere.org"},
     )
 
 
-async def test_what_is_no_address_stands_for_the_only_one_there_was() -> None:
-    fake_aws = await after(bounce("Permanent", "NoEmail", to="undisclosed"))
-    assert set(fake_aws.suppression.rows) == {TO}
+async def test_where_the_report_does_not_say_to_whom_the_email_went_the_row_does() -> None:
+    unknown = {"mail_destination": None}
+    alone = await after(bounce("Permanent", "NoEmail", to="behind@elsewhere.org", **unknown))
+    assert set(alone.suppression.rows) == {TO, "behind@elsewhere.org"}
+    several = await after(bounce("Permanent", "NoEmail", to="behind@elsewhere.org", **unknown), row=COPIED)
+    assert set(several.suppression.rows) == {"behind@elsewhere.org"}
 
 
 async def test_of_several_what_is_no_address_suppresses_nobody() -> None:
     fake_aws = await after(bounce("Permanent", "NoEmail", to="undisclosed", **TWO), row=COPIED)
     assert fake_aws.suppression.rows == {}
+    assert "address-unusable" in fake_aws.telemetry.names
+
+
+@pytest.mark.parametrize("recipient", [{}, {"emailAddress": None}, {"emailAddress": "x" * 330 + "@x.org"}])
+async def test_one_odd_recipient_does_not_take_the_good_ones_along(recipient: dict[str, Any]) -> None:
+    both = [recipient, {"emailAddress": "c@x.org", "status": "5.1.1"}]
+    fake_aws = await after(event("Bounce", bouncedRecipients=both, **TWO), row=COPIED)
+    assert set(fake_aws.suppression.rows) == {"c@x.org"}
     assert "address-unusable" in fake_aws.telemetry.names
 
 
@@ -560,12 +699,12 @@ async def test_an_unforeseen_error_tells_its_place_but_not_its_words() -> None:
     assert str(fields["problem"]).startswith("ValueError at enum.py:")
 
 
-async def test_no_address_reaches_the_journal() -> None:
+async def test_no_address_reaches_the_log() -> None:
     fake_aws = world_with(SENT)
     fake_aws.payloads.saved.clear()
     foreign = event("Complaint", **FOREIGN)
     soft = bounce("Transient", "MailboxFull", **DSN)
-    broken = event("Bounce", bouncedRecipients=[{"emailAddress": ["recipient@example.com"]}])
+    broken = event("Bounce", bouncedRecipients={"emailAddress": "recipient@example.com"})
     with pytest.raises(FeedbackFailed):
         await pipeline(fake_aws).process([text(one) for one in (foreign, soft, broken, event("Bounce"))])
     assert fake_aws.telemetry.events

@@ -38,12 +38,15 @@ NEWS: dict[str, Event] = {
     "general": bounce("Transient", "General", feedbackId="general", **DSN),
     "late 5.x.x": bounce("Transient", "General", feedbackId="late", status="5.4.7", action="failed"),
     "content": bounce("Transient", "ContentRejected", feedbackId="content", status="5.7.1"),
+    "full for good": bounce("Transient", "MailboxFull", feedbackId="5.2.2", status="5.2.2", action="failed"),
+    "on a list": bounce("Permanent", "OnAccountSuppressionList", feedbackId="list"),
     "undetermined": bounce("Undetermined", "Undetermined", feedbackId="?"),
     "copy bounced": bounce("Permanent", "NoEmail", to="c@x.org", feedbackId="copy", **COPY),
     "copy complained": event(
         "Complaint", complainedRecipients=[{"emailAddress": "c@x.org"}], feedbackId="cc", **COPY
     ),
 }
+GENERAL = {"out of office", "general", "late 5.x.x"}
 STARTS = {"sending": SENDING, "sent": SENT, "retry": RETRIED}
 
 
@@ -73,8 +76,8 @@ def end(fake_aws: FakeAws) -> tuple[str, int, frozenset[str], int]:
 def test_every_order_and_repetition_ends_the_same(
     earlier: int, start: str, names: list[str], random: Random
 ) -> None:
-    # The one pair whose end depends on its order, and why: docs/decisions/reports-in-any-order.md
-    assume("out of office" not in names or (start != "retry" and earlier < SOFT_BOUNCE_LIMIT - 1))
+    # The one pair whose end depends on its order, and why: docs/decisions/ses-verdict-decides-a-bounce.md
+    assume(GENERAL.isdisjoint(names) or (start != "retry" and earlier < SOFT_BOUNCE_LIMIT - 1))
     shuffled = names + random.choices(names, k=3)
     random.shuffle(shuffled)
     once = lived_through(STARTS[start], list(dict.fromkeys(names)), earlier)
@@ -137,10 +140,18 @@ def test_a_process_killed_at_any_await_loses_nothing_once_the_report_comes_again
 def test_what_a_killed_process_did_not_tell_is_told_even_after_later_news(point: int) -> None:
     fake_aws, _ = killed_at(point, SENT, [], "out of office")
     asyncio.run(pipeline(fake_aws).process([text(NEWS["delivery"])]))
-    moved_before = "softBouncedAt" if the_row(fake_aws).soft_bounced_at else None
+    moved_before = the_row(fake_aws).soft_bounced_at is not None
     asyncio.run(pipeline(fake_aws).process([text(NEWS["out of office"])]))
     assert the_row(fake_aws).status == "delivered"
-    assert ("soft_bounced" in fake_aws.status_events.statuses()) == (moved_before is not None)
+    assert ("soft_bounced" in fake_aws.status_events.statuses()) is moved_before
+
+
+@pytest.mark.parametrize("point", range(12))
+def test_a_failed_retry_is_told_even_where_an_open_came_in_between(point: int) -> None:
+    fake_aws, _ = killed_at(point, RETRIED, [], "general")
+    failed_before = the_row(fake_aws).failed_at is not None
+    asyncio.run(pipeline(fake_aws).process([text(NEWS["open"]), text(NEWS["general"])]))
+    assert ("failed" in fake_aws.status_events.statuses()) is failed_before
 
 
 def test_the_kill_switch_reaches_every_effect_of_a_bounce() -> None:

@@ -18,7 +18,7 @@ from engine.tracking.lifecycle import Status
 
 EVENT = request_event(
     event_id="event-1",
-    attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "a"}],
+    attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "attachments/a"}],
     **LARGE,
 )
 # Three bulk emails, one of which lies in the queue twice.
@@ -58,7 +58,7 @@ async def by_the_bulk_queue(harness: Harness) -> bool:
 
 def a_harness(largest_call: int = 50) -> Harness:
     harness = Harness(largest_call=largest_call)
-    harness.fake_aws.templates.attachments["a"] = b"file"
+    harness.fake_aws.templates.attachments["attachments/a"] = b"file"
     return harness
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import request_event
+from tests.support.harness import Harness
 
 from engine.requests.email_job import UnreadableRecordError, from_event, read_body, read_event
 from engine.schemas.envelopes import EventBridgeEvent
-from engine.schemas.request import EmailRequest
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -46,13 +46,6 @@ def test_a_detail_that_is_no_object_is_refused_alike(detail: object) -> None:
     assert by_queue(event) == from_event(read_event(event), NOW)
 
 
-def test_a_request_from_a_queue_is_read_in_one_go() -> None:
-    """Its detail is a request already, with no dicts on the way."""
-    asked = read_body(json.dumps(request_event()))
-    assert isinstance(asked, EventBridgeEvent)
-    assert isinstance(asked.detail, EmailRequest)
-
-
 @pytest.mark.parametrize("data", [None, 3, {}])
 def test_what_holds_the_data_of_a_retry_is_no_event_however_much_it_looks_like_one(data: object) -> None:
     with pytest.raises(UnreadableRecordError, match="nor a retry message"):
@@ -65,22 +58,106 @@ def test_a_good_request_of_another_detail_type_is_unreadable() -> None:
         read_body(json.dumps(request_event() | {"detail-type": "Email Status Changed"}))
 
 
-def test_a_request_that_was_read_and_is_refused_after_all_keeps_its_address_and_its_key() -> None:
-    """Text that is no valid Unicode: JSON can't carry it here, a future reader of records might."""
-    detail: dict[str, Any] = {
-        "idempotencyKey": "key-1",
-        "metadata": {"order": "7"},
-        "templateData": {"name": "\ud800"},
+# -- brought back by hand ------------------------------------------------------------------------------------
+
+
+def on_failure(payload: object) -> dict[str, Any]:
+    """What Lambda hands to the on-failure destination of the sender."""
+    return {
+        "version": "1.0",
+        "timestamp": "2026-11-24T08:05:12.000Z",
+        "requestContext": {
+            "requestId": "e4b46cbf-b738-xmpl-8880-a18cdf61200e",
+            "functionArn": "arn:aws:lambda:eu-west-1:123456789012:function:sesmailengine-EmailSender:live",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "requestPayload": payload,
+        "responseContext": {"statusCode": 200, "executedVersion": "7", "functionError": "Unhandled"},
+        "responsePayload": {"errorMessage": "…", "errorType": "InvocationFailedError"},
     }
-    event = request_event(event_id="event-1", **detail)
-    request = EmailRequest(
-        to="ada@example.com",
-        template_name="welcome",
-        idempotency_key="key-1",
-        metadata={"order": "7"},
-        template_data={"name": "\ud800"},
-    )
-    told = from_event(EventBridgeEvent(id="event-1", source="shop", detail=request), NOW)
-    usual = from_event(read_event(event), NOW)
-    assert told.refusal == usual.refusal is not None
-    assert (told.email_id, told.to, told.metadata) == (usual.email_id, usual.to, usual.metadata)
+
+
+def test_an_on_failure_record_means_the_event_in_it() -> None:
+    event = request_event(event_id="event-1", metadata={"order": "7"})
+    assert by_queue(on_failure(event)) == by_queue(event)
+    assert read_event(on_failure(event)) == read_event(event)
+
+
+@pytest.mark.parametrize("payload", [None, "ada@example.com", [], {"to": "ada@example.com"}, on_failure({})])
+def test_an_on_failure_record_of_anything_else_is_unreadable(payload: object) -> None:
+    with pytest.raises(UnreadableRecordError, match="no EventBridge event") as caught:
+        read_body(json.dumps(on_failure(payload)))
+    assert "ada@" not in str(caught.value)
+
+
+# -- what can't be tracked or told ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"time": "0001-01-01T00:00:00+23:59"},
+        {"time": "9999-12-31T23:59:59-23:59"},
+        {"time": "yesterday"},
+        {"id": "\ud800"},
+        {"source": "shop\udfff"},
+    ],
+    ids=repr,
+)
+def test_an_event_with_an_odd_envelope_is_unreadable(odd: dict[str, str]) -> None:
+    with pytest.raises(UnreadableRecordError):
+        read_event(request_event() | odd)
+    with pytest.raises(UnreadableRecordError):
+        read_body(json.dumps(request_event() | odd))
+
+
+async def test_its_neighbours_in_the_batch_go_on() -> None:
+    harness = Harness()
+    odd = request_event() | {"time": "0001-01-01T00:00:00+23:59"}
+    answer = await harness.deliver(request_event(), odd, request_event(to="bob@example.com"))
+    assert [failure.item_identifier for failure in answer.batch_item_failures] == ["message-1"]
+    assert len(harness.fake_aws.mailer.sent) == 2
+
+
+def test_where_there_is_no_time_the_arrival_stands_in() -> None:
+    event = request_event()
+    del event["time"]
+    assert from_event(read_event(event), NOW).requested_at == NOW
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"senderOverride": {"email": "a@shop.example", "ada@example.com": 1}},
+        {"senderOverride": {"email": "a@shop.example", "ada@example.com` - at `$.x": 1}},
+        {"attachments": [{"ada@example.com": 1}]},
+        {"priority": "ada@example.com"},
+        {"metadata": {"ada@example.com": 1}},
+        {"to": ["ada@example.com"]},
+    ],
+    ids=repr,
+)
+def test_what_is_wrong_with_a_retry_message_is_said_without_its_content(data: dict[str, Any]) -> None:
+    """An unknown field's name may be an address as well as a value."""
+    known = {"to": "ada@example.com", "templateName": "welcome", "originalEmailId": "e-1"}
+    with pytest.raises(UnreadableRecordError, match=r"at `\$\.originalEmailData\.") as caught:
+        read_body(json.dumps({"originalEmailData": known | data, "retryAttempt": 1}))
+    assert "ada@" not in str(caught.value)
+
+
+# -- whose email it is ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to", "key"),
+    [
+        ("Ada.Lovelace@Example.com", "ada.lovelace@example.com"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"),
+        ("Ada@@Example.com", "ada@@example.com"),
+        (7, ""),
+    ],
+)
+def test_a_row_keeps_the_key_of_its_address_refused_or_not(to: object, key: str) -> None:
+    assert from_event(read_event(request_event(to=to)), NOW).to == key

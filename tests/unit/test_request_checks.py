@@ -77,10 +77,33 @@ def test_a_bad_address_is_named_by_its_field(fields: dict[str, Any], field: str)
 
 
 def test_fifty_recipients_are_the_most() -> None:
-    many = [f"a{n}@example.com" for n in range(25)]
-    assert isinstance(check(request(cc=many, bcc=many[:24])), EmailRequest)
-    assert "51 recipients; expected at most 50" in complaint(cc=many, bcc=many)
-    assert complaint(reply_to=many).startswith("replyTo names 25")
+    many = [f"a{n}@example.com" for n in range(50)]
+    assert isinstance(check(request(cc=many[:25], bcc=many[25:49])), EmailRequest)
+    assert "51 recipients; expected at most 50" in complaint(cc=many[:25], bcc=many[25:])
+    assert complaint(reply_to=many).startswith("replyTo names 50")
+
+
+def test_an_address_named_twice_is_one_recipient_where_it_was_named_first() -> None:
+    """SES would send to it twice, and the row could not tell its reports apart."""
+    taken = check(
+        request(
+            to="Ada@example.com",
+            cc=["bob@bücher.example", "ADA@EXAMPLE.com", "Bob@xn--bcher-kva.example", "cy@example.com"],
+            bcc=["ada@example.com", "CY@example.com", "di@example.com"],
+        )
+    )
+    assert isinstance(taken, EmailRequest)
+    assert taken.to == "Ada@example.com"
+    assert (taken.cc, taken.bcc) == (["bob@xn--bcher-kva.example", "cy@example.com"], ["di@example.com"])
+
+
+def test_recipients_are_counted_once_each() -> None:
+    many = [f"a{n}@example.com" for n in range(49)]
+    assert isinstance(check(request(cc=many, bcc=[*many, "ada@example.com"])), EmailRequest)
+
+
+def test_a_bad_address_behind_a_repeated_one_keeps_its_place() -> None:
+    assert complaint(cc=["ada@example.com", "b"]).startswith("cc[1] is not an email address")
 
 
 def test_a_sender_name_stays_on_its_line() -> None:
@@ -162,7 +185,10 @@ class TestAttachments:
             (changed(file_name="a\r\nb"), "attachments[0].fileName holds"),
             (changed(content_type="pdf"), "attachments[0].contentType is not a media type"),
             (changed(content_type="a/b\r\nX: y"), "attachments[0].contentType is not"),
-            (changed(content_type='text/plain; name="a"'), "attachments[0].contentType is not"),
+            (changed(content_type='text/plain; name="a'), "attachments[0].contentType is not"),
+            (changed(content_type="text/plain; name"), "attachments[0].contentType is not"),
+            (changed(content_type='text/plain; name="é"'), "attachments[0].contentType is not"),
+            (changed(content_type="text/plain charset=utf-8"), "attachments[0].contentType is not"),
             (changed(content_type="Multipart/mixed"), "attachments[0].contentType can't be multipart"),
             (changed(content_id="<a>"), "attachments[0].contentId may hold only"),
             (changed(content=None), "attachments[0] needs exactly one of content (base64) and s3Key"),
@@ -170,22 +196,42 @@ class TestAttachments:
             (changed(content="not base64!"), "attachments[0].content is not base64"),
             (changed(content="YQ"), "attachments[0].content is not base64"),
             (changed(content="é"), "attachments[0].content is not base64"),
-            (changed(content=None, s3_key="/etc/passwd"), "attachments[0].s3Key is not a key"),
-            (changed(content=None, s3_key="attachments/../x"), "attachments[0].s3Key is not a key"),
-            (changed(content=None, s3_key="a\nb"), "attachments[0].s3Key is not a key"),
-            (changed(content=None, s3_key="é" * 600), "attachments[0].s3Key is longer"),
+            (changed(content=None, s3_key="/etc/passwd"), "attachments[0].s3Key is not a file under"),
+            (changed(content=None, s3_key="terms.pdf"), "attachments[0].s3Key is not a file under"),
+            (changed(content=None, s3_key="templates/welcome/template.html"), "attachments[0].s3Key is not"),
+            (changed(content=None, s3_key="attachments/../x"), "attachments[0].s3Key is not a file under"),
+            (changed(content=None, s3_key="attachments/a\nb"), "attachments[0].s3Key is not a file under"),
+            (changed(content=None, s3_key="attachments/" + "é" * 600), "attachments[0].s3Key is longer"),
         ],
     )
     def test_a_bad_one_is_refused_by_index_and_field(self, attachment: Attachment, says: str) -> None:
         assert complaint(attachments=[attachment]).startswith(says)
 
     @pytest.mark.parametrize(
-        "content_type", ["text/calendar; method=REQUEST; charset=utf-8", "image/svg+xml"]
+        "content_type",
+        [
+            "text/calendar; method=REQUEST; charset=utf-8",
+            'text/calendar; charset="utf-8"; method=REQUEST',
+            "text/calendar;  charset=utf-8 ;method=REQUEST",
+            "text/plain;",
+            "text/plain; charset=utf-8; ",
+            'application/pdf; name="terms; and more.pdf"',
+            "text/plain; name*=utf-8''%C3%A9.txt",
+            "image/svg+xml",
+        ],
     )
     def test_a_media_type_may_have_parameters(self, content_type: str) -> None:
         assert isinstance(check(request(attachments=[changed(content_type=content_type)])), EmailRequest)
 
-    @pytest.mark.parametrize("key", ["attachments/a..b.pdf", "attachments/ü/x.pdf", "a"])
+    def test_a_media_type_without_end_is_judged_at_once(self) -> None:
+        endless = "a/b" + " ;" * 37 + "?"
+        assert "is not a media type" in complaint(attachments=[changed(content_type=endless)])
+
+    def test_twenty_are_the_most(self) -> None:
+        assert isinstance(check(request(attachments=[FILE] * 20)), EmailRequest)
+        assert complaint(attachments=[FILE] * 21) == "attachments are 21; expected at most 20"
+
+    @pytest.mark.parametrize("key", ["attachments/a..b.pdf", "attachments/ü/x.pdf"])
     def test_dots_inside_a_key_are_only_dots(self, key: str) -> None:
         assert isinstance(check(request(attachments=[changed(content=None, s3_key=key)])), EmailRequest)
 

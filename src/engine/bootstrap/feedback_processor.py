@@ -1,7 +1,8 @@
 """The feedback function: from its environment's variables to a pipeline that is ready to work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from engine.aws.bounce_quota import DailyCounters
 from engine.aws.ledger import TrackingLedger
@@ -12,8 +13,8 @@ from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap.runtime import CONFIG, Clients, now
 from engine.bootstrap.settings import feedback_settings
+from engine.feedback.notifications import notifications
 from engine.feedback.pipeline import FeedbackPipeline, FeedbackPolicy
-from engine.schemas.envelopes import SnsRecord
 from engine.telemetry import PowertoolsTelemetry
 
 
@@ -26,13 +27,14 @@ class FeedbackProcessor:
     clients: Clients
     topic: str
 
-    async def process(self, records: Sequence[SnsRecord]) -> None:
+    async def process(self, event: dict[str, Any]) -> None:
         """Handle what SNS delivered. Another topic's reports count as well, but somebody should know."""
-        for record in records:
-            if self.topic and record.sns.topic_arn not in {"", self.topic}:
-                self.telemetry.record("foreign-topic", topic=record.sns.topic_arn)
+        delivered = list(notifications(event))
+        for notification in delivered:
+            if self.topic and notification.topic_arn not in {"", self.topic}:
+                self.telemetry.record("foreign-topic", topic=notification.topic_arn)
         try:
-            await self.pipeline.process([record.sns.message for record in records])
+            await self.pipeline.process([notification.message for notification in delivered])
         finally:
             self.telemetry.flush()
 

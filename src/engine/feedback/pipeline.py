@@ -9,28 +9,25 @@ from the move is then done again. A counted bounce is the exception: it is count
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
-from traceback import extract_tb
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.errors import EngineError
+from engine.errors import EngineError, describe_bug
 from engine.feedback.bounce_policy import (
-    Facts,
-    Suppression,
+    BounceContext,
     Verdict,
+    adds_soft_bounce,
     judge,
-    may_be_soft_bounce,
 )
 from engine.feedback.ports import RetryScheduler
-from engine.feedback.reports import Report, read_time, reports
+from engine.feedback.reports import Report, reports
 from engine.feedback.retry import retry_message, without_retry
-from engine.feedback.target import affected_address, had_arrived, is_primary, proven_status
+from engine.feedback.target import FeedbackTarget, feedback_target, had_arrived, proven_status
 from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.ses_events import Setup, Unknown, UnreadableEvent, decode
-from engine.schemas.status import EmailStatusChanged, Reason
-from engine.schemas.times import iso
+from engine.schemas.status import Reason
+from engine.schemas.times import iso, parse_iso
 from engine.tracking.bounce_quota import counts
 from engine.tracking.kept_request import kept_request
 from engine.tracking.ledger import FeedbackLedger
@@ -56,14 +53,6 @@ class FeedbackPolicy(Struct, frozen=True, kw_only=True):
     soft_bounce_retry_seconds: int = 900
 
 
-class Moved(Struct, frozen=True):
-    """The row after the move, and what to tell about it: nothing where the report was no news."""
-
-    row: TrackingRow
-    to: Status | None = None
-    previous: Status | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class FeedbackPipeline:
     """Asks, decides, acts. Ports come in by constructor; whoever opened them closes them."""
@@ -87,108 +76,94 @@ class FeedbackPipeline:
         problems: Counter[str] = Counter()
         for message in messages:
             try:
-                await self._handle(message)
+                event = decode(message)
+                if isinstance(event, Unknown):
+                    self.telemetry.record("ses-event-unknown", type=event.type)
+                elif isinstance(event, Setup):
+                    self.telemetry.record("ses-topic-validated")
+                else:
+                    for report in reports(event, self.clock()):
+                        await self._apply(report)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and it is raised below
                 problems[type(error).__name__] += 1
-                self.telemetry.record("feedback-failed", problem=_problem(error))
+                # Our own errors speak; the text of any other may hold data.
+                ours = isinstance(error, EngineError | UnreadableEvent)
+                problem = f"{type(error).__name__}: {error}" if ours else describe_bug(error)
+                self.telemetry.record("feedback-failed", problem=problem)
         if problems:
             kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(problems.items()))
             # No cause is chained: Lambda prints it, and the text of an unforeseen error may quote an address.
             raise FeedbackFailed(f"{problems.total()} of {len(messages)} SES notifications failed: {kinds}")
 
-    async def _handle(self, message: str) -> None:
-        match decode(message):
-            case Setup():
-                self.telemetry.record("ses-topic-validated")
-            case Unknown(type=kind):
-                self.telemetry.record("ses-event-unknown", type=kind)
-            case event:
-                for report in reports(event, self.clock()):
-                    await self._settle(report)
-
-    async def _settle(self, report: Report) -> None:
-        row = await self._find(report)
-        if row is None:
-            await self._settle_without_row(report)
-            return
-        verdict = judge(report, await self._facts(report, row))
-        moved = await self._move(report, row, verdict)
-        arrived = moved.row.status in {Status.DELIVERED, Status.OPENED}
-        if arrived and (may_be_soft_bounce(report) or moved.row.soft_bounced_at):
-            await self.soft_bounces.remove(row.to_email, row.email_id)
-        if verdict.suppress:
-            await self._suppress(affected_address(report, row), verdict.suppress)
-        if verdict.counts:
-            await self._count(report, row)
-        if verdict.retry and moved.to and RANK[Status(moved.row.status)] <= RANK[Status.SOFT_BOUNCED]:
-            verdict = await self._retry(report, moved.row, verdict)
-        await self._note(moved.row, verdict)
-        await self._tell(report, moved, verdict)
-
-    # -- ask ---------------------------------------------------------------------------------------------
-
-    async def _find(self, report: Report) -> TrackingRow | None:
-        """By our own message tag; by SES's id without one (identity notifications) or without such a row."""
+    async def _apply(self, report: Report) -> None:
+        """Find the row, judge, move the row, act, tell."""
+        # By our own message tag; by SES's id without one (identity notifications) or without such a row.
         row = await self.ledger.read(report.email_id) if report.email_id else None
         if row is None and report.ses_message_id:
             row = await self.ledger.find_by_ses_message_id(report.ses_message_id)
-        return row
-
-    async def _facts(self, report: Report, row: TrackingRow) -> Facts:
-        primary = is_primary(report, row)
-        soft_bounces = 1
-        if primary and may_be_soft_bounce(report):
-            soft_bounces = await self.soft_bounces.add(row.to_email, row.email_id, report.at)
-        return Facts(
-            attempt=row.retry_attempt,
-            delivered=had_arrived(report, row),
-            soft_bounces=soft_bounces,
-            primary=primary,
-        )
-
-    # -- act ---------------------------------------------------------------------------------------------
-
-    async def _move(self, report: Report, row: TrackingRow, verdict: Verdict) -> Moved:
-        to = verdict.to or proven_status(report, row)
-        if to is None:
-            return Moved(row)
-        advance = await self.ledger.advance(
-            row.email_id,
-            to,
-            at=report.at,
-            fingerprint=report.fingerprint,
-            ses_message_id=report.ses_message_id or None,
-            refusal=verdict.refusal,
-        )
-        if advance.moved:
-            return Moved(advance.row, to, advance.previous)
-        return Moved(advance.row, to, to) if advance.already_published else Moved(advance.row)
-
-    async def _settle_without_row(self, report: Report) -> None:
-        """Mail of another system, or of ours and expired: what it costs in reputation is the same."""
-        verdict = judge(report, Facts())
-        self.telemetry.record("feedback-without-row", kind=report.kind.value)
-        if verdict.suppress:
-            await self._suppress(affected_address(report, None), verdict.suppress)
-
-    async def _suppress(self, address: str, why: Suppression) -> None:
-        if "@" not in address:
-            self.telemetry.record("address-unusable", reason=why.reason)
+        target = feedback_target(report, row)
+        if row is None:  # mail of another system, or of ours and expired: it costs the same in reputation
+            self.telemetry.record("feedback-without-row", kind=report.kind.value)
+            await self._suppress(report, None, target, judge(report, BounceContext()))
             return
-        row = SuppressionRow(
-            email=address,
-            suppression_type=why.type,
-            reason=why.reason,
-            added_to_suppression_date=iso(self.clock()),
-        )
-        await self.suppression.add(row)
+        # Of deliveries to copies no row knows: they count as delivered.
+        delivered = target.role != "recipient" or had_arrived(report, row)
+        context = BounceContext(role=target.role, attempt=row.retry_attempt, delivered=delivered)
+        if adds_soft_bounce(report, context):
+            add = self.soft_bounces.add
+            counted = [await add(address, row.email_id, report.at) for address in target.addresses]
+            context = replace(context, soft_bounces=max(counted, default=1))
+        verdict = judge(report, context)
+        reached, previous = verdict.to or proven_status(report, row), None
+        if reached:
+            advance = await self.ledger.advance(
+                row.email_id,
+                reached,
+                at=report.at,
+                fingerprint=report.fingerprint,
+                ses_message_id=report.ses_message_id or None,
+                refusal=verdict.refusal,
+            )
+            row, previous = advance.row, advance.previous if advance.moved else reached
+            if not advance.moved and not advance.already_published:
+                reached = None  # no news: the row is past it
+        if row.soft_bounced_at and row.status in {Status.DELIVERED, Status.OPENED}:
+            await self.soft_bounces.remove(row.to_email, row.email_id)
+        await self._suppress(report, row, target, verdict)
+        if verdict.counts and any(map(counts, target.addresses[:1])):
+            await self._count(report, row)
+        if verdict.retry and reached and row.status_rank <= RANK[Status.SOFT_BOUNCED]:
+            verdict = await self._retry(report, row, verdict)
+        # Only what the row doesn't say yet, which after an Open's own move is nothing.
+        fields = dict(zip(row.__struct_encode_fields__, row.__struct_fields__, strict=True))
+        notes = {name: text for name, text in verdict.notes.items() if getattr(row, fields[name]) is None}
+        if notes:
+            await self.ledger.note(row.email_id, notes)
+        await self._publish(report, row, verdict, reached, previous)
+
+    async def _suppress(
+        self, report: Report, row: TrackingRow | None, target: FeedbackTarget, verdict: Verdict
+    ) -> None:
+        if verdict.suppress is None:
+            return
+        if not target.addresses:
+            self.telemetry.record("address-unusable", reason=verdict.suppress.reason)
+        for address in target.addresses:
+            suppressed = SuppressionRow(
+                email=address,
+                suppression_type=verdict.suppress.type,
+                reason=verdict.suppress.reason,
+                added_to_suppression_date=iso(self.clock()),
+                email_id=row.email_id if row else report.email_id or None,
+                diagnostic_code=report.text or None,
+                added_by="feedback",
+            )
+            await self.suppression.add(suppressed)
 
     async def _count(self, report: Report, row: TrackingRow) -> None:
         """For the day the email was sent. Marked first: a crash between loses a count, never doubles one."""
-        if not counts(affected_address(report, row)):
-            return
         if await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
-            sent = read_time(row.sent_at) or read_time(row.timestamp) or report.at
+            sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
             await self.quota.count_bounce(sent.date().isoformat())
 
     async def _retry(self, report: Report, row: TrackingRow, verdict: Verdict) -> Verdict:
@@ -204,45 +179,29 @@ class FeedbackPipeline:
         await self.retry_queue.schedule_retry(message, self.policy.soft_bounce_retry_seconds)
         return verdict
 
-    async def _note(self, row: TrackingRow, verdict: Verdict) -> None:
-        """Only what the row doesn't say yet, which after an Open's own move is nothing."""
-        fields = dict(zip(row.__struct_encode_fields__, row.__struct_fields__, strict=True))
-        news = {name: text for name, text in verdict.notes.items() if getattr(row, fields[name]) is None}
-        if news:
-            await self.ledger.note(row.email_id, news)
-
-    # -- tell --------------------------------------------------------------------------------------------
-
-    async def _tell(self, report: Report, moved: Moved, verdict: Verdict) -> None:
+    async def _publish(
+        self,
+        report: Report,
+        row: TrackingRow,
+        verdict: Verdict,
+        reached: Status | None,
+        previous: Status | None,
+    ) -> None:
         """The status that the row reached, and news beside it with the status that the row has."""
-        events = []
-        if moved.to:
-            reason = verdict.reason if moved.to is verdict.to else None
-            events.append(_event(report, moved.row, moved.to, moved.previous, reason))
-        if verdict.aside:
-            now = Status(moved.row.status)
-            events.append(_event(report, moved.row, now, now, verdict.aside))
-        if events:
+        told: list[tuple[Status, Status | None, Reason | None]] = []
+        if reached:
+            told.append((reached, previous, verdict.reason if reached is verdict.to else None))
+        if verdict.extra_event:
+            told.append((Status(row.status), Status(row.status), verdict.extra_event))
+        if told:
+            at = iso(report.at)
+            events = [
+                # The row's own reason may belong to a status it reached later.
+                replace(status_event(row, at=at, status=now, previous=before, reason=why), reason=why)
+                for now, before, why in told
+            ]
             await self.status_events.publish(events)
-        if moved.to:
+        if reached:
             self.telemetry.record(
-                "status-reached",
-                email_id=moved.row.email_id,
-                status=moved.to.value,
-                previous=moved.previous.value if moved.previous else "",
+                "status-reached", email_id=row.email_id, status=reached.value, previous=previous or ""
             )
-
-
-def _event(
-    report: Report, row: TrackingRow, status: Status, previous: Status | None, reason: Reason | None
-) -> EmailStatusChanged:
-    event = status_event(row, at=iso(report.at), status=status, previous=previous, reason=reason)
-    return replace(event, reason=reason)  # the row's own may belong to a status it reached later
-
-
-def _problem(error: Exception) -> str:
-    """Our own errors speak; of any other only kind and place are told, for its text may hold data."""
-    if isinstance(error, EngineError | UnreadableEvent):
-        return f"{type(error).__name__}: {error}"
-    frame = extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {PurePath(frame.filename).name}:{frame.lineno}"

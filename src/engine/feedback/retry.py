@@ -1,8 +1,6 @@
 """The one more try that a soft bounce earns."""
 
-from typing import Any
-
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from engine.feedback.bounce_policy import Verdict, describe
 from engine.feedback.reports import Report
@@ -15,8 +13,7 @@ from engine.schemas.times import iso
 
 def retry_message(report: Report, row: TrackingRow, saved: EmailRequest) -> RetryMessage:
     """The saved request again, to the one who bounced: copies were delivered by the first attempt."""
-    request: dict[str, Any] = {name: getattr(saved, name) for name in EmailRequest.__struct_fields__}
-    request |= {"cc": [], "bcc": []}
+    request = asdict(saved) | {"cc": [], "bcc": []}
     return RetryMessage(
         original_email_data=RetryEmailData(
             **request,

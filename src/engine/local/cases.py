@@ -121,7 +121,7 @@ def cases() -> list[Case]:
             title="out of office",
             request=request(f"ooto@{_SIMULATOR}"),
             status="delivered",
-            until="autoReplyAt",
+            until="bounceType",
         ),
         Case(
             title="unknown template",

@@ -1,19 +1,18 @@
 """What a request may not say: checked before anything else, so that a bad one costs no more than this."""
 
 import base64
-import binascii
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
+from msgspec.structs import replace
 
 from engine.errors import FailureCode, Refusal
-from engine.requests.addresses import BadAddress, normalised
+from engine.requests.addresses import BadAddress, address_key, normalised
 from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
 from engine.requests.unsubscribe import unsubscribe_headers, without_scheme
-from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
+from engine.schemas.request import Attachment, EmailRequest
 
 # https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 MAX_RECIPIENTS: Final = 50
@@ -24,18 +23,26 @@ MAX_HEADERS: Final = 15
 MAX_HEADER_NAME: Final = 126
 MAX_HEADER_VALUE: Final = 995
 MAX_HEADER_NAME_AND_VALUE: Final = 996
+# Ours: each one may be a download, and all of them lie in memory at once.
+MAX_ATTACHMENTS: Final = 20
+ATTACHMENTS_FOLDER: Final = "attachments/"
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+MAX_S3_KEY_BYTES: Final = 1024
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html; 50 a message, emailId is ours.
 MAX_TAGS: Final = 49
 # Ours: metadata is stored with the row and told again with every status event.
 MAX_METADATA_BYTES: Final = 8 * 1024
+# Ours, in characters: a refusal is stored and told, and a bad name may be as long as the request.
+MAX_REFUSAL: Final = 1_000
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_HEADER_NAME: Final = re.compile(r"[!-9;-~]+")
-_HEADER_VALUE: Final = re.compile(r"[ -~]+")
+_HEADER_NAME: Final = re.compile(rf"[!-9;-~]{{1,{MAX_HEADER_NAME}}}")
+_HEADER_VALUE: Final = re.compile(rf"[ -~]{{1,{MAX_HEADER_VALUE}}}")
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
-# RFC 2045 section 5.1 and RFC 6838 section 4.2: type/subtype, then parameters without quotes.
+# RFC 6838, section 4.2, and RFC 2045, section 5.1: type/subtype, then parameters, whose values may be quoted.
 _CONTENT_TYPE: Final = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(; ?[A-Za-z0-9-]+=[A-Za-z0-9_.+:/-]+)*"
+    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"
+    r"(?: *;(?: *[A-Za-z0-9!#$&^_.+*-]+=(?:[A-Za-z0-9!#$%&'*+.^_`|~:/-]+|\"[ !#-\[\]-~]*\"))?)* *"
 )
 _CONTENT_ID: Final = re.compile(r"[A-Za-z0-9._+@-]+")
 # What may stand between the angle brackets of List-Unsubscribe: printable, and nothing that ends or lists.
@@ -50,225 +57,154 @@ _RESERVED_HEADERS: Final = frozenset(
 _RESERVED_PREFIXES: Final = ("content-", "x-ses-", "resent-", "arc-", "x-amz-")
 _UNSUBSCRIBE_HEADERS: Final = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
 
-
-class _Bad(Exception):  # noqa: N818 - never leaves this file
-    """Field and complaint."""
-
-    def __init__(self, field: str, complaint: str) -> None:
-        super().__init__(f"{field} {complaint}")
+# Each check: what is wrong (anything true), and the complaint, which begins with the field.
+Checks = Iterator[tuple[object, str]]
 
 
 def check(request: EmailRequest) -> EmailRequest | Refusal:
-    """The request with every address in normal form, or the first thing that is wrong with it.
+    """The request with every address in normal form and every recipient once, or what is wrong with it.
 
     The message of a refusal begins with the field, as in `cc[2]`, and says what was expected.
     """
+    recipients: dict[str, tuple[str, str]] = {}  # by key: of an address named twice the first mention stays
+    for field, addresses in (("to", [request.to]), ("cc", request.cc), ("bcc", request.bcc)):
+        for index, address in enumerate(addresses):
+            place = field if field == "to" else f"{field}[{index}]"
+            recipients.setdefault(address_key(address), (place, address))
+    if (count := len(recipients)) > MAX_RECIPIENTS:
+        return invalid(f"to, cc and bcc name {count} recipients; expected at most {MAX_RECIPIENTS} in all")
+    if (count := len(request.reply_to)) > MAX_REPLY_TO:
+        return invalid(f"replyTo names {count} addresses; expected at most {MAX_REPLY_TO}")
+    sender, unsubscribe = request.sender_override, request.unsubscribe
     try:
-        _recipient_count(request)
-        _headers(request)
-        _attachments(request.attachments)
-        _tags(request.tags)
-        _metadata(request.metadata)
-        return msgspec.structs.replace(
+        good = {place: _address(place, address) for place, address in recipients.values()}
+        if sender:
+            sender = replace(sender, email=_address("senderOverride.email", sender.email))
+        if unsubscribe and unsubscribe.mailto:
+            address, mark, query = without_scheme(unsubscribe.mailto).partition("?")
+            mailto = _address("unsubscribe.mailto", address) + mark + query
+            unsubscribe = replace(unsubscribe, mailto=mailto)
+        checked = replace(
             request,
-            to=_address("to", request.to),
-            cc=_addresses("cc", request.cc),
-            bcc=_addresses("bcc", request.bcc),
-            reply_to=_addresses("replyTo", request.reply_to),
-            sender_override=_sender(request.sender_override),
-            unsubscribe=_unsubscribe(request.unsubscribe),
+            to=good["to"],
+            cc=[address for place, address in good.items() if place.startswith("cc")],
+            bcc=[address for place, address in good.items() if place.startswith("bcc")],
+            reply_to=[_address(f"replyTo[{index}]", one) for index, one in enumerate(request.reply_to)],
+            sender_override=sender,
+            unsubscribe=unsubscribe,
         )
-    except _Bad as bad:
-        return Refusal(FailureCode.VALIDATION, str(bad))
+    except BadAddress as error:
+        return invalid(str(error))
+    complaint = next((complaint for wrong, complaint in _checks(checked) if wrong), None)
+    return invalid(complaint) if complaint else checked
+
+
+def invalid(message: str) -> Refusal:
+    """The refusal of a request, short enough to be stored and told."""
+    cut = message if len(message) <= MAX_REFUSAL else message[:MAX_REFUSAL] + " …"
+    return Refusal(FailureCode.VALIDATION, cut)
 
 
 def _address(field: str, address: str) -> str:
     try:
         return normalised(address)
     except BadAddress as error:
-        raise _Bad(field, str(error)) from error
+        raise BadAddress(f"{field} {error}") from error
 
 
-def _addresses(field: str, addresses: Sequence[str]) -> list[str]:
-    return [_address(f"{field}[{index}]", address) for index, address in enumerate(addresses)]
+def _checks(request: EmailRequest) -> Checks:
+    """All that is checked besides addresses, one after the other."""
+    name = request.sender_override and request.sender_override.name
+    yield _CONTROL.search(name or ""), "senderOverride.name holds a line break or another control character"
+    yield from _header_checks(request)
+    yield from _attachment_checks(request.attachments)
+    count = len(request.tags)
+    yield count > MAX_TAGS, f"tags are {count}; expected at most {MAX_TAGS}, for emailId is one of SES's 50"
+    for name, value in request.tags.items():
+        reserved = name.lower() == "emailid" or name.lower().startswith("ses:")
+        yield reserved, f"tags[{name!r}] is reserved; choose another name"
+        bad = not _TAG.fullmatch(name) or not _TAG.fullmatch(value)
+        yield bad, f"tags[{name!r}] must have a name and a value of 1 to 256 of A-Z a-z 0-9 _ -"
+    size = sum(len(text.encode()) for pair in request.metadata.items() for text in pair)
+    expected = f"{MAX_METADATA_BYTES:,}, names and values together"
+    yield size > MAX_METADATA_BYTES, f"metadata has {size:,} bytes; expected at most {expected}"
 
 
-def _recipient_count(request: EmailRequest) -> None:
-    if (count := len(request.recipients)) > MAX_RECIPIENTS:
-        raise _Bad("to, cc and bcc", f"name {count} recipients; expected at most {MAX_RECIPIENTS} in all")
-    if (count := len(request.reply_to)) > MAX_REPLY_TO:
-        raise _Bad("replyTo", f"names {count} addresses; expected at most {MAX_REPLY_TO}")
-
-
-def _sender(override: SenderOverride | None) -> SenderOverride | None:
-    if override is None:
-        return None
-    if override.name is not None and _CONTROL.search(override.name):
-        raise _Bad("senderOverride.name", "holds a line break or another control character")
-    return msgspec.structs.replace(override, email=_address("senderOverride.email", override.email))
-
-
-def _headers(request: EmailRequest) -> None:
-    ours = unsubscribe_headers(request.unsubscribe)
-    if (count := len(request.headers) + len(ours)) > MAX_HEADERS:
-        with_ours = " with those that unsubscribe adds" if ours else ""
-        raise _Bad("headers", f"are {count}{with_ours}; SES takes at most {MAX_HEADERS}")
-    _no_twins("headers", request.headers)
+def _header_checks(request: EmailRequest) -> Checks:
+    unsubscribe = request.unsubscribe
+    if unsubscribe:
+        yield (
+            not unsubscribe.url and not unsubscribe.mailto,
+            "unsubscribe is empty; expected a url or a mailto",
+        )
+        expected = "in printable ASCII, without spaces, commas, < or >"
+        url = unsubscribe.url
+        try:
+            parts = urlsplit(url or "https://none")
+            bad: object = parts.scheme not in {"http", "https"} or not parts.hostname
+        except ValueError:
+            bad = True
+        bad = bad or (url and not _URI.fullmatch(url))
+        yield bad, f"unsubscribe.url is not a web address; expected https://host/… {expected}"
+        _, mark, query = (unsubscribe.mailto or "").partition("?")
+        bad = mark and not _URI.fullmatch(query)
+        yield bad, f"unsubscribe.mailto has a bad query; expected ?subject=… {expected}"
+    ours = unsubscribe_headers(unsubscribe)
+    for name, value in ours:
+        yield from _one_header("unsubscribe", name, value)
+    count = len(request.headers) + len(ours)
+    with_ours = " with those that unsubscribe adds" if ours else ""
+    yield count > MAX_HEADERS, f"headers are {count}{with_ours}; SES takes at most {MAX_HEADERS}"
+    spellings: dict[str, str] = {}  # header names have no case: `X-A` and `x-a` would be one header twice
     for name, value in request.headers.items():
-        _header(f"headers[{name!r}]", name, value)
-        if ours and name.lower() in _UNSUBSCRIBE_HEADERS:
-            raise _Bad(f"headers[{name!r}]", "is what `unsubscribe` writes; give one or the other")
+        first = spellings.setdefault(name.lower(), name)
+        yield first != name, f"headers hold {first!r} and {name!r}, which are the same header; give it once"
+        yield from _one_header(f"headers[{name!r}]", name, value)
+        twice = ours and name.lower() in _UNSUBSCRIBE_HEADERS
+        yield twice, f"headers[{name!r}] is what `unsubscribe` writes; give one or the other"
 
 
-def _header(field: str, name: str, value: str) -> None:
-    if len(name) > MAX_HEADER_NAME or not _HEADER_NAME.fullmatch(name):
-        raise _Bad(
-            field,
-            f"has a bad name; expected 1 to {MAX_HEADER_NAME} printable ASCII characters, no colon or space",
-        )
-    if name.lower() in _RESERVED_HEADERS or name.lower().startswith(_RESERVED_PREFIXES):
-        raise _Bad(field, "can't be set here: the engine or SES writes it")
-    if len(value) > MAX_HEADER_VALUE or not _HEADER_VALUE.fullmatch(value):
-        raise _Bad(
-            field, f"has a bad value; expected 1 to {MAX_HEADER_VALUE} printable ASCII characters on one line"
-        )
-    if len(name) + len(value) > MAX_HEADER_NAME_AND_VALUE:
-        raise _Bad(
-            field,
-            f"is too long; expected at most {MAX_HEADER_NAME_AND_VALUE} characters, name and value together",
-        )
+def _one_header(field: str, name: str, value: str) -> Checks:
+    expected = f"1 to {MAX_HEADER_NAME} printable ASCII characters, no colon or space"
+    yield not _HEADER_NAME.fullmatch(name), f"{field} has a bad name; expected {expected}"
+    reserved = name.lower() in _RESERVED_HEADERS or name.lower().startswith(_RESERVED_PREFIXES)
+    yield reserved, f"{field} can't be set here: the engine or SES writes it"
+    expected = f"1 to {MAX_HEADER_VALUE} printable ASCII characters on one line"
+    yield not _HEADER_VALUE.fullmatch(value), f"{field} has a bad value; expected {expected}"
+    expected = f"at most {MAX_HEADER_NAME_AND_VALUE} characters, name and value together"
+    too_long = len(name) + len(value) > MAX_HEADER_NAME_AND_VALUE
+    yield too_long, f"{field} is too long; expected {expected}"
 
 
-def _no_twins(field: str, names: Iterable[str]) -> None:
-    """Header names have no case, so `X-A` and `x-a` would be one header twice."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if (first := seen.setdefault(name.lower(), name)) != name:
-            raise _Bad(field, f"hold {first!r} and {name!r}, which are the same header; give it once")
-
-
-def _attachments(attachments: Sequence[Attachment]) -> None:
-    ids: set[str] = set()
-    size = 0
-    for index, attachment in enumerate(attachments):
+def _attachment_checks(attachments: list[Attachment]) -> Checks:
+    count = len(attachments)
+    yield count > MAX_ATTACHMENTS, f"attachments are {count}; expected at most {MAX_ATTACHMENTS}"
+    content_ids: set[str] = set()
+    for index, file in enumerate(attachments):
         field = f"attachments[{index}]"
-        _attachment(field, attachment)
-        size += len(attachment.content or "") * 3 // 4
-        if attachment.content_id in ids:
-            raise _Bad(f"{field}.contentId", "is used by an earlier attachment; expected one of its own")
-        if attachment.content_id is not None:
-            ids.add(attachment.content_id)
-    if encoded_size(size) > MAX_MESSAGE_BYTES:
-        raise _Bad(
-            "attachments", f"are too large; SES takes {MAX_MESSAGE_BYTES:,} bytes a message, once encoded"
-        )
-
-
-def _attachment(field: str, attachment: Attachment) -> None:
-    if _CONTROL.search(attachment.file_name) or re.search(r"[/\\]", attachment.file_name):
-        raise _Bad(
-            f"{field}.fileName", "holds a path separator or control character; expected a bare file name"
-        )
-    if not _CONTENT_TYPE.fullmatch(attachment.content_type):
-        raise _Bad(
-            f"{field}.contentType", "is not a media type; expected type/subtype, as in application/pdf"
-        )
-    if attachment.content_type.lower().startswith("multipart/"):
-        raise _Bad(f"{field}.contentType", "can't be multipart: an attachment is one part")
-    if attachment.content_id is not None and not _CONTENT_ID.fullmatch(attachment.content_id):
-        raise _Bad(
-            f"{field}.contentId", "may hold only letters, digits and . _ + @ -, without angle brackets"
-        )
-    if (attachment.content is None) == (attachment.s3_key is None):
-        raise _Bad(field, "needs exactly one of content (base64) and s3Key")
-    _content(f"{field}.content", attachment.content)
-    _s3_key(f"{field}.s3Key", attachment.s3_key)
-
-
-def _content(field: str, content: str | None) -> None:
-    if content is None:
-        return
-    try:
-        base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _Bad(field, "is not base64 (RFC 4648, section 4, without line breaks)") from error
-
-
-def _s3_key(field: str, key: str | None) -> None:
-    if key is None:
-        return
-    if key.startswith("/") or ".." in key.split("/") or _CONTROL.search(key):
-        raise _Bad(field, "is not a key of the template bucket; expected one like attachments/terms.pdf")
-    if len(key.encode()) > 1024:
-        raise _Bad(field, "is longer than the 1,024 bytes that S3 allows")
-
-
-def _unsubscribe(unsubscribe: Unsubscribe | None) -> Unsubscribe | None:
-    if unsubscribe is None:
-        return None
-    if not unsubscribe.url and not unsubscribe.mailto:
-        raise _Bad("unsubscribe", "is empty; expected a url, a mailto, or both")
-    if unsubscribe.url:
-        _url("unsubscribe.url", unsubscribe.url)
-    checked = msgspec.structs.replace(unsubscribe, mailto=_mailto("unsubscribe.mailto", unsubscribe.mailto))
-    for name, value in unsubscribe_headers(checked):
-        _header("unsubscribe", name, value)
-    return checked
-
-
-def _url(field: str, url: str) -> None:
-    complaint = (
-        "is not a web address; expected https://host/… in printable ASCII, without spaces, commas, < or >"
-    )
-    if not _URI.fullmatch(url):
-        raise _Bad(field, complaint)
-    try:
-        parts = urlsplit(url)
-        named = parts.hostname
-    except ValueError as error:
-        raise _Bad(field, complaint) from error
-    if parts.scheme.lower() not in {"https", "http"} or not named:
-        raise _Bad(field, complaint)
-
-
-def _mailto(field: str, mailto: str | None) -> str | None:
-    """An address, perhaps behind `mailto:` and before `?subject=…`; kept without the scheme."""
-    if not mailto:
-        return None
-    address, mark, query = without_scheme(mailto).partition("?")
-    if mark and not _URI.fullmatch(query):
-        raise _Bad(
-            field, "has a bad query; expected ?subject=… in printable ASCII, without spaces, commas, < or >"
-        )
-    return _address(field, address) + mark + query
-
-
-def _tags(tags: dict[str, str]) -> None:
-    if len(tags) > MAX_TAGS:
-        raise _Bad(
-            "tags", f"are {len(tags)}; expected at most {MAX_TAGS}, because emailId is one of SES's 50"
-        )
-    for name, value in tags.items():
-        field = f"tags[{name!r}]"
-        if name.lower() == "emailid" or name.lower().startswith("ses:"):
-            raise _Bad(field, "is reserved; choose another name")
-        _every(
-            field,
-            (name, value),
-            _TAG.fullmatch,
-            "must have a name and a value of 1 to 256 of A-Z a-z 0-9 _ -",
-        )
-
-
-def _every(field: str, values: Iterable[str], fits: Callable[[str], object], complaint: str) -> None:
-    if not all(fits(value) for value in values):
-        raise _Bad(field, complaint)
-
-
-def _metadata(metadata: dict[str, str]) -> None:
-    size = sum(len(text.encode("utf-8", "surrogatepass")) for pair in metadata.items() for text in pair)
-    if size > MAX_METADATA_BYTES:
-        raise _Bad(
-            "metadata",
-            f"has {size:,} bytes; expected at most {MAX_METADATA_BYTES:,}, names and values together",
-        )
+        bad: object = set("/\\") & set(file.file_name) or _CONTROL.search(file.file_name)
+        yield bad, f"{field}.fileName holds a path separator or control character; expected a bare file name"
+        bad = not _CONTENT_TYPE.fullmatch(file.content_type)
+        yield bad, f"{field}.contentType is not a media type; expected type/subtype, as in application/pdf"
+        multipart = file.content_type.lower().startswith("multipart/")
+        yield multipart, f"{field}.contentType can't be multipart: an attachment is one part"
+        if file.content_id is not None:
+            bad = not _CONTENT_ID.fullmatch(file.content_id)
+            yield bad, f"{field}.contentId may hold only letters, digits and . _ + @ -, no angle brackets"
+            yield file.content_id in content_ids, f"{field}.contentId is used by an earlier attachment"
+            content_ids.add(file.content_id)
+        bad = (file.content is None) == (file.s3_key is None)
+        yield bad, f"{field} needs exactly one of content (base64) and s3Key"
+        try:
+            base64.b64decode(file.content or "", validate=True)
+        except ValueError:
+            yield True, f"{field}.content is not base64 (RFC 4648, section 4, without line breaks)"
+        if file.s3_key is not None:
+            inside = file.s3_key.startswith(ATTACHMENTS_FOLDER) and ".." not in file.s3_key.split("/")
+            bad = not inside or _CONTROL.search(file.s3_key)
+            yield bad, f"{field}.s3Key is not a file under {ATTACHMENTS_FOLDER} in the template bucket"
+            too_long = len(file.s3_key.encode()) > MAX_S3_KEY_BYTES
+            yield too_long, f"{field}.s3Key is longer than the {MAX_S3_KEY_BYTES:,} bytes that S3 allows"
+    size = encoded_size(sum(len(file.content or "") * 3 // 4 for file in attachments))
+    expected = f"SES takes {MAX_MESSAGE_BYTES:,} bytes a message, once encoded"
+    yield size > MAX_MESSAGE_BYTES, f"attachments are too large; {expected}"

@@ -4,17 +4,15 @@ Nothing here raises for a bad request: a request that can be named is refused, t
 that can't be read at all raises, so that it ends whole in a dead-letter queue.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from engine.errors import EngineError, FailureCode, Refusal
-from engine.requests.checks import check
+from engine.errors import EngineError, Refusal
+from engine.requests.addresses import address_key
+from engine.requests.checks import check, invalid
 from engine.requests.identity import email_id, encoded, hash_of, retry_id
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
@@ -23,29 +21,12 @@ from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.schemas.times import parse_iso
 
 _LONGEST_TEXT: Final = 320  # characters that a row keeps of an unchecked address or name
-_LONGEST_REASON: Final = 1_000  # characters; a bad name may be as long as the event
 _MOST_TEXTS: Final = 8_192  # characters of metadata or tags that go out again with a refusal
 # SQS carries 1 MiB, in which a deferral or a soft-bounce retry wraps the request:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 LARGEST_REQUEST: Final = 1_000_000  # bytes of JSON
 _FIELDS: Final = tuple(field.encode_name for field in msgspec.structs.fields(EmailRequest))
-_PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at (?P<key>key in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-
-
-class _RequestEvent(EventBridgeEvent, frozen=True, kw_only=True):
-    """An event whose detail is a request that can be read: nearly all of them, and read in one go."""
-
-    detail: EmailRequest
-    # Where it is there, this is a retry message, whatever else it may look like.
-    original_email_data: msgspec.Raw | msgspec.UnsetType = msgspec.field(
-        name="originalEmailData", default=msgspec.UNSET
-    )
-
-
-_request_decoder = msgspec.json.Decoder(_RequestEvent)
-_event_decoder = msgspec.json.Decoder(EventBridgeEvent)
-_retry_decoder = msgspec.json.Decoder(RetryMessage)
-_NO_REQUEST: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at (?:key in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 class UnreadableRecordError(EngineError):
@@ -53,7 +34,10 @@ class UnreadableRecordError(EngineError):
 
 
 class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
-    """One email that is asked for. `request` and `refusal`: exactly one of them is set."""
+    """One email that is asked for. `request` and `refusal`: exactly one of them is set.
+
+    `to` is the recipient's address key: it is what emails to one address are found by.
+    """
 
     email_id: str
     original_email_id: str
@@ -71,115 +55,146 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_event(event: object) -> EventBridgeEvent:
-    """The event that a rule handed over. Raises UnreadableRecordError."""
+    """The event that a rule handed over, also out of the on-failure record of a Lambda function.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    Raises UnreadableRecordError.
+    """
+    if isinstance(event, dict) and "requestPayload" in event:
+        event = event["requestPayload"]
     try:
-        return _email_request(msgspec.convert(event, EventBridgeEvent))
+        read = msgspec.convert(event, EventBridgeEvent)
     except msgspec.ValidationError as error:
-        raise UnreadableRecordError(f"this is no EventBridge event: {error}") from None
+        raise UnreadableRecordError(f"this is no EventBridge event: {_without_content(error)}") from None
+    # A rule that matches too much must not start a loop.
+    if read.detail_type not in {"", REQUEST_DETAIL_TYPE}:
+        raise UnreadableRecordError(f"this is no {REQUEST_DETAIL_TYPE!r} but another detail-type")
+    if read.time and parse_iso(read.time) is None:
+        raise UnreadableRecordError("`time` is no time; expected ISO 8601, as in 2026-11-24T08:15:30Z")
+    try:
+        f"{read.id}{read.source}".encode()
+    except UnicodeEncodeError:
+        raise UnreadableRecordError("`id` or `source` is not valid Unicode") from None
+    return read
 
 
 def read_body(body: str) -> EventBridgeEvent | RetryMessage:
     """The event or retry message in a queue record. Raises UnreadableRecordError."""
     try:
-        event = _request_decoder.decode(body)
-    except _NO_REQUEST:
-        return _read_with_care(body)
-    return _email_request(event) if event.original_email_data is msgspec.UNSET else _read_with_care(body)
-
-
-def _read_with_care(body: str) -> EventBridgeEvent | RetryMessage:
-    """What is no plain request: a retry message, a request to refuse, or a record to complain about."""
-    try:
-        keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        if "originalEmailData" in keys:
-            return _retry_decoder.decode(body)
-        return _email_request(_event_decoder.decode(body))
-    except _NO_REQUEST as error:
-        problem = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
+        record = msgspec.json.decode(body)
+        if isinstance(record, dict) and "originalEmailData" in record:
+            return msgspec.convert(record, RetryMessage)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        problem = _without_content(error)
         raise UnreadableRecordError(
             f"the body is neither an EventBridge event nor a retry message: {problem}"
         ) from None
+    return read_event(record)
 
 
-def _email_request(event: EventBridgeEvent) -> EventBridgeEvent:
-    """The event, if it is one that asks for an email: a rule that matches too much must not start a loop."""
-    if event.detail_type not in {"", REQUEST_DETAIL_TYPE}:
-        raise UnreadableRecordError(f"this is no {REQUEST_DETAIL_TYPE!r} but another detail-type")
-    return event
+def _without_content(error: Exception) -> str:
+    """What msgspec expected and where; anything else may quote a name or a value, and that an address."""
+    text = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return type(error).__name__
+    if text.startswith(("Expected ", "Object missing required field ")):
+        return text
+    _, at, place = text.rpartition(" - at ")
+    return f"a name or a value that is not allowed{at}{place if at else ''}"
 
 
 def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
-    """The email that an Email Request asks for; `now` stands in where the event has no readable time."""
+    """The email that an Email Request asks for; `now` stands in where the event has no time."""
+    detail = event.detail
     requested_at = parse_iso(event.time) or now
-    request = _decode(event.detail)
-    if isinstance(request, Refusal):
-        return _refused_event(event, requested_at, request)
-    own_id = email_id(event.source, request.idempotency_key or event.id)
-    return _checked(request, own_id, own_id, event.source, requested_at, 0)
+    try:
+        request = msgspec.convert(detail, EmailRequest)
+        text = encoded(request)
+    except msgspec.ValidationError as error:
+        problem = _explain(str(error))
+    except UnicodeEncodeError:
+        problem = "detail: holds text that is not valid Unicode"
+    except RecursionError:
+        problem = "templateData: is nested too deeply"
+    else:
+        own_id = email_id(event.source, request.idempotency_key or event.id)
+        return _checked(
+            request,
+            text,
+            own_id=own_id,
+            original_id=own_id,
+            source=event.source,
+            requested_at=requested_at,
+        )
+    # Refused: named and told by as much of it as can be read.
+    known = detail if isinstance(detail, dict) else {}
+    to, template_name, refusal = _text(known.get("to")), _text(known.get("templateName")), invalid(problem)
+    key = known.get("idempotencyKey")
+    usable = isinstance(key, str) and 1 <= len(key) <= 256
+    own_id = email_id(event.source, _text(key) if usable else event.id)
+    return EmailJob(
+        email_id=own_id,
+        original_email_id=own_id,
+        source=event.source,
+        to=address_key(to),
+        template_name=template_name,
+        requested_at=requested_at,
+        request_hash=hash_of(f"{to}\n{template_name}\n{refusal.message}".encode()),
+        refusal=refusal,
+        metadata=_texts(known.get("metadata")),
+        tags=_texts(known.get("tags")),
+        dry_run=known.get("dryRun") is True,
+    )
 
 
 def from_retry(message: RetryMessage, now: datetime) -> EmailJob:
     """The next attempt at an email that bounced softly."""
-    data = message.original_email_data
-    fields = {name: getattr(data, name) for name in EmailRequest.__struct_fields__}
-    attempt = message.retry_attempt
-    own_id = retry_id(data.original_email_id, attempt)
+    data, attempt = message.original_email_data, message.retry_attempt
+    request = EmailRequest(**{name: getattr(data, name) for name in EmailRequest.__struct_fields__})
     return _checked(
-        EmailRequest(**fields), own_id, data.original_email_id, data.original_source, now, attempt
+        request,
+        encoded(request),
+        own_id=retry_id(data.original_email_id, attempt),
+        original_id=data.original_email_id,
+        source=data.original_source,
+        requested_at=now,
+        attempt=attempt,
     )
 
 
-def _checked(  # noqa: PLR0917 - the parts of one identity, from two callers
-    request: EmailRequest, own_id: str, original_id: str, source: str, at: datetime, attempt: int
+def _checked(
+    request: EmailRequest,
+    text: bytes,
+    *,
+    own_id: str,
+    original_id: str,
+    source: str,
+    requested_at: datetime,
+    attempt: int = 0,
 ) -> EmailJob:
-    text = encoded(request)
-    checked = _too_large(len(text)) or check(request)
-    good, refusal = (request, _bounded_reason(checked)) if isinstance(checked, Refusal) else (checked, None)
+    if len(text) > LARGEST_REQUEST:
+        answer: EmailRequest | Refusal = invalid(
+            f"detail: has {len(text):,} bytes, over {LARGEST_REQUEST:,}; put attachments into the template"
+            " bucket and name them by s3Key"
+        )
+    else:
+        answer = check(request)
+    good, refusal = (None, answer) if isinstance(answer, Refusal) else (answer, None)
     return EmailJob(
         email_id=own_id,
         original_email_id=original_id,
         source=source,
-        # Lower-cased: it is what soft bounces are counted by, and one mailbox has many spellings.
-        to=_bounded(good.to) if refusal else good.to.lower(),
+        to=address_key(good.to if good else _text(request.to)),
         template_name=request.template_name,
-        requested_at=at,
+        requested_at=requested_at,
         request_hash=hash_of(text),
         retry_attempt=attempt,
-        request=None if refusal else good,
+        request=good,
         refusal=refusal,
-        metadata=_texts(request.metadata) if refusal else request.metadata,
-        tags=_texts(request.tags) if refusal else request.tags,
+        metadata=request.metadata if good else _texts(request.metadata),
+        tags=request.tags if good else _texts(request.tags),
         dry_run=request.dry_run,
     )
-
-
-def _too_large(size: int) -> Refusal | None:
-    if size <= LARGEST_REQUEST:
-        return None
-    return Refusal(
-        FailureCode.VALIDATION,
-        f"detail: has {size:,} bytes, over {LARGEST_REQUEST:,}; put attachments into the template bucket and"
-        " name them by s3Key",
-    )
-
-
-def _bounded_reason(refusal: Refusal) -> Refusal:
-    if len(refusal.message) <= _LONGEST_REASON:
-        return refusal
-    return Refusal(refusal.code, refusal.message[:_LONGEST_REASON] + " …")
-
-
-def _decode(detail: object) -> EmailRequest | Refusal:
-    try:
-        request = detail if isinstance(detail, EmailRequest) else msgspec.convert(detail, EmailRequest)
-        encoded(request)  # fails where the text is no valid Unicode
-    except msgspec.ValidationError as error:
-        return Refusal(FailureCode.VALIDATION, _explain(str(error)))
-    except UnicodeEncodeError:
-        return Refusal(FailureCode.VALIDATION, "detail: holds text that is not valid Unicode")
-    except RecursionError:
-        return Refusal(FailureCode.VALIDATION, "templateData: is nested too deeply")
-    return request
 
 
 def _explain(error: str) -> str:
@@ -194,60 +209,16 @@ def _explain(error: str) -> str:
     return f"{path or 'detail'}: {problem}"
 
 
-def _refused_event(event: EventBridgeEvent, at: datetime, refusal: Refusal) -> EmailJob:
-    detail = _as_mapping(event.detail)
-    key = detail.get("idempotencyKey")
-    usable = isinstance(key, str) and 1 <= len(key) <= 256
-    own_id = email_id(event.source, str(key).encode(errors="replace").decode() if usable else event.id)
-    return EmailJob(
-        email_id=own_id,
-        original_email_id=own_id,
-        source=event.source,
-        to=_text(detail.get("to")),
-        template_name=_text(detail.get("templateName")),
-        requested_at=at,
-        request_hash=_hash_of_anything(event.detail),
-        refusal=_bounded_reason(refusal),
-        metadata=_texts(detail.get("metadata")),
-        tags=_texts(detail.get("tags")),
-        dry_run=detail.get("dryRun") is True,
-    )
-
-
-def _as_mapping(detail: object) -> Mapping[str, Any]:
-    """What a refusal tells of a detail, whatever that is; a request that was read can still be refused."""
-    if isinstance(detail, EmailRequest):
-        names = zip(detail.__struct_fields__, detail.__struct_encode_fields__, strict=True)
-        return {encoded: getattr(detail, name) for name, encoded in names}
-    return detail if isinstance(detail, Mapping) else {}
-
-
-def _hash_of_anything(detail: object) -> str:
-    try:
-        text = json.dumps(detail, sort_keys=True, default=str)
-    except (RecursionError, TypeError, ValueError):
-        text = "unhashable"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _text(value: object) -> str:
-    return _bounded(value.encode(errors="replace").decode()) if isinstance(value, str) else ""
+    """The beginning of a text, as far as it is Unicode; nothing of anything else."""
+    return value[:_LONGEST_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
-def _bounded(text: str) -> str:
-    return text[:_LONGEST_TEXT]
-
-
-def _texts(value: Any) -> dict[str, str]:
-    """A string-to-string object as far as it is one: it goes out again with the refusal."""
-    if not isinstance(value, Mapping):
-        return {}
+def _texts(value: object) -> dict[str, str]:
+    """A string-to-string object as far as it is one and stays small: it goes out again with the refusal."""
     kept: dict[str, str] = {}
     room = _MOST_TEXTS
-    for key, item in value.items():
-        room -= len(key) + len(item) if isinstance(item, str) else 0
-        if room < 0:
-            break
-        if isinstance(item, str):
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if isinstance(item, str) and (room := room - len(key) - len(item)) >= 0:
             kept[_text(key)] = _text(item)
     return kept

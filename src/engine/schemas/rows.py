@@ -56,15 +56,20 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     diagnostic_code: str | None = None
     delay_type: str | None = None
     delay_expires_at: str | None = None
-    auto_reply_at: str | None = None
     not_spam_at: str | None = None
     subscription_changed_at: str | None = None
 
 
 class SuppressionRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An address that must get no more mail; `email` is lower-cased."""
+    """An address that must get no more mail; `email` is its address key.
+
+    And why: the email it came of, what the receiving server said, and who added it.
+    """
 
     email: str
     suppression_type: str = "manual"
     reason: str = ""
     added_to_suppression_date: str = ""
+    email_id: str | None = None
+    diagnostic_code: str | None = None
+    added_by: str | None = None

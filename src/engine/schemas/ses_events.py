@@ -1,196 +1,162 @@
 """The ten events that SES publishes about a message, in both of its wire formats.
 
 A configuration set publishes events with `eventType` and message tags; an identity's feedback notifications
-carry `notificationType`, no tags, and exist for bounces, complaints and deliveries. The type is probed first
-and decides the shape, so that a type that SES invents tomorrow is acknowledged instead of failing to decode.
+carry `notificationType`, no tags, and exist for bounces, complaints and deliveries. The type decides the
+shape, so that a type that SES invents tomorrow is acknowledged instead of failing to decode.
 
-Shapes hold only what the engine reads, and take null wherever SES leaves a field out.
+Shapes hold only what the engine reads, under one name each. SES leaves fields out and sends null, and one odd
+value must not cost the others: only what decides is held to its type.
 
 Sources: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html,
 https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
 """
 
 import re
-from typing import Any, ClassVar, Final, TypeAlias
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 
-Tags: TypeAlias = dict[str, list[str] | str | None]
+# Text, where SES sends text; `line` makes nothing of anything else.
+Text: TypeAlias = Any
+_LONGEST_LINE: Final = 500
 
 
 class UnreadableEvent(ValueError):  # noqa: N818 - it names what was found
     """Not an SES event, or one whose body is broken. Its text names places and types, never values."""
 
 
+class Kind(StrEnum):
+    SEND = "Send"
+    REJECT = "Reject"
+    BOUNCE = "Bounce"
+    COMPLAINT = "Complaint"
+    DELIVERY = "Delivery"
+    OPEN = "Open"
+    CLICK = "Click"
+    RENDERING_FAILURE = "Rendering Failure"
+    DELIVERY_DELAY = "DeliveryDelay"
+    SUBSCRIPTION = "Subscription"
+
+
 class Mail(Struct, frozen=True, kw_only=True, rename="camel"):
     """The email that the event is about. `destination` lists to, cc and bcc alike."""
 
-    message_id: str | None = None
-    timestamp: str | None = None
-    destination: list[str] | None = None
-    # Name -> list of values; configuration-set events only. One documented client sends bare strings.
-    tags: Tags | None = None
+    message_id: Text = None
+    timestamp: Text = None
+    destination: Any = None
+    tags: Any = None
 
-    def tag(self, name: str) -> str | None:
-        """The first value of a message tag."""
-        value = (self.tags or {}).get(name)
-        return (value[0] if value else None) if isinstance(value, list) else value
+    def tag(self, name: str) -> str:
+        """The first value of a message tag; empty where there is none.
+
+        Tags map a name to a list of values, in configuration-set events only; one documented client sends
+        bare strings.
+        """
+        values = self.tags.get(name) if isinstance(self.tags, dict) else None
+        return line(values[0] if isinstance(values, list) and values else values)
 
 
-class Recipient(Struct, frozen=True, kw_only=True, rename="camel"):
+class Recipient(Struct, frozen=True, kw_only=True):
     """One affected recipient. With a DSN, the address is its Final-Recipient; without, there is no status."""
 
-    email_address: str
-    action: str | None = None
-    status: str | None = None
-    diagnostic_code: str | None = None
+    address: Text = field(name="emailAddress", default=None)
+    status: Text = None
+    text: Text = field(name="diagnosticCode", default=None)
 
 
-class SesEvent(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What every event has; a subclass for each type adds its body."""
+class Body(Struct, frozen=True, kw_only=True):
+    """What is said about the email. `mark` tells apart two events of one kind and time.
 
-    type: ClassVar[str] = ""
-    mail: Mail | None = None
+    As it is, it will do for Send, for Open (which doesn't say by whom) and for Subscription (a recipient
+    changed preferences in SES's own list management).
+    """
 
-
-class SendBody(Struct, frozen=True, kw_only=True):
-    """Documented as always empty."""
-
-
-class Send(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """SES accepted the message and will try to deliver it."""
-
-    type: ClassVar[str] = "Send"
-    send: SendBody | None = None
+    timestamp: Text = None
+    type: Text = None
+    subtype: Text = None
+    text: Text = None
+    expires: Text = None
+    mark: Text = None
+    recipients: list[Any] | None = None
 
 
-class RejectBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    reason: str | None = None
+class Bounce(Body, frozen=True, kw_only=True):
+    """A hard bounce, or a soft one after SES has given up retrying. SES adds types without notice."""
+
+    type: str = field(name="bounceType")
+    subtype: Text = field(name="bounceSubType", default=None)
+    mark: Text = field(name="feedbackId", default=None)
+    recipients: list[Any] = field(name="bouncedRecipients")
 
 
-class Reject(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """SES found a virus after accepting the message, and dropped it."""
+class Complaint(Body, frozen=True, kw_only=True):
+    """A recipient called the message spam (or, with `not-spam`, the opposite).
 
-    type: ClassVar[str] = "Reject"
-    reject: RejectBody | None = None
+    `complaintFeedbackType` is there only where a feedback report was attached.
+    """
 
-
-class BounceBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`bounceType` and `bounceSubType` stay text: SES adds new ones without notice."""
-
-    bounce_type: str
-    bounced_recipients: list[Recipient]
-    bounce_sub_type: str | None = None
-    timestamp: str | None = None
-    feedback_id: str | None = None
-    # rename="camel" would look for `reportingMta`, find nothing, and say nothing.
-    reporting_mta: str | None = field(name="reportingMTA", default=None)
-    remote_mta_ip: str | None = None
+    type: Text = field(name="complaintFeedbackType", default=None)
+    subtype: Text = field(name="complaintSubType", default=None)
+    mark: Text = field(name="feedbackId", default=None)
+    recipients: list[Any] = field(name="complainedRecipients")
 
 
-class Bounce(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """A hard bounce, or a soft one after SES has given up retrying."""
-
-    type: ClassVar[str] = "Bounce"
-    bounce: BounceBody
-
-
-class ComplaintBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`complaintFeedbackType` is there only where a feedback report was attached."""
-
-    complained_recipients: list[Recipient]
-    timestamp: str | None = None
-    feedback_id: str | None = None
-    complaint_sub_type: str | None = None
-    complaint_feedback_type: str | None = None
-
-
-class Complaint(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """A recipient called the message spam (or, with `not-spam`, the opposite)."""
-
-    type: ClassVar[str] = "Complaint"
-    complaint: ComplaintBody
-
-
-class DeliveryBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    recipients: list[str]
-    timestamp: str | None = None
-    smtp_response: str | None = None
-    reporting_mta: str | None = field(name="reportingMTA", default=None)
-    remote_mta_ip: str | None = None
-
-
-class Delivery(SesEvent, frozen=True, kw_only=True, rename="camel"):
+class Delivery(Body, frozen=True, kw_only=True):
     """The recipients' mail server took the message; a bounce may still follow."""
 
-    type: ClassVar[str] = "Delivery"
-    delivery: DeliveryBody
+    text: Text = field(name="smtpResponse", default=None)
+    recipients: list[Any]
 
 
-class OpenBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    timestamp: str | None = None
+class DeliveryDelay(Body, frozen=True, kw_only=True):
+    """SES could not deliver yet and goes on trying, until `expires`."""
+
+    type: Text = field(name="delayType", default=None)
+    expires: Text = field(name="expirationTime", default=None)
+    recipients: list[Any] = field(name="delayedRecipients")
 
 
-class Open(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """The tracking pixel was loaded; SES doesn't say by which recipient."""
+class Click(Body, frozen=True, kw_only=True):
+    """A tracked link was followed; SES doesn't say by whom."""
 
-    type: ClassVar[str] = "Open"
-    open: OpenBody | None = None
-
-
-class ClickBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    timestamp: str | None = None
-    link: str | None = None
+    mark: Text = field(name="link", default=None)
 
 
-class Click(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """A tracked link was followed; SES doesn't say by which recipient."""
+class Reject(Body, frozen=True, kw_only=True):
+    """SES found a virus after accepting the message, and dropped it."""
 
-    type: ClassVar[str] = "Click"
-    click: ClickBody | None = None
-
-
-class FailureBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    error_message: str | None = None
-    template_name: str | None = None
+    text: Text = field(name="reason", default=None)
 
 
-class RenderingFailure(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """An SES template lacked data. The type has a space in it, and the body is called `failure`."""
+class RenderingFailure(Body, frozen=True, kw_only=True):
+    """An SES template lacked data."""
 
-    type: ClassVar[str] = "Rendering Failure"
-    failure: FailureBody | None = None
-
-
-class DelayBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`expirationTime` is when SES stops trying."""
-
-    delayed_recipients: list[Recipient]
-    delay_type: str | None = None
-    expiration_time: str | None = None
-    timestamp: str | None = None
-    reporting_mta: str | None = field(name="reportingMTA", default=None)
+    text: Text = field(name="errorMessage", default=None)
 
 
-class DeliveryDelay(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """SES could not deliver yet and goes on trying. The body's name is not the type's in lower case."""
+_BODIES: Final[dict[Kind, tuple[str, type[Body]]]] = {
+    Kind.SEND: ("send", Body),
+    Kind.REJECT: ("reject", Reject),
+    Kind.BOUNCE: ("bounce", Bounce),
+    Kind.COMPLAINT: ("complaint", Complaint),
+    Kind.DELIVERY: ("delivery", Delivery),
+    Kind.OPEN: ("open", Body),
+    Kind.CLICK: ("click", Click),
+    Kind.RENDERING_FAILURE: ("failure", RenderingFailure),
+    Kind.DELIVERY_DELAY: ("deliveryDelay", DeliveryDelay),
+    Kind.SUBSCRIPTION: ("subscription", Body),
+}
+_GREETING: Final = "Successfully validated SNS topic for Amazon SES event publishing"
+_SUBSCRIBED: Final = "AmazonSnsSubscriptionSucceeded"
+_TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z _-]{0,63}")
 
-    type: ClassVar[str] = "DeliveryDelay"
-    delivery_delay: DelayBody
 
-
-class SubscriptionBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    timestamp: str | None = None
-    contact_list: str | None = None
-    source: str | None = None
-
-
-class Subscription(SesEvent, frozen=True, kw_only=True, rename="camel"):
-    """A recipient changed preferences in SES's own list management."""
-
-    type: ClassVar[str] = "Subscription"
-    subscription: SubscriptionBody | None = None
+class SesEvent(Struct, frozen=True, kw_only=True):
+    kind: Kind
+    mail: Mail
+    body: Body
 
 
 class Setup(Struct, frozen=True):
@@ -203,26 +169,6 @@ class Unknown(Struct, frozen=True):
     type: str
 
 
-_EVENTS: Final = (
-    *(Send, Reject, Bounce, Complaint, Delivery, Open, Click),
-    *(RenderingFailure, DeliveryDelay, Subscription),
-)
-_DECODERS: Final[dict[str, msgspec.json.Decoder[SesEvent]]] = {
-    event.type: msgspec.json.Decoder(event) for event in _EVENTS
-}
-_GREETING: Final = "Successfully validated SNS topic for Amazon SES event publishing"
-_SUBSCRIBED: Final = "AmazonSnsSubscriptionSucceeded"
-_TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z _-]{0,63}")
-
-
-class _Probe(Struct, frozen=True, kw_only=True, rename="camel"):
-    event_type: Any = None
-    notification_type: Any = None
-
-
-_probe: Final = msgspec.json.Decoder(_Probe)
-
-
 def decode(message: str) -> SesEvent | Setup | Unknown:
     """What SES said in the `Message` of an SNS notification.
 
@@ -231,25 +177,28 @@ def decode(message: str) -> SesEvent | Setup | Unknown:
     if message.strip().startswith(_GREETING):
         return Setup()
     try:
-        return _decode(message)
+        event = msgspec.json.decode(message, type=dict[str, Any])
+        given = {name: value for name, value in event.items() if value is not None}
+        kind = given.get("eventType") or given.get("notificationType")
+        if kind == _SUBSCRIBED:
+            return Setup()
+        if not isinstance(kind, str):
+            raise UnreadableEvent("neither eventType nor notificationType names a type of event")
+        if kind not in _BODIES:
+            return Unknown(kind if _TYPE_NAME.fullmatch(kind) else "unprintable")
+        name, shape = _BODIES[Kind(kind)]
+        return SesEvent(
+            kind=Kind(kind),
+            mail=msgspec.convert(given.get("mail", {}), Mail),
+            body=msgspec.convert(given.get(name, {}), shape),
+        )
     # Hostile text also reaches the parser's depth limit, and lone surrogates have no UTF-8.
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise UnreadableEvent(f"not a readable SES event: {_place(error)}") from None
+        # A validation error names types and paths; others may quote the input.
+        problem = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
+        raise UnreadableEvent(f"not a readable SES event: {problem}") from None
 
 
-def _decode(message: str) -> SesEvent | Setup | Unknown:
-    probe = _probe.decode(message)
-    kind = probe.event_type or probe.notification_type
-    if not isinstance(kind, str):
-        raise UnreadableEvent("neither eventType nor notificationType names a type of event")
-    if kind == _SUBSCRIBED:
-        return Setup()
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        return Unknown(kind if _TYPE_NAME.fullmatch(kind) else "unprintable")
-    return decoder.decode(message)
-
-
-def _place(error: Exception) -> str:
-    """What msgspec says names types and paths; other errors may quote the input: only their kind is told."""
-    return str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+def line(value: object) -> str:
+    """A text on one line and of bounded length, for it goes into rows and events; empty where it is none."""
+    return " ".join(value.split())[:_LONGEST_LINE] if isinstance(value, str) else ""

@@ -9,9 +9,12 @@ def iso(moment: datetime) -> str:
 
 
 def parse_iso(text: str) -> datetime | None:
-    """An aware UTC time; None where the text is no time. A time without a zone counts as UTC."""
+    """An aware UTC time, from `Z` or `+0000` (AWS writes both); None where the text is no time.
+
+    A time without a zone counts as UTC. The first and the last day of the calendar don't exist in every zone.
+    """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

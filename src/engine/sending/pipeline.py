@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.concurrency import concurrently
-from engine.errors import ServiceUnavailable
+from engine.errors import ServiceUnavailable, describe_bug
 from engine.requests.email_job import EmailJob
 from engine.sending.decide import decide
 from engine.sending.ports import Dependencies, capture_unavailable
@@ -25,7 +25,6 @@ from engine.sending.results import (
     Failed,
     Outcome,
     Ready,
-    describe_bug,
     new_row,
 )
 from engine.sending.send import BatchSend

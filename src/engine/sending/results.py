@@ -1,6 +1,5 @@
 """One email of a batch, on its way through the pipeline and as it leaves it."""
 
-import traceback
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -62,15 +61,6 @@ class Failed(Struct, frozen=True):
 
 
 Outcome = Completed | Deferred | Failed
-
-
-def describe_bug(error: BaseException) -> str:
-    """Kind and place of an error without its message, which might quote an address or template data."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
 
 
 @dataclass(frozen=True)

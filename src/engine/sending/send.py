@@ -18,13 +18,14 @@ from engine.errors import (
     SendRefused,
     SendThrottled,
     ServiceUnavailable,
+    describe_bug,
     unwrap,
 )
 from engine.schemas.status import Reason
 from engine.sending.compose import with_files
 from engine.sending.grouping import group_into_calls
 from engine.sending.ports import Dependencies, capture, capture_unavailable
-from engine.sending.results import Completed, DeferralReason, Failed, Outcome, Ready, describe_bug
+from engine.sending.results import Completed, DeferralReason, Failed, Outcome, Ready
 from engine.tracking.bounce_quota import counts
 from engine.tracking.ledger import Move
 from engine.tracking.lifecycle import Status
