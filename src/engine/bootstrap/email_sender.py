@@ -9,6 +9,7 @@ from uuid import uuid4
 from engine.aws.batched_ledger import BatchedLedger
 from engine.aws.batches import SharedReads
 from engine.aws.bounce_quota import DailyCounters
+from engine.aws.clients import SES_CONFIG, Clients
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
 from engine.aws.queues import EmailRetryQueue
@@ -17,8 +18,8 @@ from engine.aws.send_rate import SendRate
 from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
 from engine.aws.template_store import S3TemplateStore
-from engine.bootstrap.runtime import CONFIG, SES_CONFIG, Clients, now
-from engine.bootstrap.settings import SenderSettings, sender_settings
+from engine.bootstrap.runtime import now
+from engine.bootstrap.settings import sender_settings
 from engine.delivery.lanes import Lanes
 from engine.rate.gate import SharedRateGate
 from engine.rate.line import SharedLine
@@ -38,19 +39,14 @@ class EmailSender:
 
     lanes: Lanes
     telemetry: PowertoolsTelemetry
-    clients: Clients
-
-    async def close(self) -> None:
-        await self.clients.close()
 
 
-async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
+async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> EmailSender:
     """Raises SettingsError, which lists all that is wrong with the variables."""
     settings = sender_settings(variables)
     telemetry = PowertoolsTelemetry("EmailSender", settings.environment, settings.log_level)
-    clients = Clients()
-    dynamodb = await clients.open("dynamodb", CONFIG)
-    queue = EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url)
+    dynamodb = await clients.open("dynamodb")
+    queue = EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url)
     ses = await clients.open("sesv2", SES_CONFIG)
     gate = SharedRateGate(
         SharedLine(StateRateTable(dynamodb, settings.state_table), time.time),
@@ -64,20 +60,26 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         suppression=SuppressionList(dynamodb, settings.suppression_table, reads=reads),
         quota=DailyCounters(dynamodb, settings.state_table, reads=reads),
         templates=S3TemplateStore(
-            await clients.open("s3", CONFIG),
+            await clients.open("s3"),
             settings.template_bucket,
             cache_seconds=settings.template_cache_seconds,
-            clock=time.monotonic,
+            clock=time.time,
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
         gate=gate,
         mailer=SesMailer(ses, settings.ses_configuration_set),
-        status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
+        status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
         clock=now,
         sleep=asyncio.sleep,
         new_claim_id=new_claim_id,
-        policy=_policy(settings),
+        policy=SendingPolicy(
+            sender=settings.sender,
+            quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
+            retention_days=settings.data_retention_days,
+            reconcile_seconds=settings.reconcile_seconds,
+            largest_call=settings.bulk_call_size,
+        ),
     )
     lanes = Lanes(
         pipeline=SendingPipeline(dependencies),
@@ -85,14 +87,4 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         telemetry=telemetry,
         clock=now,
     )
-    return EmailSender(lanes, telemetry, clients)
-
-
-def _policy(settings: SenderSettings) -> SendingPolicy:
-    return SendingPolicy(
-        sender=settings.sender,
-        quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
-        retention_days=settings.data_retention_days,
-        reconcile_seconds=settings.reconcile_seconds,
-        largest_call=settings.bulk_call_size,
-    )
+    return EmailSender(lanes, telemetry)

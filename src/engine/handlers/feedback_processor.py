@@ -2,17 +2,11 @@
 
 from typing import Any
 
-from engine.bootstrap.cold_start import quick_imports
+import msgspec
 
-with quick_imports():
-    from engine.bootstrap.runtime import Environment, LambdaContext, begin_to_trust
-
-    begin_to_trust()  # beside the other imports
-
-    import msgspec
-
-    from engine.bootstrap.feedback_processor import FeedbackProcessor, open_feedback_processor
-    from engine.schemas.envelopes import SnsEvent
+from engine.bootstrap.feedback_processor import open_feedback_processor
+from engine.bootstrap.runtime import Environment, LambdaContext
+from engine.schemas.envelopes import SnsEvent
 
 environment = Environment(open_feedback_processor)
 environment.prepare()
@@ -24,8 +18,4 @@ def handler(event: dict[str, Any], context: LambdaContext | None = None) -> None
     Raises for what could not be done, so that the delivery comes again and in the end lies in the DLQ, whole.
     """
     records = msgspec.convert(event, SnsEvent).records
-
-    async def work(processor: FeedbackProcessor) -> None:
-        await processor.process(records)
-
-    environment.invoke(work)
+    environment.invoke(lambda processor: processor.process(records))
