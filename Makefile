@@ -64,7 +64,7 @@ bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [COM
 
 requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements/lambda.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra lambda pyproject.toml -o requirements/lambda.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/emulator.in -o requirements/emulator.txt
 
 clean: ## Remove what the targets made

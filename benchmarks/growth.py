@@ -20,9 +20,9 @@ from benchmarks.fake_aws.rows import AnyRow
 from benchmarks.fake_aws.web import serving
 from benchmarks.report import Measure, Plot, Section, Table, Target, noise
 from benchmarks.run import Run
+from engine.aws.clients import CONFIG
 from engine.aws.ledger import TrackingLedger
 from engine.aws.pre_send_reader import PreSendTables
-from engine.bootstrap.runtime import CONFIG
 from engine.tracking.lifecycle import Status
 
 DAYS: Final = (100, 1_000, 10_000, 100_000, 1_000_000)

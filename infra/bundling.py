@@ -5,8 +5,11 @@ Dependencies are installed once for each version of requirements/lambda.txt and 
 the engine only adds the engine's own files to a copy.
 """
 
+import gzip
 import hashlib
+import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,12 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-import msgspec
 import uv
 
-from engine.aws.service_models import OPERATIONS, QuickFileLoader
 from infra.settings import Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,12 +41,21 @@ _LAMBDA_WHEELS = (
     ":all:",
 )
 
-# What the engine reads of botocore's data when it starts, as `engine.aws.service_models` prunes it. The other
-# JSON files beside the service folders hold retry rules and defaults and stay as they are.
-_PRUNED = ("endpoints", "*/*/service-2")
+# What the functions call, by the folder of botocore's data; after the semicolon, what botocore calls by
+# itself where endpoints are discovered, or a bucket lies in another region or in one zone.
+CALLED: Final = {
+    "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem GetItem PutItem Query UpdateItem"
+    "; DescribeEndpoints",
+    "events": "PutEvents",
+    "s3": "GetObject; CreateSession HeadBucket",
+    "sesv2": "GetAccount SendBulkEmail SendEmail",
+    "sqs": "ChangeMessageVisibility SendMessage",
+}
+# As endpoints.json names them; the last four answer where credentials come from a role or a single sign-on.
+_ENDPOINTS: Final = ("dynamodb", "email", "events", "s3", "sqs", "sts", "oidc", "portal.sso", "sso")
 
 # Of the engine, what no function imports.
-_NOT_IN_LAMBDA = ("local", "cli", "templates", "client")
+_NOT_IN_LAMBDA = ("authoring", "cli", "client", "local", "operations")
 
 # The template seeder is deployed alone: it needs these, the SDK of the runtime, and nothing else.
 _SEEDER_MODULES = (
@@ -58,7 +68,7 @@ _SEEDER_MODULES = (
 
 TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KEPT = 3
-_SCHEME = "2"  # raise it when this file makes another zip out of the same input
+_SCHEME = "3"  # raise it when this file makes another zip out of the same input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +130,7 @@ def _dependencies_zip(target: Target, build: Path) -> Path:
     """Everything of requirements/lambda.txt, pruned; made once for each version of that file."""
     wheels = _LAMBDA_WHEELS if target == "lambda" else ("--python", sys.executable)
     runs_on = "" if target == "lambda" else f"{sys.implementation.cache_tag}-{platform.machine()}"
-    called = (f"{service}.{name}" for service, names in OPERATIONS.items() for name in names)
-    key = _digest(_SCHEME, _REQUIREMENTS.read_bytes(), " ".join(sorted(called)), runs_on)
+    key = _digest(_SCHEME, _REQUIREMENTS.read_bytes(), repr(CALLED), runs_on)
     path = build / f"dependencies-{target}-{key}.zip"
     if path.exists():
         return path
@@ -163,26 +172,47 @@ def _prune(installed: Path) -> None:
     for file in installed.glob(".lock"):
         file.unlink()
     for package in ("botocore", "boto3"):
-        for service in (installed / package / "data").iterdir():
-            if service.is_dir() and service.name not in OPERATIONS:
-                shutil.rmtree(service)
-    _prune_descriptions(installed / "botocore" / "data")
-    for examples in installed.glob("botocore/data/*/*/examples-1.json*"):
-        examples.unlink()
+        _prune_services(installed / package / "data")
+    _prune_endpoints(installed / "botocore" / "data" / "endpoints.json")
     for leftover in installed.rglob("*"):
         # Sources of compiled modules and type stubs, for readers and type checkers.
         if leftover.is_file() and leftover.suffix in {".c", ".h", ".pyi", ".pyx", ".pxd", ".hash"}:
             leftover.unlink()
 
 
-def _prune_descriptions(data: Path) -> None:
-    """Leave out of the SDK's data what the engine would skip each time that it reads it."""
-    for pattern in _PRUNED:
-        for file in list(data.glob(f"{pattern}.json*")):
-            stem = str(file).removesuffix(".gz").removesuffix(".json")
-            needed = QuickFileLoader().load_file(stem)
-            file.unlink()
-            Path(f"{stem}.json").write_bytes(msgspec.json.encode(needed))
+def _prune_services(data: Path) -> None:
+    """Leave the services that are called: their operations that are, and the shapes that those lead to.
+
+    Reading the descriptions is most of what it takes to make the first clients.
+    """
+    for folder in data.iterdir():
+        if folder.is_dir() and folder.name not in CALLED:
+            shutil.rmtree(folder)
+    for examples in data.glob("*/*/examples-1.json*"):
+        examples.unlink()
+    for file in data.glob("*/*/service-2.json.gz"):
+        service = json.loads(gzip.decompress(file.read_bytes()))
+        called = CALLED[file.parts[-3]].replace(";", "").split()
+        service["operations"] = {name: it for name, it in service["operations"].items() if name in called}
+        reached: set[str] = set()
+        unread = [service["operations"]]
+        while unread:
+            names = set(re.findall(r'"shape": "(\w+)"', json.dumps(unread.pop()))) - reached
+            reached |= names
+            unread += [service["shapes"][name] for name in names]
+        service["shapes"] = {name: shape for name, shape in service["shapes"].items() if name in reached}
+        file.with_suffix("").write_text(json.dumps(service))
+        file.unlink()
+
+
+def _prune_endpoints(endpoints: Path) -> None:
+    """Leave the services that are called, in all partitions: four hundred others take as long to read."""
+    content = json.loads(endpoints.read_text())
+    for partition in content["partitions"]:
+        partition["services"] = {
+            name: service for name, service in partition["services"].items() if name in _ENDPOINTS
+        }
+    endpoints.write_text(json.dumps(content))
 
 
 def _compile(installed: Path) -> None:

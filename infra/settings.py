@@ -96,8 +96,9 @@ class StackSettings:
         50, LIMITS, "Emails of the bulk lane in one call to SES. 1: each has its own.", "1 to 50", 1, 50
     )
     data_retention_days: int = number(
-        90, LIMITS, "Days until a row of EmailTracking expires.", "1 to 3650 days", 1, 3650
-    )
+        90, LIMITS, "Days until a row of EmailTracking expires; its queues keep mail for 14.",
+        "15 to 3650 days", 15, 3650,
+    )  # fmt: skip
     template_cache_seconds: int = number(
         300, LIMITS, "Seconds until a changed template is noticed.", "0 to 86400 seconds", 0, 86_400
     )

@@ -8,18 +8,15 @@ import time
 
 _began = time.perf_counter()
 
-from engine.bootstrap.cold_start import quick_imports  # noqa: E402 - the first step's time begins above
-
 
 def main(modules: list[str]) -> list[float]:
     took: list[float] = []
     before = _began
-    with quick_imports():
-        for name in modules:
-            __import__(name)
-            now = time.perf_counter()
-            took.append(now - before)
-            before = now
+    for name in modules:
+        __import__(name)
+        now = time.perf_counter()
+        took.append(now - before)
+        before = now
     return took
 
 

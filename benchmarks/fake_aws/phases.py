@@ -51,10 +51,8 @@ def main(kind: str, spawned: int) -> dict[str, float]:
 
 def _time_prepare() -> dict[str, float]:
     """The engine opens its clients when its handler is imported; how long that took will stand in here."""
-    from engine.bootstrap.cold_start import quick_imports  # noqa: PLC0415 - part of what is timed
+    from engine.bootstrap.runtime import Environment  # noqa: PLC0415 - part of what is timed
 
-    with quick_imports():
-        from engine.bootstrap.runtime import Environment  # noqa: PLC0415 - as above
     prepare: Callable[[Any], None] = Environment.prepare
     spent = {"clients": 0.0}
 

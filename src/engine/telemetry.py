@@ -1,13 +1,12 @@
 """The log and the metrics: facts with ids and codes, never an address or template data.
 
-Each `journal.event(...)` of the pipelines is a log line; those in `METRICS` are counted in CloudWatch as well
+Each `record(...)` of the pipelines is a log line; those in `METRICS` are counted in CloudWatch as well
 (Embedded Metric Format, written to the log, so that no call is made for them). The stack's alarms and its
 dashboard take the metrics' names and dimensions from here.
 """
 
 import os
 from collections import Counter
-from collections.abc import Mapping
 from typing import Final
 
 from aws_lambda_powertools import Logger, Metrics
@@ -45,8 +44,8 @@ STATUS_METRICS: Final = {
 }
 # Facts that carry a number worth a curve: the metric, and the field that holds it.
 GAUGES: Final = {"send-rate-told": ("SesSendRate", "rate")}
-# From the logger's frame to that of whoever calls `event`: a line's location is where the fact arose.
-_TELLER: Final = 3
+# From the logger's frame to that of whoever calls `record`: a line's location is where the fact arose.
+_CALLER: Final = 3
 
 # Worth a person's eye even at LOG_LEVEL=WARNING.
 WARNINGS: Final = frozenset(
@@ -99,23 +98,19 @@ class PowertoolsTelemetry:
 
     def record(self, name: str, **fields: str | float) -> None:
         if name in ERRORS:
-            self.logger.error(name, extra=fields, stacklevel=_TELLER)
+            self.logger.error(name, extra=fields, stacklevel=_CALLER)
         elif name in WARNINGS:
-            self.logger.warning(name, extra=fields, stacklevel=_TELLER)
+            self.logger.warning(name, extra=fields, stacklevel=_CALLER)
         else:
-            self.logger.info(name, extra=fields, stacklevel=_TELLER)
+            self.logger.info(name, extra=fields, stacklevel=_CALLER)
         if name in METRICS:
             self._counts[METRICS[name]] += int(fields.get("emails", 1))
-        if name in REACHED:
-            self._count_status(fields)
+        status = str(fields.get("status", ""))
+        if name in REACHED and status in STATUS_METRICS and fields.get("previous") != status:
+            self._counts[STATUS_METRICS[status]] += 1
         if name in GAUGES:
             metric, field = GAUGES[name]
             self.metrics.add_metric(metric, MetricUnit.CountPerSecond, float(fields[field]))
-
-    def _count_status(self, fields: Mapping[str, str | float]) -> None:
-        status = str(fields.get("status", ""))
-        if status in STATUS_METRICS and fields.get("previous") != status:
-            self._counts[STATUS_METRICS[status]] += 1
 
     def flush(self) -> None:
         """Write the metrics of an invocation, each count as one number; nothing where there are none."""

@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.regions import EndpointResolver
 
-from engine.aws.service_models import OPERATIONS, quick_loader
 from infra import bundling
 
 
@@ -68,7 +71,8 @@ def test_the_zip_holds_the_engine_without_what_only_a_developer_runs(local_zip: 
     assert len(names) == len(set(names))
     ours = [name for name in names if name.startswith("engine/")]
     assert "engine/schemas/request.py" in ours
-    assert not [name for name in ours if name.startswith(("engine/local", "engine/cli", "engine/client"))]
+    not_deployed = ("authoring", "cli", "client", "local", "operations")
+    assert not [name for name in ours if name.split("/")[1] in not_deployed]
 
 
 def test_the_sdk_is_pruned_to_the_services_that_the_engine_calls(local_zip: Path) -> None:
@@ -79,17 +83,50 @@ def test_the_sdk_is_pruned_to_the_services_that_the_engine_calls(local_zip: Path
     assert "endpoints.json" in data
 
 
-def test_the_sdk_in_the_zip_describes_what_the_engine_calls_as_the_whole_one_does(
-    local_zip: Path, tmp_path: Path
+def test_the_operations_in_the_zip_are_those_that_the_code_calls() -> None:
+    called = {
+        name
+        for file in (bundling.ROOT / "src/engine/aws").glob("*.py")
+        for name in re.findall(r"\b_?client\.([a-z_]+)\(", file.read_text())
+    } - {"close"}  # the client's own
+    kept = {
+        xform_name(name) for names in bundling.CALLED.values() for name in names.partition(";")[0].split()
+    }
+    assert called == kept
+
+
+@pytest.fixture(scope="module")
+def loaders(local_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Loader, Loader]:
+    """Of botocore's whole data, and of that in the zip."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    zipfile.ZipFile(local_zip).extractall(unpacked)
+    data = str(unpacked / "botocore" / "data")
+    return Loader(), Loader(extra_search_paths=[data], include_default_search_paths=False)
+
+
+@pytest.mark.parametrize("service", bundling.CALLED)
+def test_the_sdk_in_the_zip_describes_what_is_called_as_the_whole_one_does(
+    loaders: tuple[Loader, Loader], service: str
 ) -> None:
-    zipfile.ZipFile(local_zip).extractall(tmp_path)
-    whole, pruned = quick_loader(None), quick_loader(None)
-    pruned.search_paths[:] = [str(tmp_path / "botocore" / "data")]
-    for service in OPERATIONS:
-        for kind in ("service-2", "endpoint-rule-set-1"):
-            assert pruned.load_service_model(service, kind) == whole.load_service_model(service, kind)
-    for name in ("endpoints", "partitions", "sdk-default-configuration"):
-        assert pruned.load_data(name) == whole.load_data(name)
+    whole, pruned = (loader.load_service_model(service, "service-2") for loader in loaders)
+    called = bundling.CALLED[service].replace(";", "").split()
+    assert pruned["operations"] == {name: whole["operations"][name] for name in called}
+    assert pruned["shapes"] == {name: whole["shapes"][name] for name in pruned["shapes"]}
+    assert set(pruned["shapes"]) == set(re.findall(r'"shape": "(\w+)"', json.dumps(pruned)))
+    assert pruned["metadata"] == whole["metadata"]
+
+
+def test_the_sdk_in_the_zip_knows_the_endpoints_of_our_services_in_every_region(
+    loaders: tuple[Loader, Loader],
+) -> None:
+    whole, pruned = (EndpointResolver(loader.load_data("endpoints")) for loader in loaders)
+    assert pruned.get_available_partitions() == whole.get_available_partitions()
+    for partition in whole.get_available_partitions():
+        for service in ("dynamodb", "email", "events", "s3", "sqs", "sts"):
+            regions = whole.get_available_endpoints(service, partition)
+            assert pruned.get_available_endpoints(service, partition) == regions
+            for region in regions:
+                assert pruned.construct_endpoint(service, region) == whole.construct_endpoint(service, region)
 
 
 def test_nothing_in_the_zip_tells_where_it_was_built(local_zip: Path) -> None:
@@ -99,21 +136,46 @@ def test_nothing_in_the_zip_tells_where_it_was_built(local_zip: Path) -> None:
     assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_what_the_functions_import_is_importable_from_the_zip_alone(local_zip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("function", ["email_sender", "feedback_processor"])
+def test_a_function_starts_from_the_zip_alone(local_zip: Path, tmp_path: Path, function: str) -> None:
+    """With the clients that it needs, as Lambda initialises it."""
     zipfile.ZipFile(local_zip).extractall(tmp_path)
     program = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import aioboto3, aws_lambda_powertools, email_validator, jinja2, msgspec
-import engine.schemas.request
-session = aioboto3.Session(region_name="us-east-1")
-print(json.dumps([sorted(session.get_available_services()), aioboto3.__file__, engine.__file__]))
+import importlib
+from engine.aws.clients import Clients
+opened = []
+open_client = Clients.open
+async def open_and_note(self, service, *config):
+    client = await open_client(self, service, *config)
+    opened.append(service)
+    return client
+Clients.open = open_and_note
+importlib.import_module(f"engine.handlers.{sys.argv[2]}")
+ours = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
+print(json.dumps([opened, [file for file in ours if "site-packages" in file]]))
 """
-    isolated = (sys.executable, "-I", "-S", "-c", program, str(tmp_path))
-    said = subprocess.run(isolated, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- our own program
-    services, *files = json.loads(said)
-    assert services == ["dynamodb", "events", "s3", "sesv2", "sqs"]
-    assert all(Path(file).is_relative_to(tmp_path) for file in files)
+    isolated = (sys.executable, "-I", "-S", "-c", program, str(tmp_path), function)
+    variables = {
+        **dict.fromkeys(("TRACKING_TABLE", "SUPPRESSION_TABLE", "STATE_TABLE"), "test"),
+        **dict.fromkeys(("TEMPLATE_BUCKET", "EVENT_BUS_NAME", "SES_CONFIGURATION_SET"), "test"),
+        "RETRY_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/test-EmailRetryQueue",
+        "DEFAULT_SENDER_EMAIL": "no-reply@shop.example",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    said = subprocess.run(isolated, env=variables, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- our own program
+    opened, from_elsewhere = json.loads(said)
+    assert (
+        set(opened)
+        == {
+            "email_sender": {"dynamodb", "events", "s3", "sesv2", "sqs"},
+            "feedback_processor": {"dynamodb", "events", "sqs"},
+        }[function]
+    )
+    assert not from_elsewhere
 
 
 def test_the_zip_for_lambda_holds_arm_modules_and_stays_small() -> None:

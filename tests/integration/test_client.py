@@ -1,6 +1,8 @@
 """What an application imports to ask for emails."""
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -25,6 +27,16 @@ from engine.schemas.envelopes import EventBridgeEvent
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 REQUEST = EmailRequest(to="ada@example.com", template_name="welcome", template_data={"name": "Ädä"})
+
+
+def test_the_client_can_be_imported_without_the_libraries_of_the_lambda() -> None:
+    """`pip install sesmailengine` brings none of them."""
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["aws_lambda_powertools", "jinja2", "markupsafe"]))  # imports of these fail
+from engine.client import EmailClient
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - this interpreter, fixed arguments
 
 
 def keyed(*keys: str) -> list[EmailRequest]:

@@ -23,7 +23,7 @@ from tests.support.synthesized import ACCOUNT, REGION, deployed
 
 import engine.aws
 from engine.aws import starter_templates
-from engine.bootstrap.runtime import Clients
+from engine.aws.clients import CONFIG, Clients
 from engine.handlers import email_sender, feedback_processor
 from engine.local.ses.threaded import ThreadedSimulator
 
@@ -75,7 +75,7 @@ def calls(aws_endpoint: str) -> Wiretap:
     wiretap = Wiretap(cloud.stack)
     open_client = Clients.open
 
-    async def open_and_attach(self: Clients, service: str, config: AioConfig) -> Any:
+    async def open_and_attach(self: Clients, service: str, config: AioConfig = CONFIG) -> Any:
         client = await open_client(self, service, config)
         wiretap.attach(client)
         return client

@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 from tests.support.real_clients import opened
 
+from engine.aws.clients import SES_CONFIG
 from engine.aws.mailer import SesMailer
-from engine.bootstrap.runtime import SES_CONFIG
 from engine.errors import OutcomeUnknown, SendFailure, SendingPaused, SendRefused, SendThrottled
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.sending.compose import AttachedFile, OutgoingMessage

@@ -2,49 +2,46 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud, request_event
 
+from engine.aws.clients import CONFIG, KEEP_ALIVE, SES_CONFIG, Clients
 from engine.bootstrap.email_sender import EmailSender, open_email_sender
 from engine.bootstrap.feedback_processor import open_feedback_processor
-from engine.bootstrap.runtime import CONFIG, SES_CONFIG, Environment, seconds_left
+from engine.bootstrap.runtime import Environment, seconds_left
 from engine.bootstrap.settings import SettingsError
 from engine.local.ses.threaded import ThreadedSimulator
 
-PATIENCE = 10.0  # seconds; only a test that fails waits so long
 
-
-@dataclass
+@dataclass(frozen=True)
 class Work:
-    """Knows on which loop it was opened, and when it is closed."""
+    """Knows on which loop and with which clients it was opened."""
 
     number: int
-    diary: list[str]
+    clients: Clients
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-
-    async def close(self) -> None:
-        self.diary.append(f"close {self.number}")
 
 
 @dataclass
 class Opener:
     """Opens one work after another; raises the given problems first."""
 
-    diary: list[str] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
     variables: list[Mapping[str, str]] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
 
-    async def __call__(self, variables: Mapping[str, str]) -> Work:
+    async def __call__(self, variables: Mapping[str, str], clients: Clients) -> Work:
         if self.problems:
             raise self.problems.pop(0)
         self.variables.append(variables)
-        self.diary.append(f"open {len(self.variables)}")
-        return Work(len(self.variables), self.diary)
+        self.works.append(Work(len(self.works) + 1, clients))
+        return self.works[-1]
 
 
 @pytest.fixture
@@ -59,47 +56,60 @@ def environment(opener: Opener) -> Iterator[Environment[Work]]:
     environment.close()
 
 
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[Clients]:
+    """The clients that have been closed, in order."""
+    closed: list[Clients] = []
+    close = Clients.close
+
+    async def noted(clients: Clients) -> None:
+        closed.append(clients)
+        await close(clients)
+
+    monkeypatch.setattr(Clients, "close", noted)
+    return closed
+
+
 async def number(work: Work) -> int:
     assert asyncio.get_running_loop() is work.loop
     return work.number
-
-
-def loop_threads() -> int:
-    return sum(thread.name == "engine-loop" for thread in threading.enumerate())
 
 
 # -- one environment -----------------------------------------------------------------------------------------
 
 
 def test_nothing_is_opened_before_the_first_invocation(opener: Opener) -> None:
-    before = loop_threads()
-    Environment(opener)
-    assert (opener.diary, loop_threads()) == ([], before)
+    Environment(opener).close()
+    assert not opener.works
 
 
 def test_every_invocation_works_with_the_same_clients_on_their_loop(
     environment: Environment[Work], opener: Opener
 ) -> None:
     assert [environment.invoke(number) for _ in range(3)] == [1, 1, 1]
-    assert opener.diary == ["open 1"]
+    assert len(opener.works) == 1
 
 
-async def test_a_caller_may_stand_on_a_running_loop(environment: Environment[Work]) -> None:
-    """A test or a notebook calls the handler so; `asyncio.run` would refuse."""
+async def test_a_caller_may_be_inside_a_running_loop(environment: Environment[Work]) -> None:
+    """A test or a notebook calls the handler so."""
     assert environment.invoke(number) == 1
 
 
-def test_threads_invoke_at_once_and_share_the_clients(environment: Environment[Work], opener: Opener) -> None:
-    together = asyncio.Barrier(8)
+def test_callers_on_several_threads_take_turns_and_share_the_clients(
+    environment: Environment[Work], opener: Opener
+) -> None:
+    under_way: set[asyncio.Task[Any] | None] = set()
 
-    async def meet(work: Work) -> int:
-        async with asyncio.timeout(PATIENCE), together:  # opens only where all eight run at the same time
-            return work.number
+    async def meet(_: Work) -> int:
+        under_way.add(asyncio.current_task())
+        await asyncio.sleep(0)
+        met = len(under_way)
+        under_way.clear()
+        return met
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(environment.invoke, [meet] * 8))
-    assert found == [1] * 8
-    assert opener.diary == ["open 1"]
+        assert list(pool.map(environment.invoke, [meet] * 8)) == [1] * 8
+    assert len(opener.works) == 1
 
 
 def test_an_error_reaches_the_caller_and_harms_no_later_invocation(environment: Environment[Work]) -> None:
@@ -111,16 +121,16 @@ def test_an_error_reaches_the_caller_and_harms_no_later_invocation(environment: 
     assert environment.invoke(number) == 1
 
 
-def test_closing_ends_the_loop_and_the_next_invocation_opens_anew(opener: Opener) -> None:
-    before = loop_threads()
+def test_closing_closes_the_clients_and_the_next_invocation_opens_anew(
+    opener: Opener, closed: list[Clients]
+) -> None:
     environment = Environment(opener)
     environment.invoke(number)
     environment.close()
-    assert loop_threads() == before
+    assert opener.works[0].loop.is_closed()
     assert environment.invoke(number) == 2
     environment.close()
-    assert opener.diary == ["open 1", "close 1", "open 2", "close 2"]
-    assert loop_threads() == before
+    assert closed == [work.clients for work in opener.works]
 
 
 # -- its variables -------------------------------------------------------------------------------------------
@@ -134,13 +144,13 @@ def test_the_variables_are_those_of_the_process(
     assert opener.variables[0]["TRACKING_TABLE"] == "one"
 
 
-def test_a_variable_that_changes_reopens_the_clients(
-    environment: Environment[Work], opener: Opener, monkeypatch: pytest.MonkeyPatch
+def test_a_variable_that_changes_opens_everything_anew(
+    environment: Environment[Work], opener: Opener, closed: list[Clients], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment.invoke(number)
     monkeypatch.setenv("TRACKING_TABLE", "another")
     assert [environment.invoke(number), environment.invoke(number)] == [2, 2]
-    assert opener.diary == ["open 1", "close 1", "open 2"]
+    assert closed == [opener.works[0].clients]
 
 
 @pytest.mark.parametrize(
@@ -155,62 +165,110 @@ def test_what_lambda_sets_anew_for_itself_changes_nothing(
 
 
 def test_what_can_not_be_opened_is_said_at_every_invocation_until_it_can(
-    environment: Environment[Work], opener: Opener
+    environment: Environment[Work], opener: Opener, closed: list[Clients]
 ) -> None:
-    before = loop_threads()
     opener.problems = [SettingsError(["STATE_TABLE is missing"]), SettingsError(["STATE_TABLE is missing"])]
     for _ in range(2):
         with pytest.raises(SettingsError, match="STATE_TABLE is missing"):
             environment.invoke(number)
-    assert loop_threads() == before
+    assert len(closed) == 2
     assert environment.invoke(number) == 1
 
 
-def in_a_thread(work: Callable[[], int]) -> Future[int]:
-    """Not of a pool: a pool would wait for good for an invocation whose loop has stopped."""
-    done: Future[int] = Future()
-    threading.Thread(target=lambda: done.set_result(work()), daemon=True).start()
-    return done
-
-
-class Watched(threading.Condition):
-    """Tells when somebody has come to wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.awaited = threading.Event()
-
-    def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
-        self.awaited.set()
-        return super().wait_for(predicate, timeout)
-
-
-def test_an_invocation_under_way_ends_before_changed_variables_reopen(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("open_work", [open_email_sender, open_feedback_processor])
+def test_a_function_with_a_wrong_environment_says_all_that_is_wrong_at_its_first_invocation(
+    open_work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = Environment(opener)
-    watched = environment._idle = Watched()
-    started, release = threading.Event(), threading.Event()
+    monkeypatch.setenv("TRACKING_TABLE", "Mail-EmailTracking")
+    environment = Environment(open_work)
+    with pytest.raises(SettingsError) as caught:
+        environment.invoke(number)
+    assert {"SUPPRESSION_TABLE is missing", "STATE_TABLE is missing"} <= set(caught.value.problems)
 
-    async def long(work: Work) -> int:
-        started.set()
-        await asyncio.get_running_loop().run_in_executor(None, release.wait, PATIENCE)
-        opener.diary.append("long one done")
-        return work.number
 
-    first = in_a_thread(lambda: environment.invoke(long))
-    assert started.wait(PATIENCE)
-    watched.awaited.clear()
-    monkeypatch.setenv("TRACKING_TABLE", "another")
-    second = in_a_thread(lambda: environment.invoke(number))
-    assert watched.awaited.wait(PATIENCE)
-    release.set()
-    assert (first.result(PATIENCE), second.result(PATIENCE)) == (1, 2)
+# -- its connections -----------------------------------------------------------------------------------------
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers every call with an empty object, and keeps its connections open."""
+
+    protocol_version = "HTTP/1.1"
+    connections = 0
+
+    def setup(self) -> None:
+        type(self).connections += 1
+        super().setup()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Service]]:
+    """A service of AWS's, where the clients find it."""
+
+    class Counting(Service): ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        yield Counting
+        server.shutdown()
+        thread.join()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def open_dynamodb(_: Mapping[str, str], clients: Clients) -> Any:
+    return await clients.open("dynamodb")
+
+
+async def call(dynamodb: Any) -> None:
+    await dynamodb.get_item(TableName="State", Key={"pk": {"S": "rate"}})
+
+
+@pytest.mark.parametrize(
+    ("wall", "monotonic", "connections"),
+    [
+        pytest.param(0.1, 0.1, 1, id="one invocation soon after the other"),
+        pytest.param(KEEP_ALIVE + 1, 0.1, 2, id="a freeze that stopped the monotonic clock"),
+        pytest.param(KEEP_ALIVE + 1, KEEP_ALIVE + 1, 1, id="a wait that aiohttp measures itself"),
+        pytest.param(-3600, 0.1, 1, id="a wall clock put back"),
+    ],
+)
+def test_connections_that_a_freeze_may_have_killed_are_not_used_again(
+    service: type[Service], wall: float, monotonic: float, connections: int
+) -> None:
+    walls, monotonics = Clock(), Clock()
+    environment: Environment[Any] = Environment(open_dynamodb, walls, monotonics)
+    environment.invoke(call)
+    walls.seconds += wall
+    monotonics.seconds += monotonic
+    environment.invoke(call)
+    environment.invoke(call)
     environment.close()
-    assert opener.diary == ["open 1", "long one done", "close 1", "open 2", "close 2"]
+    assert service.connections == connections
 
 
-# -- time ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("config", [CONFIG, SES_CONFIG])
+def test_an_idle_connection_is_kept_for_three_seconds(config: Any) -> None:
+    assert config.connector_args == {"keepalive_timeout": 3.0}
+
+
+# -- the time that is left -----------------------------------------------------------------------------------
 
 
 class Context:
@@ -254,7 +312,7 @@ def test_an_invocation_has_time_for_all_tries_of_a_service() -> None:
     assert tries * (config.connect_timeout + config.read_timeout) < 30
 
 
-def test_the_sender_sends_from_many_threads_at_once(cloud: Cloud, ses: ThreadedSimulator) -> None:
+def test_the_sender_sends_for_callers_on_many_threads(cloud: Cloud, ses: ThreadedSimulator) -> None:
     environment = Environment(open_email_sender)
 
     def send(position: int) -> Any:
@@ -273,14 +331,3 @@ def test_the_sender_sends_from_many_threads_at_once(cloud: Cloud, ses: ThreadedS
     assert [answer.status for answer in answers] == ["sent"] * 8
     assert {row["status"] for row in cloud.rows()} == {"sent"}
     assert sorted(message.to[0] for message in ses.messages) == [f"a{n}@example.com" for n in range(8)]
-
-
-@pytest.mark.parametrize("open_work", [open_email_sender, open_feedback_processor])
-def test_a_function_with_a_wrong_environment_says_all_that_is_wrong_at_its_first_invocation(
-    open_work: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRACKING_TABLE", "Mail-EmailTracking")
-    environment = Environment(open_work)
-    with pytest.raises(SettingsError) as caught:
-        environment.invoke(number)
-    assert {"SUPPRESSION_TABLE is missing", "STATE_TABLE is missing"} <= set(caught.value.problems)

@@ -6,19 +6,13 @@ from typing import Any
 from uuid import uuid4
 
 import aioboto3
-import aiobotocore.session
 from aiobotocore.config import AioConfig
 
-from engine.aws.quick_calls import quicken
-from engine.bootstrap.runtime import CONFIG
-
-_CORE = aiobotocore.session.get_session()
-quicken(_CORE)
+from engine.aws.clients import CONFIG
 
 # One for all tests: it keeps what it has read of botocore's data, which is most of what a client costs.
 # Any, because its overloads want the service's name as a literal.
 SESSION: Any = aioboto3.Session(
-    botocore_session=_CORE,
     aws_access_key_id="testing",
     aws_secret_access_key="testing",
     region_name="eu-west-1",

@@ -40,6 +40,7 @@ PAUSED = [
     ("AccountSuspendedException", "Sending suspended for this account."),
     ("LimitExceededException", "Daily message quota exceeded."),
     ("LimitExceededException", "There are too many instances of the specified resource type."),
+    ("LimitExceeded", "Daily message quota exceeded"),
     ("Throttling", "Daily message quota exceeded"),
     ("ThrottlingException", "Daily message quota exceeded."),
     ("TooManyRequestsException", "The daily sending quota is used up"),
@@ -56,15 +57,23 @@ THROTTLED = [
 REFUSED = [
     ("MessageRejected", "Email address is on the suppression list."),
     ("MessageRejectedException", "The message contains a virus."),
+    ("MessageRejected", "Address is on the suppression list: sending paused@shop.example"),
+    ("MessageRejected", "Address is on the suppression list: daily-quota-report@shop.example"),
+    ("BadRequestException", "Missing final '@domain'"),
+    ("BadRequestException", "Invalid address: daily-quota-report@"),
+    ("BadRequestException", "The From ID is not in an active state."),
 ]
 CONFIGURATION = [
     (
         "MessageRejected",
         "Email address is not verified. These identities failed the check: a@b.example",
     ),
+    ("MessageRejected", "Email address is not verified: daily-quota-report@shop.example"),
+    ("MessageRejected", "Email address is not verified: sending paused@shop.example"),
     ("MailFromDomainNotVerifiedException", "The MAIL FROM domain is not verified."),
+    ("MailFromDomainNotVerifiedException", "No MX record for daily-quota.shop.example"),
     ("NotFoundException", "Configuration set <Mail-ConfigSet> does not exist."),
-    ("BadRequestException", "The From ID is not in an active state."),
+    ("NotFoundException", "Configuration set <daily-quota> does not exist."),
 ]
 UNKNOWN_CODES = [
     ("AccessDeniedException", 403),
@@ -104,9 +113,10 @@ def test_a_refusal_that_every_email_would_meet_is_marked_as_configuration(code: 
     assert error.configuration
 
 
+@pytest.mark.parametrize("message", ["who knows", "Daily message quota exceeded"])
 @pytest.mark.parametrize(("code", "status"), UNKNOWN_CODES)
-def test_a_code_that_nobody_knows_is_loud_and_not_final(code: str, status: int) -> None:
-    error = ses_error(answer(code, "who knows", status))
+def test_a_code_that_nobody_knows_is_loud_and_not_final(code: str, status: int, message: str) -> None:
+    error = ses_error(answer(code, message, status))
     assert isinstance(error, SendThrottled)
     assert error.unexpected
     assert code in str(error)
@@ -130,10 +140,9 @@ def test_what_is_told_of_mail_that_waits_quotes_no_message(code: str, message: s
 
 # -- what SES answers for each email of a bulk call ----------------------------------------------------------
 
-BULK_REFUSED = [("MESSAGE_REJECTED", False)] + [
+BULK_REFUSED = [("MESSAGE_REJECTED", False), ("INVALID_PARAMETER", False)] + [
     (status, True)
     for status in (
-        "INVALID_PARAMETER",
         "MAIL_FROM_DOMAIN_NOT_VERIFIED",
         "CONFIGURATION_SET_NOT_FOUND",
         "TEMPLATE_NOT_FOUND",
@@ -172,6 +181,13 @@ def test_an_email_of_an_account_that_may_not_send_for_now_pauses(status: str) ->
     error = bulk_entry_error(status, "ada@example.com")
     assert isinstance(error, SendingPaused)
     assert str(error) == f"SES answered {status}"
+
+
+def test_what_a_bulk_call_says_of_an_email_is_judged_by_its_message_too() -> None:
+    assert isinstance(bulk_entry_error("MESSAGE_REJECTED", "Sending paused for this account."), SendingPaused)
+    unverified = bulk_entry_error("MESSAGE_REJECTED", "Email address is not verified: daily-quota@a.example")
+    assert isinstance(unverified, SendRefused)
+    assert unverified.configuration
 
 
 @pytest.mark.parametrize("status", ["FAILED", "SOMETHING_NEW", "SUCCESS", ""])

@@ -63,7 +63,7 @@ def test_one_error_lists_every_value_that_cannot_be_read() -> None:
         ("bounceRateThreshold", "a few", "expected a number"),
         ("bounceRateThreshold", "nan", "expected a number"),
         ("bounceRateMinSends", "0", "1 to 1000000"),
-        ("dataRetentionDays", "0", "1 to 3650 days"),
+        ("dataRetentionDays", "14", "15 to 3650 days"),
         ("sesMaxSendRate", "-1", "0 \\(ask SES\\)"),
         ("bulkShare", "0", "0.1 to 1"),
         ("bulkCallSize", "51", "1 to 50"),

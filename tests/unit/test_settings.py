@@ -92,7 +92,7 @@ def test_one_error_lists_everything_that_is_wrong_at_once() -> None:
         "DEFAULT_SENDER_NAME": "The\nShop",
         "ALLOWED_SENDERS": "shop.example,not a domain",
         "BOUNCE_RATE_THRESHOLD": "five",
-        "DATA_RETENTION_DAYS": "0",
+        "DATA_RETENTION_DAYS": "14",
         "LOG_LEVEL": "LOUD",
     }
     with pytest.raises(SettingsError) as caught:
@@ -108,7 +108,8 @@ def test_one_error_lists_everything_that_is_wrong_at_once() -> None:
         ("BOUNCE_RATE_THRESHOLD", "nan", "a percentage from 0 to 100"),
         ("BOUNCE_RATE_MIN_SENDS", "-1", "a whole number of recipients, 0 or more"),
         ("BOUNCE_RATE_MIN_SENDS", "1.5", "a whole number of recipients, 0 or more"),
-        ("DATA_RETENTION_DAYS", "3651", "a whole number of days from 1 to 3650"),
+        ("DATA_RETENTION_DAYS", "14", "a whole number of days from 15 to 3650"),
+        ("DATA_RETENTION_DAYS", "3651", "a whole number of days from 15 to 3650"),
         ("SES_MAX_SEND_RATE", "-1", "recipients a second, 0 or more (0 asks SES)"),
         ("SES_MAX_SEND_RATE", "inf", "recipients a second, 0 or more (0 asks SES)"),
         ("TEMPLATE_CACHE_SECONDS", "86401", "seconds from 0 to 86400"),

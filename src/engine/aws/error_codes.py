@@ -2,14 +2,13 @@
 
 A 4xx of SES is a clean "no": nothing was sent. What it means depends on the code and, since SES uses one code
 for several things, on the message.
-Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import gaierror
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import aiohttp
 from botocore.exceptions import (
@@ -37,31 +36,47 @@ from engine.errors import (
     ServiceUnavailable,
 )
 
-if TYPE_CHECKING:
-    from botocore.exceptions import _ClientErrorResponseTypeDef
-
-
-SendKind = type[SendRefused] | type[SendThrottled] | type[SendingPaused]
+_Answer = type[SendRefused] | type[SendThrottled] | type[SendingPaused]
 
 
 class _Rule(NamedTuple):
-    code: str  # a regular expression over the whole code
-    message: str  # a regular expression searched in the message
-    kind: SendKind
+    """`codes`: of a failed call, or in capitals of one email of SendBulkEmail, separated by spaces.
+
+    `message`: a regular expression that the message begins with. Where SES refuses an email it quotes its
+    addresses, so what stands further on may be anybody's words.
+    """
+
+    codes: str
+    message: str
+    answer: _Answer
     configuration: bool = False
 
 
 # The first rule that fits decides.
+# Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors
+# Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html
+# Source: https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
+_REJECTED: Final = "MessageRejected MessageRejectedException MESSAGE_REJECTED"
+_THROTTLED: Final = (
+    "TooManyRequestsException Throttling ThrottlingException ACCOUNT_THROTTLED TRANSIENT_FAILURE"
+)
 _SES_RULES: Final = (
-    _Rule(r".*", r"(?i)daily.*quota", SendingPaused),
-    _Rule(r"SendingPausedException|AccountSuspendedException", "", SendingPaused),
-    _Rule(r"LimitExceededException", "", SendingPaused),
-    _Rule(r"TooManyRequestsException|Throttling(Exception)?", "", SendThrottled),
-    _Rule(r"MessageRejected(Exception)?", r"(?i)sending (is |has been )?(paused|suspended)", SendingPaused),
-    _Rule(r"MessageRejected(Exception)?", r"(?i)not verified", SendRefused, configuration=True),
-    _Rule(r"MessageRejected(Exception)?", "", SendRefused),
+    _Rule(_THROTTLED, r".*daily.*quota", SendingPaused),
+    _Rule(_THROTTLED, "", SendThrottled),
     _Rule(
-        r"MailFromDomainNotVerifiedException|NotFoundException|BadRequestException",
+        "SendingPausedException AccountSuspendedException LimitExceeded LimitExceededException"
+        " ACCOUNT_SUSPENDED ACCOUNT_DAILY_QUOTA_EXCEEDED ACCOUNT_SENDING_PAUSED"
+        " CONFIGURATION_SET_SENDING_PAUSED",
+        "",
+        SendingPaused,
+    ),
+    _Rule(_REJECTED, r"sending (is |has been )?(paused|suspended)", SendingPaused),
+    _Rule(_REJECTED, r"[a-z ]*not verified", SendRefused, configuration=True),
+    _Rule(_REJECTED, "", SendRefused),
+    _Rule("BadRequestException INVALID_PARAMETER", "", SendRefused),
+    _Rule(
+        "MailFromDomainNotVerifiedException MAIL_FROM_DOMAIN_NOT_VERIFIED NotFoundException"
+        " CONFIGURATION_SET_NOT_FOUND TEMPLATE_NOT_FOUND INVALID_SENDING_POOL_NAME",
         "",
         SendRefused,
         configuration=True,
@@ -69,33 +84,21 @@ _SES_RULES: Final = (
 )
 
 
-# SES's own answer for a configuration set that is not there; any other 404 means that there is no such call.
-_KNOWN_404: Final = frozenset({"NotFoundException"})
-
-# What SendBulkEmail says of each of its emails.
-# Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html
-_BULK_STATUSES: Final[dict[str, tuple[SendKind, bool]]] = {
-    "MESSAGE_REJECTED": (SendRefused, False),
-    "INVALID_PARAMETER": (SendRefused, True),
-    "MAIL_FROM_DOMAIN_NOT_VERIFIED": (SendRefused, True),
-    "CONFIGURATION_SET_NOT_FOUND": (SendRefused, True),
-    "TEMPLATE_NOT_FOUND": (SendRefused, True),
-    "INVALID_SENDING_POOL_NAME": (SendRefused, True),
-    "ACCOUNT_THROTTLED": (SendThrottled, False),
-    "TRANSIENT_FAILURE": (SendThrottled, False),
-    "ACCOUNT_SUSPENDED": (SendingPaused, False),
-    "ACCOUNT_DAILY_QUOTA_EXCEEDED": (SendingPaused, False),
-    "ACCOUNT_SENDING_PAUSED": (SendingPaused, False),
-    "CONFIGURATION_SET_SENDING_PAUSED": (SendingPaused, False),
-}
+def _judge(code: str, message: str) -> SendFailure | None:
+    """What SES means by a code and a message; None for a code that the engine does not know."""
+    for rule in _SES_RULES:
+        if code not in rule.codes.split() or not re.match(rule.message, message, re.IGNORECASE):
+            continue
+        if rule.answer is SendThrottled or rule.answer is SendingPaused:
+            return rule.answer(f"SES answered {code}")
+        refusal = Refusal(FailureCode.REJECTED, f"SES refused the email with {code}: {message}")
+        return SendRefused(refusal, configuration=rule.configuration)
+    return None
 
 
 def bulk_entry_error(status: str, message: str) -> SendFailure:
     """What a status other than SUCCESS means for one email; FAILED and new ones say nothing certain."""
-    if status not in _BULK_STATUSES:
-        return OutcomeUnknown(f"SES answered {status} for an email of a bulk call")
-    kind, configuration = _BULK_STATUSES[status]
-    return _failure(kind, status, message, configuration=configuration)
+    return _judge(status, message) or OutcomeUnknown(f"SES answered {status} for an email of a bulk call")
 
 
 def is_not_offered(error: Exception) -> bool:
@@ -104,17 +107,26 @@ def is_not_offered(error: Exception) -> bool:
         return False
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return code.startswith("AccessDenied") or (status in {404, 405, 501} and code not in _KNOWN_404)
+    # NotFoundException is SES's own answer for a configuration set that is not there.
+    return code.startswith("AccessDenied") or (status in {404, 405, 501} and code != "NotFoundException")
 
 
 def ses_error(error: Exception) -> SendFailure:
     """What a failed SendEmail means. Raises nothing; an error it can't judge counts as unknown outcome."""
     match error:
         case ClientError():
-            return _ses_answer(error.response)
+            code = error.response.get("Error", {}).get("Code", "")
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= 500:
+                return OutcomeUnknown(f"SES answered {code}")
+            # An unknown code is loud, not permanent: the mail waits while somebody reads the alarm.
+            return _judge(code, error.response.get("Error", {}).get("Message", "")) or SendThrottled(
+                f"SES answered with a code that the engine does not know: {code}", unexpected=True
+            )
         case ConnectTimeoutError() | ProxyConnectionError() | SSLError():
             return SendThrottled(f"SES could not be reached: {type(error).__name__}")
-        case EndpointConnectionError() if _never_connected(error):
+        case EndpointConnectionError(kwargs={"error": aiohttp.ClientConnectorError() | gaierror()}):
+            # No connection came about. aiobotocore uses this error for a reset under way as well.
+            # Source: https://github.com/aio-libs/aiobotocore/blob/2.25.1/aiobotocore/httpsession.py
             return SendThrottled(f"SES could not be reached: {type(error).__name__}")
         case (
             NoCredentialsError()
@@ -128,33 +140,6 @@ def ses_error(error: Exception) -> SendFailure:
             )
         case _:
             return OutcomeUnknown(f"SES gave no answer: {type(error).__name__}")
-
-
-def _never_connected(error: EndpointConnectionError) -> bool:
-    """Whether no connection came about; aiobotocore uses this error for a reset under way as well.
-
-    Source: AIOHTTPSession.send in https://github.com/aio-libs/aiobotocore/blob/2.25.1/aiobotocore/httpsession.py
-    """
-    return isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError | gaierror)
-
-
-def _ses_answer(response: "_ClientErrorResponseTypeDef") -> SendFailure:
-    code = response.get("Error", {}).get("Code", "")
-    message = response.get("Error", {}).get("Message", "")
-    if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= 500:
-        return OutcomeUnknown(f"SES answered {code}")
-    for rule in _SES_RULES:
-        if re.fullmatch(rule.code, code) and re.search(rule.message, message):
-            return _failure(rule.kind, code, message, configuration=rule.configuration)
-    # Loud, not permanent: the mail waits while somebody reads the alarm.
-    return SendThrottled(f"SES answered with a code that the engine does not know: {code}", unexpected=True)
-
-
-def _failure(kind: SendKind, code: str, message: str, *, configuration: bool) -> SendFailure:
-    if kind is SendThrottled or kind is SendingPaused:
-        return kind(f"SES answered {code}")
-    refusal = Refusal(FailureCode.REJECTED, f"SES refused the email with {code}: {message}")
-    return SendRefused(refusal, configuration=configuration)
 
 
 @contextmanager

@@ -55,7 +55,8 @@ class S3TemplateStore:
     """Implements `TemplateStore` over a bucket with `templates/{name}/` and `attachments/`.
 
     A template serves `cache_seconds` without a question; then its objects are revalidated by ETag. Callers
-    that ask for one template at the same time share one fetch. `clock` gives monotonic seconds.
+    that ask for one template at the same time share one fetch. `clock` gives epoch seconds: a freeze of
+    the environment may stop a monotonic clock.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class S3TemplateStore:
         bucket: str,
         *,
         cache_seconds: float = 300,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         max_templates: int = MAX_TEMPLATES,
     ) -> None:
         self._client = client

@@ -8,6 +8,7 @@ from functools import partial
 from uuid import uuid4
 
 from engine.aws.bounce_quota import DailyCounters
+from engine.aws.clients import SES_CONFIG, Clients
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
@@ -17,8 +18,8 @@ from engine.aws.rate_item import RateItem
 from engine.aws.send_rate import get_send_rate
 from engine.aws.status_events import StatusBus
 from engine.aws.template_store import S3TemplateStore
-from engine.bootstrap.runtime import CONFIG, SES_CONFIG, Clients, now
-from engine.bootstrap.settings import SenderSettings, sender_settings
+from engine.bootstrap.runtime import now
+from engine.bootstrap.settings import sender_settings
 from engine.delivery.lanes import Lanes
 from engine.rate.account_rate import AccountRate
 from engine.rate.gate import SharedRateGate
@@ -39,19 +40,14 @@ class EmailSender:
 
     lanes: Lanes
     telemetry: PowertoolsTelemetry
-    clients: Clients
-
-    async def close(self) -> None:
-        await self.clients.close()
 
 
-async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
+async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> EmailSender:
     """Raises SettingsError, which lists all that is wrong with the variables."""
     settings = sender_settings(variables)
     telemetry = PowertoolsTelemetry("EmailSender", settings.environment, settings.log_level)
-    clients = Clients()
-    dynamodb = await clients.open("dynamodb", CONFIG)
-    queue = EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url)
+    dynamodb = await clients.open("dynamodb")
+    queue = EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url)
     ses = await clients.open("sesv2", SES_CONFIG)
     rate_state = SharedRateState(RateItem(dynamodb, settings.state_table), telemetry, time.time)
     account_rate = AccountRate(
@@ -65,20 +61,26 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         ),
         quota=DailyCounters(dynamodb, settings.state_table),
         templates=S3TemplateStore(
-            await clients.open("s3", CONFIG),
+            await clients.open("s3"),
             settings.template_bucket,
             cache_seconds=settings.template_cache_seconds,
-            clock=time.monotonic,
+            clock=time.time,
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
         gate=gate,
         mailer=SesMailer(ses, settings.ses_configuration_set),
-        status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
+        status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
         clock=now,
         sleep=asyncio.sleep,
         new_claim_id=new_claim_id,
-        policy=_policy(settings),
+        policy=SendingPolicy(
+            sender=settings.sender,
+            quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
+            retention_days=settings.data_retention_days,
+            reconcile_seconds=settings.reconcile_seconds,
+            largest_call=settings.bulk_call_size,
+        ),
     )
     lanes = Lanes(
         pipeline=SendingPipeline(dependencies),
@@ -86,14 +88,4 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         telemetry=telemetry,
         clock=now,
     )
-    return EmailSender(lanes, telemetry, clients)
-
-
-def _policy(settings: SenderSettings) -> SendingPolicy:
-    return SendingPolicy(
-        sender=settings.sender,
-        quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
-        retention_days=settings.data_retention_days,
-        reconcile_seconds=settings.reconcile_seconds,
-        largest_call=settings.bulk_call_size,
-    )
+    return EmailSender(lanes, telemetry)

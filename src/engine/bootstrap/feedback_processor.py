@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.aws.bounce_quota import DailyCounters
+from engine.aws.clients import Clients
 from engine.aws.ledger import TrackingLedger
 from engine.aws.payloads import RequestPayloads
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
-from engine.bootstrap.runtime import CONFIG, Clients, now
+from engine.bootstrap.runtime import now
 from engine.bootstrap.settings import feedback_settings
 from engine.feedback.notifications import notifications
 from engine.feedback.pipeline import FeedbackPipeline, FeedbackPolicy
@@ -24,7 +25,6 @@ class FeedbackProcessor:
 
     pipeline: FeedbackPipeline
     telemetry: PowertoolsTelemetry
-    clients: Clients
     topic: str
 
     async def process(self, event: dict[str, Any]) -> None:
@@ -38,26 +38,22 @@ class FeedbackProcessor:
         finally:
             self.telemetry.flush()
 
-    async def close(self) -> None:
-        await self.clients.close()
 
-
-async def open_feedback_processor(variables: Mapping[str, str]) -> FeedbackProcessor:
+async def open_feedback_processor(variables: Mapping[str, str], clients: Clients) -> FeedbackProcessor:
     """Raises SettingsError, which lists all that is wrong with the variables."""
     settings = feedback_settings(variables)
     telemetry = PowertoolsTelemetry("FeedbackProcessor", settings.environment, settings.log_level)
-    clients = Clients()
-    dynamodb = await clients.open("dynamodb", CONFIG)
+    dynamodb = await clients.open("dynamodb")
     pipeline = FeedbackPipeline(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
         quota=DailyCounters(dynamodb, settings.state_table),
         soft_bounces=SoftBounceItems(dynamodb, settings.state_table),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
-        retry_queue=EmailRetryQueue(await clients.open("sqs", CONFIG), settings.retry_queue_url),
-        status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
+        retry_queue=EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url),
+        status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
         clock=now,
         policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
     )
-    return FeedbackProcessor(pipeline, telemetry, clients, settings.feedback_topic_arn)
+    return FeedbackProcessor(pipeline, telemetry, settings.feedback_topic_arn)

@@ -155,7 +155,12 @@ def sender_settings(environ: Mapping[str, str]) -> SenderSettings:
             "BOUNCE_RATE_MIN_SENDS", 100, int, lambda v: v >= 0, "a whole number of recipients, 0 or more"
         ),
         data_retention_days=read.number(
-            "DATA_RETENTION_DAYS", 90, int, lambda v: 1 <= v <= 3650, "a whole number of days from 1 to 3650"
+            # Queues keep mail for 14 days: what comes back from them must still be known.
+            "DATA_RETENTION_DAYS",
+            90,
+            int,
+            lambda v: 15 <= v <= 3650,
+            "a whole number of days from 15 to 3650",
         ),
         ses_max_send_rate=read.number(
             "SES_MAX_SEND_RATE",

@@ -2,16 +2,10 @@
 
 from typing import Any
 
-from engine.bootstrap.cold_start import quick_imports
+import msgspec
 
-with quick_imports():
-    from engine.bootstrap.runtime import Environment, LambdaContext, begin_to_trust, seconds_left
-
-    begin_to_trust()  # beside the other imports
-
-    import msgspec
-
-    from engine.bootstrap.email_sender import EmailSender, open_email_sender
+from engine.bootstrap.email_sender import EmailSender, open_email_sender
+from engine.bootstrap.runtime import Environment, LambdaContext, seconds_left
 
 environment = Environment(open_email_sender)
 environment.prepare()

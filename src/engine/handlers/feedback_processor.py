@@ -2,14 +2,8 @@
 
 from typing import Any
 
-from engine.bootstrap.cold_start import quick_imports
-
-with quick_imports():
-    from engine.bootstrap.runtime import Environment, LambdaContext, begin_to_trust
-
-    begin_to_trust()  # beside the other imports
-
-    from engine.bootstrap.feedback_processor import open_feedback_processor
+from engine.bootstrap.feedback_processor import open_feedback_processor
+from engine.bootstrap.runtime import Environment, LambdaContext
 
 environment = Environment(open_feedback_processor)
 environment.prepare()

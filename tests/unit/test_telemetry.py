@@ -1,4 +1,4 @@
-"""The log and the metrics: what a person must see is loud, what is nobody's business is not there."""
+"""Telemetry: what a person must see is loud, what is nobody's business is not there."""
 
 import ast
 import io
@@ -13,7 +13,7 @@ from tests.support.fakes import FakeTemplate, Lost
 from tests.support.harness import Harness, plenty
 
 import engine
-from engine import telemetry as observability
+from engine import telemetry
 from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.requests.email_job import UnreadableRecordError
 from engine.schemas.rows import SuppressionRow
@@ -31,7 +31,7 @@ from engine.tracking.lifecycle import Status
 
 
 class Log:
-    """A journal, and what it wrote."""
+    """A telemetry, and what it wrote."""
 
     def __init__(self, level: str = "INFO") -> None:
         self._out = io.StringIO()
@@ -168,7 +168,7 @@ def test_an_invocation_without_counts_writes_nothing(log: Log, capsys: pytest.Ca
 
 def said() -> set[str]:
     """Every piece of text in the engine's source but for the tables of names themselves."""
-    files = set(Path(engine.__file__).parent.rglob("*.py")) - {Path(observability.__file__)}
+    files = set(Path(engine.__file__).parent.rglob("*.py")) - {Path(telemetry.__file__)}
     nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 

@@ -1,0 +1,60 @@
+"""The AWS clients of one environment: aioboto3's own, with the engine's time-outs and retries."""
+
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import aioboto3
+from aiobotocore.config import AioConfig
+
+# Seconds that an idle connection is kept for another call. A load balancer may close one, or a freeze of the
+# environment may cost one, at any time; the shorter it is kept, the rarer a call that finds it dead.
+KEEP_ALIVE: Final = 3.0
+
+
+def _config(*, read_timeout: float, attempts: int) -> AioConfig:
+    """Time-outs in seconds. `attempts`: the first try and those that the SDK makes by itself.
+
+    Requests are made in one place each and tested, so botocore need not validate their parameters: a tenth of
+    a call's CPU. Its own user agent is put together anew for every call: another tenth.
+    """
+    return AioConfig(
+        connect_timeout=2,
+        read_timeout=read_timeout,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        max_pool_connections=100,
+        connector_args={"keepalive_timeout": KEEP_ALIVE},
+        parameter_validation=False,
+        user_agent="sesmailengine",
+    )
+
+
+CONFIG: Final = _config(read_timeout=5, attempts=3)
+# SendEmail has no idempotency token: a second try by the SDK is a second email.
+SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
+
+
+class Clients:
+    """Clients on the loop that they were opened on. Whoever made this closes it.
+
+    They open no socket before their first call.
+    """
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        # Any, because its overloads want the service's name as a literal.
+        self._session: Any = aioboto3.Session()
+        self._opened: list[Any] = []
+
+    async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
+        """An aiobotocore client. `service`: as boto3 names it."""
+        client = await self._stack.enter_async_context(self._session.client(service, config=config))
+        self._opened.append(client)
+        return client
+
+    async def close_connections(self) -> None:
+        """Close every connection, while no call is under way; the next calls open new ones."""
+        for client in self._opened:
+            await client.close()
+
+    async def close(self) -> None:
+        await self._stack.aclose()
