@@ -11,6 +11,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmarks.bundle import BundleError
+from benchmarks.fake_aws.function import FunctionError
 from benchmarks.fake_aws.latencies import IN_REGION, read_latencies
 from benchmarks.page import page
 from benchmarks.report import BenchmarkReport, changes
@@ -35,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beside=options.beside,
             effort=options.effort,
         )
-        report = asyncio.run(suite)
+        try:
+            report = asyncio.run(suite)
+        except (BundleError, FunctionError) as error:
+            console.print(str(error), style="red", markup=False)
+            return 1
     show_report(console, report)
     _RESULTS.mkdir(exist_ok=True)
     json, html = _RESULTS / "latest.json", _RESULTS / "latest.html"

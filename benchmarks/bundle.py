@@ -21,6 +21,10 @@ _BUILD: Final = (
 _RUNTIME_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
 
+class BundleError(Exception):
+    """A checkout's zip can't be built; the message says which and why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeasuredHandler:
     """A handler, the folders that it is imported from, and what its environment has besides the others'."""
@@ -40,10 +44,10 @@ def peer(name: str, handler: str) -> MeasuredHandler:
 def unpack_bundle(checkout: Path, into: Path) -> Path:
     """Build a checkout's zip for this machine and this Python, and unpack it.
 
-    Raises RuntimeError saying why it can't be built.
+    Raises BundleError saying why it can't be built.
     """
     if not (checkout / "infra" / "bundling.py").is_file():
-        raise RuntimeError(f"{checkout} is no checkout of this project: it has no infra/bundling.py")
+        raise BundleError(f"{checkout} is no checkout of this project: it has no infra/bundling.py")
     built = subprocess.run(  # noqa: S603 - this interpreter, fixed arguments
         [sys.executable, "-c", _BUILD, str(ROOT / "build" / "lambda")],
         cwd=checkout,
@@ -53,7 +57,7 @@ def unpack_bundle(checkout: Path, into: Path) -> Path:
         check=False,
     )
     if built.returncode:
-        raise RuntimeError(f"The zip of {checkout} can't be built:\n{built.stderr.strip()}")
+        raise BundleError(f"The zip of {checkout} can't be built:\n{built.stderr.strip()}")
     with zipfile.ZipFile(built.stdout.strip()) as bundle:
         bundle.extractall(into)
     return into

@@ -49,8 +49,8 @@ async def run_suite(
 ) -> BenchmarkReport:
     """Measure this checkout, and the engines of others `beside` it.
 
-    `show`: tells a person the section, its step, and which part of it is done. Raises RuntimeError when a
-    checkout's zip can't be built.
+    `show`: tells a person the section, its step, and which part of it is done. Raises BundleError when a
+    checkout's zip can't be built, FunctionError when a function fails.
     """
     load = os.getloadavg()[0]
     sections = chosen(only)

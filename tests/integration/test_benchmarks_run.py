@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.bundle import MeasuredHandler, link_runtime_client, peer, unpack_bundle
+from benchmarks.bundle import BundleError, MeasuredHandler, link_runtime_client, peer, unpack_bundle
 from benchmarks.fake_aws import events
 from benchmarks.fake_aws.cloud import running_cloud
 from benchmarks.fake_aws.function import FunctionError, running
@@ -73,7 +73,7 @@ def test_a_function_that_fails_says_why() -> None:
 
 
 def test_a_folder_that_is_no_checkout_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=f"{tmp_path} is no checkout"):
+    with pytest.raises(BundleError, match=f"{tmp_path} is no checkout"):
         unpack_bundle(tmp_path, tmp_path / "unpacked")
 
 
