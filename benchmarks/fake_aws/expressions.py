@@ -1,4 +1,4 @@
-"""DynamoDB's condition and update expressions over numbers, as far as the State table's items need them.
+"""DynamoDB's condition and update expressions over numbers and strings, as far as the State table needs them.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html
 """
@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-Item = dict[str, float]
+Item = dict[str, Any]  # numbers and strings
+_MISSING: Final = math.nan  # an attribute that is not there: it equals nothing, and no order holds
 # Python spells these otherwise; what is spelled alike needs no translation.
 _SPELLINGS: Final = {"<>": "!=", "=": "==", "AND": "and", "OR": "or", "NOT": "not"}
 _TOKEN: Final = re.compile(r"<=|>=|<>|=|[#:]?[A-Za-z_]\w*")
@@ -17,17 +18,19 @@ _CLAUSE: Final = re.compile(r"\b(SET|ADD|REMOVE)\b")
 _COMMA: Final = re.compile(r",(?![^(]*\))")  # not within a function's brackets
 
 
-def numbers(attributes: Mapping[str, Any]) -> Item:
-    """The attributes that are numbers, without their type tags; whole ones stay whole."""
-    return {
-        name: float(text) if set(text) & set(".eE") else int(text)
-        for name, value in attributes.items()
-        if (text := value.get("N"))
-    }
+def plain(attributes: Mapping[str, Any]) -> Item:
+    """The numbers and strings among the attributes, without their type tags; whole numbers stay whole."""
+    item: Item = {name: value["S"] for name, value in attributes.items() if "S" in value}
+    for name, value in attributes.items():
+        if text := value.get("N"):
+            item[name] = float(text) if set(text) & set(".eE") else int(text)
+    return item
 
 
 def tagged(item: Item) -> dict[str, Any]:
-    return {name: {"N": repr(value)} for name, value in item.items()}
+    return {
+        name: {"S": value} if isinstance(value, str) else {"N": repr(value)} for name, value in item.items()
+    }
 
 
 def holds(request: Mapping[str, Any], item: Item) -> bool:
@@ -46,18 +49,18 @@ def updated(request: Mapping[str, Any], item: Item) -> Item:
             if clause == "REMOVE":
                 result.pop(name, None)
             else:
-                result[name] = _evaluate(value.strip(), request, item)
-                result[name] += item.get(name, 0) if clause == "ADD" else 0
+                evaluated = _evaluate(value.strip(), request, item)
+                result[name] = item.get(name, 0) + evaluated if clause == "ADD" else evaluated
     return result
 
 
 def _evaluate(expression: str, request: Mapping[str, Any], item: Item) -> Any:
     names = request.get("ExpressionAttributeNames", {})
-    values = numbers(request.get("ExpressionAttributeValues", {}))
+    values = plain(request.get("ExpressionAttributeValues", {}))
     functions = {
-        "attribute_exists": lambda value: not math.isnan(value),
-        "attribute_not_exists": math.isnan,
-        "if_not_exists": lambda value, otherwise: otherwise if math.isnan(value) else value,
+        "attribute_exists": lambda value: value is not _MISSING,
+        "attribute_not_exists": lambda value: value is _MISSING,
+        "if_not_exists": lambda value, otherwise: otherwise if value is _MISSING else value,
     }
 
     def python(token: re.Match[str]) -> str:
@@ -66,8 +69,7 @@ def _evaluate(expression: str, request: Mapping[str, Any], item: Item) -> Any:
             return repr(values[text])
         if text in functions or text in {"<=", ">=", "and"}:
             return text
-        # An attribute that is not there: nothing compares with it, and every comparison is false.
-        return _SPELLINGS.get(text) or repr(item.get(names.get(text, text), math.nan))
+        return _SPELLINGS.get(text) or repr(item.get(names.get(text, text), _MISSING))
 
     translated = _TOKEN.sub(python, _BETWEEN.sub(r"\2 <= \1 and \1 <= \3", expression))
-    return eval(translated, {"__builtins__": {}, "nan": math.nan, **functions})  # noqa: S307 - our own functions' expressions, tokens replaced
+    return eval(translated, {"__builtins__": {}, repr(_MISSING): _MISSING, **functions})  # noqa: S307 - our own functions' expressions, tokens replaced

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from benchmarks.fake_aws.expressions import Item, holds, numbers, tagged, updated
+from benchmarks.fake_aws.expressions import Item, holds, plain, tagged, updated
 from benchmarks.fake_aws.latencies import Latencies
 
 TEMPLATE: Final = Path(__file__).resolve().parent / "template"
@@ -158,5 +158,5 @@ class FakeServices:
                 "message": "The conditional request failed",
                 "Item": tagged(before),
             }
-        self._state[name] = numbers(asked["Item"]) if "Item" in asked else updated(asked, before)
+        self._state[name] = plain(asked["Item"]) if "Item" in asked else updated(asked, before)
         return {"Attributes": tagged(self._state[name])} if "ReturnValues" in asked else {}

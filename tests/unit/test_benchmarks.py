@@ -207,10 +207,13 @@ def asked(expression: str, **values: float) -> dict[str, Any]:
         ("#tat < :one OR (attribute_exists(#tat) AND NOT #tat < :four)", True),
         ("#ttl < :five", False),
         ("#ttl > :five", False),
+        ("holder = :name", True),
     ],
 )
 def test_a_condition_holds_as_it_would_on_dynamodb(condition: str, true: bool) -> None:  # noqa: FBT001 - a parameter of the table above
-    assert holds(asked(condition, one=1, four=4, five=5), {"tat": 5}) is true
+    request = asked(condition, one=1, four=4, five=5)
+    request["ExpressionAttributeValues"][":name"] = {"S": "one"}
+    assert holds(request, {"tat": 5, "holder": "one"}) is true
 
 
 def test_an_update_sets_adds_and_removes() -> None:
