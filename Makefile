@@ -59,8 +59,8 @@ synth: $(VENV)/.ready ## The CloudFormation template: cdk.out/ and dist/template
 deploy: $(VENV)/.ready ## Deploy to your AWS account: make deploy ARGS="-c defaultSenderEmail=no-reply@example.com"
 	@$(CDK) deploy --no-notices $(ARGS)
 
-bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [COMPARE=old.json] [PROFILE=mine.toml]
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(COMPARE),--compare $(COMPARE)) $(if $(PROFILE),--profile $(PROFILE))
+bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [BESIDE=../other] [COMPARE=old.json] [PROFILE=mine.toml]
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(BESIDE:%=--beside %) $(if $(COMPARE),--compare $(COMPARE)) $(if $(PROFILE),--profile $(PROFILE))
 
 requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt

@@ -1,193 +1,129 @@
-"""What a day's emails cost the next one: the bounce quota's check and a status update, from 10² to 10⁶.
-
-The engine's own adapters and clients run against the stub, whose answers take no time here. Beside them
-stands the check as the system's description has it, which counts the day's rows: a page of the index is a
-call.
-"""
+"""What grows: the time that an email takes with the day's emails, and memory with the emails sent."""
 
 import math
-import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-import aioboto3
 import numpy as np
 
-from benchmarks.fake_aws.aws import StubAws
+from benchmarks.bundle import MeasuredHandler
+from benchmarks.fake_aws import events
+from benchmarks.fake_aws.cloud import running_cloud
+from benchmarks.fake_aws.function import running
 from benchmarks.fake_aws.latencies import Latencies
-from benchmarks.fake_aws.rows import AnyRow
-from benchmarks.fake_aws.web import serving
-from benchmarks.report import Measure, Plot, Section, Table, Target, noise
-from benchmarks.run import Run
-from engine.aws.clients import CONFIG
-from engine.aws.ledger import TrackingLedger
-from engine.aws.pre_send_reader import PreSendTables
-from engine.tracking.lifecycle import Status
+from benchmarks.report import Measure, Plot, ResultTable, Section
+from benchmarks.run import ENGINE, FEEDBACK, SENDER, Run, Samples
 
 DAYS: Final = (100, 1_000, 10_000, 100_000, 1_000_000)
-CHECK, UPDATE, ROWS = "quota check", "status update", "quota check by rows (as described)"
-_NO_TIME: Final = Latencies(name="none", dynamodb=0, s3=0, ses=0, sqs=0, events=0)
-_ROUNDS: Final = 150
-_SHARDS: Final = 4
-_DATE: Final = "2026-11-24"
-# Any, because its overloads want the service's name as a literal.
-SESSION: Any = aioboto3.Session(
-    aws_access_key_id="benchmark",
-    aws_secret_access_key="benchmark",  # noqa: S106 - opens nothing
-    region_name="eu-west-1",
-)
+EMAIL, REPORT = "direct email", "delivery report"
+_ROUNDS: Final = 20
+_BATCH: Final = 100
+_BATCHES: Final = 200
+# Memory does not depend on how long services take, and many emails should not take long.
+_QUICK: Final = Latencies(name="quick", dynamodb=1, s3=1, ses=5, sqs=1, events=1)
+# Counting the day's rows, as the system's description has it: DynamoDB reads 1 MB a page, the next page only
+# after it, and a row of the index has about 150 bytes.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
+_ROWS_A_PAGE: Final = 7_000
 
-
-class Adapters:
-    """One call each, as the pipelines make them."""
-
-    def __init__(self, dynamodb: Any) -> None:
-        self._dynamodb = dynamodb
-        self._reader = PreSendTables(dynamodb, suppression_table="Suppression", state_table="State")
-        self._ledger = TrackingLedger(dynamodb, "EmailTracking")
-        self._number = 0
-
-    async def check(self) -> None:
-        await self._reader.read(["ada@example.com"], _DATE)
-
-    async def update(self) -> None:
-        self._number += 1
-        moment = datetime(2026, 11, 24, 8, tzinfo=UTC)
-        await self._ledger.advance(
-            f"row-{self._number}", Status.DELIVERED, at=moment, fingerprint=f"f{self._number}"
-        )
-
-    async def check_by_rows(self) -> None:
-        start: dict[str, Any] = {}
-        while True:
-            page = await self._dynamodb.query(
-                TableName="EmailTracking",
-                IndexName="date-partition-index",
-                KeyConditionExpression="datePartition = :day",
-                ExpressionAttributeValues={":day": {"S": _DATE}},
-                Select="COUNT",
-                **start,
-            )
-            if not page.get("LastEvaluatedKey"):
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+Days = dict[str, dict[int, Samples]]  # by what was invoked, and by the day's emails so far
+Memory = dict[str, list[tuple[float, float]]]  # by engine: emails sent so far, and resident megabytes
 
 
 async def measure(run: Run) -> Section:
-    aws = StubAws(_NO_TIME)
-    found: dict[tuple[str, int], list[float]] = {}
-    traffic: dict[tuple[str, int], tuple[float, float]] = {}
-    async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(serving(aws))
-        client = SESSION.client("dynamodb", endpoint_url=f"http://{address}", config=CONFIG)
-        adapters = Adapters(await stack.enter_async_context(client))
-        rounds = run.times(_ROUNDS, 5)
-        for turn in range(-2, rounds):
-            run.tell("a day's emails", max(0, turn) / rounds)
+    days = await _by_day(run)
+    return section(run.latencies, days, {one.name: await _memory(run, one) for one in run.measured(SENDER)})
+
+
+async def _by_day(run: Run) -> Days:
+    found = {what: {emails: Samples() for emails in DAYS} for what in (EMAIL, REPORT)}
+    async with running_cloud(run.latencies) as cloud, AsyncExitStack() as stack:
+        sender, feedback = [
+            await stack.enter_async_context(running(run.measured(handler)[0], cloud.variables))
+            for handler in (SENDER, FEEDBACK)
+        ]
+        await sender.invoke(events.request())
+        await feedback.invoke(events.delivery())
+        for turn in range(rounds := run.times(_ROUNDS)):
+            run.show("a day's emails", turn / rounds / 2)
             for emails in DAYS:
-                aws.rows, aws.counters = AnyRow(emails), _counters(emails)
-                for name, act in ((CHECK, adapters.check), (UPDATE, adapters.update)):
-                    aws.forget()
-                    began = time.perf_counter()
-                    await act()
-                    if turn >= 0:
-                        found.setdefault((name, emails), []).append(time.perf_counter() - began)
-                        traffic[name, emails] = (aws.calls.total(), aws.bytes_in.total())
-        for emails in DAYS:
-            aws.rows = AnyRow(emails)
-            aws.forget()
-            began = time.perf_counter()
-            await adapters.check_by_rows()
-            found[ROWS, emails] = [time.perf_counter() - began]
-            traffic[ROWS, emails] = (aws.calls.total(), aws.bytes_in.total())
-    run.take_pace()
-    return section(run.latencies, found, traffic)
+                cloud.services.emails_today = emails
+                await found[EMAIL][emails].add(sender, cloud.services, events.request())
+                await found[REPORT][emails].add(feedback, cloud.services, events.delivery())
+    return found
 
 
-def _counters(emails: int) -> dict[str, Any]:
-    """The day's counters, spread over their shards."""
-    return {
-        f"quota#{_DATE}#{shard}": {
-            "pk": {"S": f"quota#{_DATE}#{shard}"},
-            "sends": {"N": str(emails // _SHARDS)},
-            "bounces": {"N": str(emails // 100 // _SHARDS)},
-        }
-        for shard in range(_SHARDS)
-    }
+async def _memory(run: Run, sender: MeasuredHandler) -> list[tuple[float, float]]:
+    found = []
+    batches = run.times(_BATCHES)
+    async with running_cloud(_QUICK) as cloud, running(sender, cloud.variables) as function:
+        for batch in range(1, batches + 1):
+            await function.invoke(events.bulk(_BATCH))
+            found.append((float(batch * _BATCH), function.megabytes()))
+            if batch % 10 == 0:
+                run.show(f"memory over {batches * _BATCH:,} emails", 0.5 + batch / batches / 2)
+    return found
 
 
-def section(
-    latencies: Latencies,
-    found: dict[tuple[str, int], list[float]],
-    traffic: dict[tuple[str, int], tuple[float, float]],
-) -> Section:
-    rows, measures = [], []
-    series: dict[str, list[tuple[float, float]]] = {}
-    for (name, emails), took in sorted(found.items()):
-        median = float(np.median(took))
-        calls, sent = traffic[name, emails]
-        # In the region every call waits for DynamoDB once; pages wait for one another.
-        there = median * 1000 + calls * latencies.dynamodb
-        rows.append(
-            [
-                f"{name} · {emails:,}",
-                f"{calls:.0f}",
-                f"{sent:.0f}",
-                f"{median * 1e6:.0f}",
-                f"{there:.1f}",
-                f"±{noise(took):.0%}",
-            ]
-        )
-        series.setdefault(name, []).append((float(emails), there))
-        if name != ROWS:
-            measures.append(
-                Measure(
-                    section="growth",
-                    name=f"{name} at {emails:,}",
-                    value=median * 1e6,
-                    unit="µs",
-                    noise=max(0.1, noise(took)),
-                    scales=True,
-                )
-            )
+def growth_per_100k(memory: list[tuple[float, float]]) -> float:
+    """Megabytes that 100,000 emails add, by a line through the second half: the first fills caches."""
+    emails, megabytes = zip(*memory[len(memory) // 2 :], strict=True)
+    return float(np.polyfit(emails, megabytes, 1)[0]) * 100_000 if len(emails) > 1 else 0.0
+
+
+def section(latencies: Latencies, days: Days, memory: Memory) -> Section:
+    rows = []
+    for what, found in days.items():
+        rows.append([f"{what}, p50 ms", *(f"{one.p50:.1f}" for one in found.values())])
+        rows.append([f"{what}, calls", *(f"{one.calls_per_email:.1f}" for one in found.values())])
+    counting = {emails: math.ceil(emails / _ROWS_A_PAGE) * latencies.dynamodb for emails in DAYS}
+    rows.append(["counting the day's rows, ms", *(f"{value:.0f}" for value in counting.values())])
+    series = {what: [(float(n), one.p50) for n, one in found.items()] for what, found in days.items()}
+    series["counting the day's rows"] = [(float(emails), value) for emails, value in counting.items()]
+    added = {name: growth_per_100k(found) for name, found in memory.items()}
+    rise = days[EMAIL][DAYS[-1]].p50 / days[EMAIL][DAYS[0]].p50
+    beside = ", ".join(f"{name} {value:.1f} MB" for name, value in added.items() if name != ENGINE)
     return Section(
         name="growth",
-        measures=measures,
-        targets=[_target(name, found, traffic) for name in (CHECK, UPDATE)],
+        measures=[
+            Measure(name=f"{name}, memory at the end", value=found[-1][1], unit="MB", noise=0.1)
+            for name, found in memory.items()
+        ],
+        summary=[
+            (f"an email at {DAYS[-1]:,} emails that day", f"{rise:.2f} x", f"at {DAYS[0]} emails that day"),
+            ("memory that 100,000 emails add", f"{added[ENGINE]:.1f} MB", beside),
+        ],
         tables=[
-            Table(
-                title="A day's emails, and what the next one's check and status update take",
-                columns=["", "calls", "bytes asked", "µs (stub)", "ms in the region", "noise"],
+            ResultTable(
+                title="An email and a report by the day's emails so far",
+                columns=["", *(f"{emails:,}" for emails in DAYS)],
                 rows=rows,
-                note="The check by rows waits for its pages one by one, and pays for every row it counts.",
-            )
+                note="Counting, as described: calculated from DynamoDB's pages, which wait for one another.",
+            ),
+            ResultTable(
+                title="Memory over a long run, MB",
+                columns=["", "emails", "first", "last", "100,000 more add"],
+                rows=[
+                    [
+                        name,
+                        f"{one[-1][0]:,.0f}",
+                        f"{one[0][1]:.0f}",
+                        f"{one[-1][1]:.0f}",
+                        f"{added[name]:.1f}",
+                    ]
+                    for name, one in memory.items()
+                ],
+            ),
         ],
         plots=[
             Plot(
-                title="What the next email waits for",
+                title="What an email waits for",
                 kind="lines",
                 x_title="emails that day",
-                y_title="milliseconds in the region",
+                y_title="milliseconds",
                 series=series,
                 log_x=True,
-            )
+            ),
+            Plot(title="Memory over a long run", kind="lines", x_title="emails", y_title="MB", series=memory),
         ],
-    )
-
-
-def _target(
-    name: str, found: dict[tuple[str, int], list[float]], traffic: dict[tuple[str, int], tuple[float, float]]
-) -> Target:
-    few, many = (name, DAYS[0]), (name, DAYS[-1])
-    factor = float(np.median(found[many]) / np.median(found[few]))
-    # A wild part of a series must not make the target a gift.
-    wander = min(max(0.1, noise(found[few]) + noise(found[many])), 0.25)
-    same = "the same calls" if traffic[few][0] == traffic[many][0] else "MORE CALLS"
-    return Target(
-        name=f"{name}: 10⁶ emails by 10²",
-        value=factor,
-        unit="x",
-        at_most=math.ceil((1 + wander) * 100) / 100,
-        note=f"{same}; noise ±{wander:.0%}",
     )

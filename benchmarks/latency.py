@@ -1,37 +1,32 @@
-"""Latency per invocation: the real handlers under Lambda's runtime client, beside two peers and the floor."""
+"""Latency of an invocation: the deployed handlers under Lambda's runtime client, the peers, and the floor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import msgspec
 
+from benchmarks.bundle import MeasuredHandler, peer
 from benchmarks.fake_aws import events
-from benchmarks.fake_aws.cloud import Cloud, running_cloud
-from benchmarks.fake_aws.function import Function, running
+from benchmarks.fake_aws.cloud import running_cloud
+from benchmarks.fake_aws.function import running
 from benchmarks.fake_aws.latencies import Latencies
-from benchmarks.report import Measure, Percentiles, Plot, Section, Table, Target
-from benchmarks.run import Run, breathe
+from benchmarks.report import Measure, Plot, ResultTable, Section, noise
+from benchmarks.run import ENGINE, FEEDBACK, SENDER, Run, Samples
 
-ENGINE: Final = "engine"
-HANDLERS: Final = {
-    ENGINE: "engine.handlers.email_sender.handler",
-    "boto3 threads": "benchmarks.peers.threaded.handler",
-    "boto3 sequential": "benchmarks.peers.sequential.handler",
-}
-FEEDBACK: Final = "engine.handlers.feedback_processor.handler"
-_WARM_UP: Final = 5
+THREADS: Final = "boto3 threads"
+SEQUENTIAL: Final = "boto3 sequential"
+DIRECT, FIRST, REPORT = "direct", "direct, first of a template", "delivery report"
+SIZES: Final = (1, 10, 50, 100)
+_WARM_UP: Final = 3
 
 
-class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`floor`: seconds of the longest chain of dependent calls. `runs`: of the engine, and by peer."""
+def bulk(size: int) -> str:
+    """The name of the scenario with batches of a size."""
+    return f"bulk, batch of {size}"
 
-    name: str
-    make: Callable[[], Any]
-    floor: Callable[[Latencies], float]
-    emails: int = 1
-    runs: int
-    peer_runs: tuple[int, int]
+
+SINGLE_CALLS: Final = f"{bulk(100)}, SendEmail"
 
 
 def sent_floor(to: Latencies) -> float:
@@ -39,181 +34,123 @@ def sent_floor(to: Latencies) -> float:
     return 2 * to.of("dynamodb") + to.of("ses") + max(to.of("events"), to.of("dynamodb"))
 
 
-def cold_floor(to: Latencies) -> float:
+def first_floor(to: Latencies) -> float:
     """The template's objects come from S3 while the claim is made."""
     return sent_floor(to) - to.of("dynamodb") + max(to.of("s3"), to.of("dynamodb"))
 
 
-def refused_floor(to: Latencies) -> float:
-    """Claim, record, status event: a refusal is told only once it is recorded."""
+def report_floor(to: Latencies) -> float:
+    """Read the row, move it, publish the status."""
     return 2 * to.of("dynamodb") + to.of("events")
 
 
-def retry_floor(to: Latencies) -> float:
-    """First of all, whether the original has arrived after all."""
-    return to.of("dynamodb") + sent_floor(to)
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of one kind. `floor`: seconds of the longest chain of dependent calls.
+
+    `rounds`: invocations of each handler, but of the sequential peer only `sequential`.
+    """
+
+    name: str
+    event: Callable[[], Any]
+    floor: Callable[[Latencies], float] = sent_floor
+    emails: int = 1
+    rounds: int
+    sequential: int = 0
 
 
 SCENARIOS: Final = (
-    Scenario(name="direct, warm", make=events.request, floor=sent_floor, runs=600, peer_runs=(120, 90)),
-    Scenario(
-        name="direct, cold template",
-        make=events.unseen_template,
-        floor=cold_floor,
-        runs=150,
-        peer_runs=(40, 30),
-    ),
-    Scenario(
-        name="direct, suppressed",
-        make=lambda: events.request(suppressed=True),
-        floor=refused_floor,
-        runs=150,
-        peer_runs=(40, 40),
-    ),
-    Scenario(name="retry", make=events.retries, floor=retry_floor, runs=150, peer_runs=(40, 30)),
-    Scenario(
-        name="bulk, batch of 1", make=lambda: events.bulk(1), floor=sent_floor, runs=60, peer_runs=(20, 20)
-    ),
-    Scenario(
-        name="bulk, batch of 10",
-        make=lambda: events.bulk(10),
-        floor=sent_floor,
-        emails=10,
-        runs=60,
-        peer_runs=(15, 4),
-    ),
-    Scenario(
-        name="bulk, batch of 100",
-        make=lambda: events.bulk(100),
-        floor=sent_floor,
-        emails=100,
-        runs=40,
-        peer_runs=(5, 1),
-    ),
+    Scenario(name=DIRECT, event=events.request, rounds=300, sequential=30),
+    Scenario(name=FIRST, event=events.request_for_new_template, floor=first_floor, rounds=60),
+    Scenario(name=bulk(1), event=lambda: events.bulk(1), rounds=150),
+    Scenario(name=bulk(10), event=lambda: events.bulk(10), emails=10, rounds=30),
+    Scenario(name=bulk(50), event=lambda: events.bulk(50), emails=50, rounds=20),
+    Scenario(name=bulk(100), event=lambda: events.bulk(100), emails=100, rounds=30, sequential=1),
 )
+_SINGLE_CALLS: Final = Scenario(name=SINGLE_CALLS, event=lambda: events.bulk(100), emails=100, rounds=20)
+_REPORTS: Final = Scenario(name=REPORT, event=events.delivery, floor=report_floor, rounds=100)
 
 
 async def measure(run: Run) -> Section:
-    """Peers take turns with the engine, so that a noisy minute falls on all of them."""
-    found: dict[tuple[str, str], list[float]] = {}
+    peers = [peer(THREADS, "boto3_sender.threads"), peer(SEQUENTIAL, "boto3_sender.sequential")]
+    await _play(run, SCENARIOS, [*run.measured(SENDER), *peers])
+    await _play(run, [_SINGLE_CALLS], run.measured(SENDER, BULK_CALL_SIZE="1"))
+    await _play(run, [_REPORTS], run.measured(FEEDBACK))
+    return section(run)
+
+
+async def _play(run: Run, scenarios: Sequence[Scenario], handlers: Iterable[MeasuredHandler]) -> None:
+    """Handlers take turns, so that a noisy minute falls on all of them."""
     async with running_cloud(run.latencies) as cloud, AsyncExitStack() as stack:
         functions = {
-            name: await stack.enter_async_context(running(handler, cloud.variables))
-            for name, handler in HANDLERS.items()
+            one.name: await stack.enter_async_context(running(one, cloud.variables)) for one in handlers
         }
-        for number, scenario in enumerate(SCENARIOS):
-            run.tell(scenario.name, number / len(SCENARIOS))
-            found |= await _scenario(run, scenario, functions)
-            run.take_pace()
-        found["feedback, delivery", ENGINE] = await _feedback(run, cloud)
-    return section(run.latencies, found)
+        for number, scenario in enumerate(scenarios):
+            run.show(scenario.name, number / len(scenarios))
+            wanted = {name: run.times(scenario.rounds) for name in functions if name != SEQUENTIAL}
+            if SEQUENTIAL in functions and scenario.sequential:
+                wanted[SEQUENTIAL] = run.times(scenario.sequential)
+            for name, rounds in wanted.items():
+                for _ in range(min(_WARM_UP, rounds - 1)):
+                    await functions[name].invoke(scenario.event())
+            found = run.samples[scenario.name] = {name: Samples(emails=scenario.emails) for name in wanted}
+            most = max(wanted.values())
+            for turn in range(most):
+                # Forwards and backwards: nobody always comes after the same neighbour.
+                for name in list(wanted)[:: -1 if turn % 2 else 1]:
+                    if turn * wanted[name] // most != (turn + 1) * wanted[name] // most:
+                        await found[name].add(functions[name], cloud.services, scenario.event())
 
 
-async def _scenario(
-    run: Run, scenario: Scenario, functions: dict[str, Function]
-) -> dict[tuple[str, str], list[float]]:
-    wanted = [run.times(scenario.runs), *(run.times(runs, 1) for runs in scenario.peer_runs)]
-    left = dict(zip(functions, wanted, strict=True))
-    most = max(wanted)
-    found: dict[tuple[str, str], list[float]] = {(scenario.name, name): [] for name in functions}
-    for name, function in functions.items():
-        for _ in range(min(_WARM_UP, left[name] // 2)):
-            await function.invoke(scenario.make())
-    await breathe()
-    for turn in range(most):
-        for (name, function), runs in zip(functions.items(), wanted, strict=True):
-            if turn * runs // most != (turn + 1) * runs // most:
-                answer = await function.invoke(scenario.make())
-                found[scenario.name, name].append(answer.seconds)
-    return found
-
-
-async def _feedback(run: Run, cloud: Cloud) -> list[float]:
-    async with running(FEEDBACK, cloud.variables) as function:
-        for _ in range(_WARM_UP):
-            await function.invoke(events.delivery())
-        return [(await function.invoke(events.delivery())).seconds for _ in range(run.times(100))]
-
-
-def section(latencies: Latencies, found: dict[tuple[str, str], list[float]]) -> Section:
-    """The numbers of a run as measures, targets, table and plot."""
+def section(run: Run) -> Section:
+    floors = {one.name: one.floor(run.latencies) * 1000 for one in (*SCENARIOS, _SINGLE_CALLS, _REPORTS)}
     rows, measures = [], []
-    floors = {scenario.name: scenario.floor(latencies) * 1000 for scenario in SCENARIOS}
-    floors["feedback, delivery"] = refused_floor(latencies) * 1000
-    emails = {scenario.name: scenario.emails for scenario in SCENARIOS}
-    for (scenario, handler), seconds in found.items():
-        row = Percentiles.of(seconds)
-        floor = floors[scenario]
-        rate = emails.get(scenario, 1) / (row.p50 / 1000)
-        rows.append(
-            [
-                f"{scenario} · {handler}",
-                *(f"{value:.1f}" for value in (floor, row.p50, row.p90, row.p99, row.p999)),
-                f"{row.p50 / floor:.2f}",
-                f"{rate:.1f}",
-                str(row.count),
-                f"±{row.noise:.0%}",
+    for scenario, handlers in run.samples.items():
+        for name, one in handlers.items():
+            spread, named = noise(one.seconds), f"{scenario} · {name}"
+            times = (floors[scenario], one.p50, one.percentile(90), one.percentile(99))
+            shown = [*(f"{time:.1f}" for time in times), f"{one.rate:.1f}"]
+            beside = f"{handlers[ENGINE].p50 / one.p50:.3f}" if name != ENGINE else ""
+            rows.append([named, *shown, beside, str(len(one.seconds)), f"±{spread:.0%}"])
+            measures += [
+                Measure(name=f"{named} p50", value=one.p50, unit="ms", noise=spread),
+                Measure(name=f"{named} p99", value=times[-1], unit="ms", noise=max(0.2, spread)),
             ]
-        )
-        measures += _measures(scenario, handler, row, rate)
-    targets = _targets(found, floors)
-    table = Table(
-        title="Latency per invocation, milliseconds",
-        columns=["", "floor", "p50", "p90", "p99", "p99.9", "p50 / floor", "emails/s", "n", "noise"],
-        rows=rows,
-        note="Floor: the longest chain of dependent calls at these latencies. Emails/s: of one environment.",
+    summary = []
+    for scenario, what in (
+        (DIRECT, "one direct email, p50 and p99"),
+        (bulk(1), "one email alone in the bulk lane, p50 and p99"),
+        (FIRST, "the first email of a template, p50 and p99"),
+    ):
+        engine, floor = run.samples[scenario][ENGINE], floors[scenario]
+        found = f"{engine.p50:.1f} and {engine.percentile(99):.1f} ms"
+        others = run.beside(scenario, lambda one: one.p50)
+        summary.append((what, found, f"{engine.p50 / floor:.2f} x floor ({floor:.0f} ms), {others}"))
+    rate = f"{run.samples[bulk(100)][ENGINE].rate:.0f}"
+    beside = run.beside(bulk(100), lambda one: one.rate)
+    summary.append(("emails/s of one environment, batches of 100", rate, beside))
+    return Section(
+        name="latency",
+        measures=measures,
+        summary=summary,
+        tables=[
+            ResultTable(
+                title="Latency of an invocation, milliseconds",
+                columns=["", "floor", "p50", "p90", "p99", "emails/s", "engine by it", "n", "noise"],
+                rows=rows,
+                note="Floor: the longest chain of dependent calls at these latencies. Emails/s: of one"
+                " environment. Engine by it: this engine's p50 by the row's; above 1 it takes longer.",
+            )
+        ],
+        plots=[
+            Plot(
+                title="Direct lane: how long an invocation takes",
+                kind="distribution",
+                x_title="milliseconds",
+                y_title="part of the invocations that took no longer",
+                series={
+                    name: [(one.percentile(percent), percent / 100) for percent in range(101)]
+                    for name, one in run.samples[DIRECT].items()
+                },
+            )
+        ],
     )
-    distribution = {
-        handler: [(value * 1000, (place + 1) / len(seconds)) for place, value in enumerate(sorted(seconds))]
-        for (scenario, handler), seconds in found.items()
-        if scenario == "direct, warm"
-    }
-    plot = Plot(
-        title="Direct lane, warm: how long an invocation takes",
-        kind="distribution",
-        x_title="milliseconds",
-        y_title="part of the invocations that took no longer",
-        series=distribution,
-    )
-    return Section(name="latency", measures=measures, targets=targets, tables=[table], plots=[plot])
-
-
-def _measures(scenario: str, handler: str, row: Percentiles, rate: float) -> list[Measure]:
-    name = f"{scenario} · {handler}"
-    return [
-        Measure(section="latency", name=f"{name} p50", value=row.p50, unit="ms", noise=row.noise),
-        Measure(section="latency", name=f"{name} p99", value=row.p99, unit="ms", noise=max(0.2, row.noise)),
-        Measure(
-            section="latency",
-            name=f"{name} rate",
-            value=rate,
-            unit="emails/s",
-            noise=row.noise,
-            more_is_better=True,
-        ),
-    ]
-
-
-def _targets(found: dict[tuple[str, str], list[float]], floors: dict[str, float]) -> list[Target]:
-    def of(scenario: str, handler: str = ENGINE) -> Percentiles:
-        return Percentiles.of(found[scenario, handler])
-
-    warm, cold = of("direct, warm"), of("direct, cold template")
-    floor = floors["direct, warm"]
-    batch = "bulk, batch of 100"
-    return [
-        Target(name="direct warm p50 / floor", value=warm.p50 / floor, unit="x", at_most=1.10),
-        Target(name="direct warm p99 over the floor", value=warm.p99 - floor, unit="ms", at_most=15),
-        Target(
-            name="direct cold template p50 / floor",
-            value=cold.p50 / floors["direct, cold template"],
-            unit="x",
-            at_most=1.25,
-        ),
-        Target(
-            name="emails/s in batches of 100, by the sequential boto3 handler's",
-            value=of(batch, "boto3 sequential").p50 / of(batch).p50,
-            unit="x",
-            at_least=25,
-        ),
-    ]

@@ -1,200 +1,124 @@
-"""Concurrency, batch size and memory for a rate: by Little's law, confirmed by simulating the gate."""
+"""How much of the SES rate is used, and which concurrency, batch size and memory a rate needs.
+
+The first by the engine's own gate in virtual time (`benchmarks.gate`), the second by Little's law from the
+invocations of the latency section.
+"""
 
 import asyncio
 import math
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-import msgspec
+from benchmarks.gate.simulate import CellResult, matrix, play
+from benchmarks.latency import SIZES, bulk
+from benchmarks.report import Measure, Plot, ResultTable, Section
+from benchmarks.run import ENGINE, Run, Samples
 
-from benchmarks.cpu import BATCH, BULK
-from benchmarks.gate.simulate import Cell, CellResult, play
-from benchmarks.latency import ENGINE
-from benchmarks.report import Measure, Plot, Section, Table, Target
-from benchmarks.run import Run
-
-TIERS: Final = (14, 50, 200, 500, 1_000)
-SIZES: Final = (1, 10, 100)
+RATES: Final = (14, 50, 200, 500, 1_000)
 MEMORIES: Final = (256, 512, 1024, 1769)
-LEAST_USED: Final = 0.97
-# A function has one full core at 1,769 MB, and a part of it below:
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-MEMORY_OF_A_CORE: Final = 1769
+STEADY, CAMPAIGN = "steady", "campaign"
 _HEADROOM: Final = 1.25  # of the memory measured; an environment that runs out of it loses its invocation
 _LEAST_CONCURRENCY: Final = 2  # SQS triggers have no smaller MaximumConcurrency
-_SIMULATED: Final = 20.0  # seconds of virtual time
-_SLOW: Final = 60.0  # at small rates, where a second holds few emails
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """One invocation of `batch` emails: seconds in all, and of CPU (a full core of this machine)."""
+class Advice(NamedTuple):
+    """What to set for a rate: the stack's bulkConcurrency, bulkBatchSize and senderMemory (MB)."""
 
-    batch: int
-    wall: float
-    cpu: float
-
-    def seconds(self, memory: int) -> float:
-        """What it takes with this memory (MB): waiting stays, CPU stretches with the part of a core."""
-        return self.wall - self.cpu + self.cpu * max(1.0, MEMORY_OF_A_CORE / memory)
-
-    def rate(self, memory: int) -> float:
-        """Emails a second of one environment."""
-        return self.batch / self.seconds(memory)
-
-    def concurrency(self, rate: float, memory: int) -> int:
-        """Environments that keep a rate: by Little's law as many as invocations are under way at a time."""
-        return max(_LEAST_CONCURRENCY, math.ceil(rate / self.batch * self.seconds(memory)))
-
-
-class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What to set for a rate. `headroom`: what the environments could send, by the rate."""
-
-    rate: float
+    concurrency: int
     batch: int
     memory: int
-    concurrency: int
-    headroom: float
+    emails_a_second: float  # that these environments could send
 
 
-def advise(rate: float, loads: list[Load], resident: float) -> Advice:
-    """The cheapest setting, by memory times concurrency; `resident`: megabytes that an environment uses."""
-    memories = [memory for memory in MEMORIES if memory >= resident * _HEADROOM] or [MEMORIES[-1]]
+def advise(rate: float, batches: Mapping[int, Samples]) -> Advice:
+    """The cheapest setting, by memory times concurrency, and of these the largest batch.
+
+    By Little's law as many environments are busy as invocations are under way at a time.
+    """
     choices = []
-    for load in loads:
-        for memory in memories:
-            concurrency = load.concurrency(rate, memory)
-            choices.append((memory * concurrency, -load.batch, load, memory, concurrency))
-    _, _, load, memory, concurrency = min(choices, key=lambda choice: choice[:2])
-    return Advice(
-        rate=rate,
-        batch=load.batch,
-        memory=memory,
-        concurrency=concurrency,
-        headroom=concurrency * load.rate(memory) / rate,
-    )
-
-
-def loads(run: Run) -> tuple[list[Load], float]:
-    """From what the other sections measured: the bulk lane at each size, and the memory of an environment."""
-    latency = {one.name: one.value for one in run.sections["latency"].measures}
-    cpu = {one.name: one.value for one in run.sections["cpu"].measures}
-    per_email = cpu[f"{BULK}, CPU per email"] / 1000
-    # Of a small batch each email takes more: the calls that a batch shares. Taken from the direct lane's.
-    single = cpu["one email, CPU"] / 1000
-    found = [
-        Load(
-            batch=size,
-            wall=latency[f"bulk, batch of {size} · {ENGINE} p50"] / 1000,
-            cpu=single + (size - 1) * per_email,
-        )
-        for size in SIZES
-    ]
-    return found, cpu["memory at the end"]
+    for batch, samples in batches.items():
+        for memory in [one for one in MEMORIES if one >= samples.resident * _HEADROOM] or MEMORIES[-1:]:
+            seconds = samples.seconds_at(memory)
+            environments = max(_LEAST_CONCURRENCY, math.ceil(rate / batch * seconds))
+            choices.append(Advice(environments, batch, memory, environments * batch / seconds))
+    return min(choices, key=lambda choice: (choice.memory * choice.concurrency, -choice.batch))
 
 
 async def measure(run: Run) -> Section:
-    found, resident = loads(run)
-    rows, measures, targets = [], [], []
-    for number, rate in enumerate(TIERS):
-        run.tell(f"{rate}/s in virtual time", number / len(TIERS))
-        advice = advise(rate, found, resident)
+    cells = [cell for cell in matrix() if cell.name in {STEADY, CAMPAIGN}]
+    if run.effort < 1:  # a glance: the two ends of the steady ones, and no campaign
+        cells = [cells[0], cells[-2]]
+    results = []
+    for number, cell in enumerate(cells):
+        run.show(f"{cell.rate:g}/s, {cell.environments} environments", number / len(cells))
         # In a thread of its own: virtual time needs a loop of its own.
-        result = await asyncio.to_thread(
-            play,
-            Cell(
-                name=f"{rate}/s",
-                rate=rate,
-                environments=advice.concurrency,
-                seconds=_SIMULATED if rate >= 100 else _SLOW,
-            ),
-        )
-        passed = (
-            result.used >= LEAST_USED
-            and not result.steady_throttles
-            and not result.lost
-            and advice.headroom >= 1
-        )
-        rows.append(_row(advice, result, passed=passed))
-        measures.append(
-            Measure(
-                section="rates", name=f"{rate}/s, concurrency", value=advice.concurrency, unit="x", noise=0.2
-            )
-        )
-        targets.append(
-            Target(
-                name=f"{rate}/s: part of the rate used",
-                value=result.used * 100,
-                unit="%",
-                at_least=LEAST_USED * 100,
-                note=f"{result.steady_throttles} throttles, {result.lost} lost in virtual time",
-            )
-        )
+        results.append(await asyncio.to_thread(play, cell))
+    return section(results, {size: run.samples[bulk(size)][ENGINE] for size in SIZES})
+
+
+def section(results: Sequence[CellResult], batches: Mapping[int, Samples]) -> Section:
+    """`batches`: invocations by their size."""
+    used = [result.used for result in results if result.cell.name == STEADY]
+    wait = max(result.transactional_p99 for result in results) * 1000
+    throttles, lost = (
+        sum(getattr(result, what) for result in results) for what in ("steady_throttles", "lost")
+    )
+    accounts = f"{len(used)} simulated accounts of {RATES[0]} to {RATES[-1]:,}/s, 1 to 50 environments"
     return Section(
         name="rates",
-        measures=measures,
-        targets=targets,
-        tables=[_capacity(found), _advice(rows)],
-        plots=[_plot(found)],
+        measures=[
+            Measure(name="least share of the rate", value=min(used) * 100, unit="%", more_is_better=True),
+            Measure(name="transactional wait, worst p99", value=wait, unit="ms", noise=0.2),
+        ],
+        summary=[
+            ("share of the SES rate used", f"{min(used):.1%} to {max(used):.1%}", accounts),
+            ("throttles in steady state, emails lost", f"{throttles}, {lost}", "as above"),
+            ("wait of transactional mail beside bulk mail, worst p99", f"{wait:.0f} ms", "as above"),
+        ],
+        tables=[_gate(results), _advice(batches)],
+        plots=[
+            Plot(
+                title="Throughput against concurrency, 512 MB (before the gate holds it to the rate)",
+                kind="lines",
+                x_title="environments",
+                y_title="emails a second",
+                series={
+                    f"batch of {size}": [(float(n), n * size / one.seconds_at(512)) for n in range(1, 21)]
+                    for size, one in batches.items()
+                },
+            )
+        ],
     )
 
 
-def _row(advice: Advice, result: CellResult, *, passed: bool) -> list[str]:
-    return [
-        f"{advice.rate:g}/s",
-        str(advice.concurrency),
-        str(advice.batch),
-        f"{advice.memory} MB",
-        f"{advice.headroom:.1f}",
-        f"{result.used:.1%}",
-        f"{result.transactional_p99 * 1000:.0f} ms",
-        str(result.steady_throttles),
-        "pass" if passed else "FAIL",
-    ]
+def _gate(results: Sequence[CellResult]) -> ResultTable:
+    return ResultTable(
+        title="One rate, many environments (the engine's own gate in virtual time)",
+        columns=["", "SES rate", "environments", "rate used", "wait p99", "throttles", "lost"],
+        rows=[
+            [
+                result.cell.name,
+                f"{result.cell.rate:g}/s",
+                str(result.cell.environments),
+                f"{result.used:.1%}",
+                f"{result.transactional_p99 * 1000:.0f} ms",
+                str(result.steady_throttles),
+                str(result.lost),
+            ]
+            for result in results
+        ],
+        note="Wait: of transactional mail at the gate, beside bulk mail.",
+    )
 
 
-def _advice(rows: list[list[str]]) -> Table:
-    columns = [
-        "SES rate",
-        "concurrency",
-        "batch",
-        "memory",
-        "headroom",
-        "rate used",
-        "wait p99",
-        "throttles",
-        "",
-    ]
-    return Table(
+def _advice(batches: Mapping[int, Samples]) -> ResultTable:
+    rows = []
+    for rate in RATES:
+        one = advise(rate, batches)
+        batch, memory = str(one.batch), f"{one.memory} MB"
+        rows.append([f"{rate}/s", str(one.concurrency), batch, memory, f"{one.emails_a_second:.0f}/s"])
+    return ResultTable(
         title="What to set for a rate",
-        columns=columns,
+        columns=["SES rate", "bulkConcurrency", "bulkBatchSize", "senderMemory", "could send"],
         rows=rows,
-        note="bulkConcurrency, bulkBatchSize and senderMemory of the stack. Headroom: what they could send,"
-        " by the rate. Wait: of transactional mail at the gate, beside a campaign that never ends.",
     )
-
-
-def _capacity(found: list[Load]) -> Table:
-    rows = [
-        [f"batch of {load.batch}", *(f"{load.rate(memory):.0f}" for memory in MEMORIES)] for load in found
-    ]
-    columns = ["", *(f"{memory} MB" for memory in MEMORIES)]
-    return Table(title="Emails a second of one environment", columns=columns, rows=rows)
-
-
-def _plot(found: list[Load]) -> Plot:
-    most = 20
-    series = {
-        f"batch of {load.batch}, 512 MB": [
-            (float(number), number * load.rate(512)) for number in range(1, most + 1)
-        ]
-        for load in found
-    }
-    return Plot(
-        title="Throughput against concurrency (before the gate holds it to the account's rate)",
-        kind="lines",
-        x_title="environments",
-        y_title="emails a second",
-        series=series,
-    )
-
-
-assert BATCH in SIZES  # noqa: S101 - the CPU of a batch is measured at the largest of these

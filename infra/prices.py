@@ -1,4 +1,4 @@
-"""What AWS asks for, in us-east-1 as read in November 2026; the dashboard's costs are made of these.
+"""What AWS asks for, in us-east-1 as read in November 2026: for the dashboard's costs and the benchmarks'.
 
 https://aws.amazon.com/ses/pricing/, /lambda/pricing/, /dynamodb/pricing/on-demand/, /eventbridge/pricing/,
 /sns/pricing/, /sqs/pricing/, /cloudwatch/pricing/. In dollars, each for one of its kind, without free tiers.

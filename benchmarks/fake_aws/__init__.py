@@ -1,1 +1,1 @@
-"""The world around a Lambda function, on this machine: AWS's services with settable latencies, and Lambda."""
+"""AWS around a Lambda function, on this machine: services as late as one says, and Lambda's Runtime API."""

@@ -16,43 +16,41 @@ import msgspec
 import psutil
 from aiohttp import web
 
-from benchmarks.fake_aws.cores import on_any_core, on_the_functions_core
-from benchmarks.fake_aws.web import serving
+from benchmarks.bundle import MeasuredHandler
+from benchmarks.fake_aws.cloud import serving
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 _TIMEOUT: Final = 30.0  # seconds; the sender's own time-out
-_PATIENCE: Final = 60.0  # seconds until an invocation that says nothing is given up
+_PATIENCE: Final = 60.0  # seconds until a function that says nothing is given up
 
 
 class FunctionError(Exception):
     """The function failed; the message is what it said, and the end of its log."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Invocation(msgspec.Struct, frozen=True):
     """What an invocation answered. `seconds`: from handing over the event to the arrival of the answer."""
 
     body: Any
     seconds: float
 
 
-class Function:
+class FunctionProcess:
     """One environment of a function. Invocations come one after the other, as Lambda has it."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._events: asyncio.Queue[bytes] = asyncio.Queue()
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._ended = ""  # why the process is no more
         self._number = 0
-        self._handed_over = 0.0
-        self._answered = 0.0
-        self.waiting = asyncio.Event()
-        self.first_poll = 0.0  # loop time at which the function first asked for work: its init is over
+        self._handed_over = self._answered = 0.0
+        self._ended = ""  # why the process is no more
+        self.started = asyncio.get_running_loop().time()
+        self.ready: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.restored = asyncio.Event()
-        self.process: psutil.Process | None = None
+        self.process = psutil.Process()
 
-    async def invoke(self, event: object) -> Answer:
-        """Raises FunctionError when the function raises or dies, or never came up."""
+    async def invoke(self, event: object) -> Invocation:
+        """Raises FunctionError when the function raises or dies, or says nothing for a minute."""
         if self._ended:
             raise FunctionError(self._ended)
         self._answer = asyncio.get_running_loop().create_future()
@@ -62,44 +60,44 @@ class Function:
                 body = await self._answer
         except TimeoutError:
             raise FunctionError(f"no answer in {_PATIENCE:g} s\n{self._end_of_log()}") from None
-        return Answer(msgspec.json.decode(body), self._answered - self._handed_over)
+        return Invocation(msgspec.json.decode(body), self._answered - self._handed_over)
+
+    @property
+    def init_seconds(self) -> float:
+        """From the start of the process until it asked for work."""
+        return self.ready.result() - self.started
 
     def cpu_seconds(self) -> float:
         """User and system time of the process so far, of all its threads."""
-        assert self.process is not None  # noqa: S101 - set before anyone holds the function
         times = self.process.cpu_times()
         return times.user + times.system
 
-    def memory(self) -> int:
-        """Resident bytes."""
-        assert self.process is not None  # noqa: S101 - as above
-        return int(self.process.memory_info().rss)
+    def megabytes(self) -> float:
+        """Resident memory."""
+        return float(self.process.memory_info().rss) / 1024**2
 
     def log_size(self) -> int:
         """Bytes that the function has logged so far."""
         return self._log.stat().st_size
 
-    # -- the Runtime API ---------------------------------------------------------------------------------
-
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer the Runtime API."""
         now = asyncio.get_running_loop().time()
+        if request.path.endswith(("/restore/next", "/invocation/next")) and not self.ready.done():
+            self.ready.set_result(now)
         if request.path.endswith("/restore/next"):
-            self.waiting.set()
             await self.restored.wait()
             return web.Response()
         if request.path.endswith("/invocation/next"):
-            return await self._next(now)
-        self._answered = now
-        body = await request.read()
+            return await self._next_event()
         if request.path.endswith("/response"):
-            self._answer.set_result(body)
-        else:
-            self._fail(body.decode())
+            self._answered = now
+            self._answer.set_result(await request.read())
+        elif not request.path.endswith("/init/error"):  # after which the process ends
+            self._answer.set_exception(FunctionError(f"{await request.text()}\n{self._end_of_log()}"))
         return web.Response(status=202)
 
-    async def _next(self, now: float) -> web.Response:
-        self.first_poll = self.first_poll or now
-        self.waiting.set()
+    async def _next_event(self) -> web.Response:
         body = await self._events.get()
         self._number += 1
         headers = {
@@ -112,47 +110,45 @@ class Function:
         return web.Response(body=body, headers=headers, content_type="application/json")
 
     def died(self, code: int) -> None:
+        """Tell whoever waits that nothing more will come."""
         self._ended = f"the process ended with {code}\n{self._end_of_log()}"
-        self._fail(f"the process ended with {code}")
-        self.waiting.set()
-        # Whoever is still being served is let go, so that the server can close.
-        self.restored.set()
+        for waiting in (self.ready, self._answer):
+            if not waiting.done():
+                waiting.set_exception(FunctionError(self._ended))
+                waiting.exception()  # seen, also when nobody waits
+        # Requests that are still being served end, so that the server can close.
         self._events.put_nowait(b"")
-
-    def _fail(self, why: str) -> None:
-        if self._number and not self._answer.done():  # somebody waits for it
-            self._answer.set_exception(FunctionError(f"{why}\n{self._end_of_log()}"))
+        self.restored.set()
 
     def _end_of_log(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
 
 
 @asynccontextmanager
-async def running(
-    handler: str, variables: Mapping[str, str], *, options: tuple[str, ...] = (), own_core: bool = True
-) -> AsyncIterator[Function]:
-    """A function that has been initialised and waits for work.
-
-    `options` go to the interpreter. Without `own_core` it may use all of the machine.
-    """
+async def running(measured: MeasuredHandler, variables: Mapping[str, str]) -> AsyncIterator[FunctionProcess]:
+    """A function that has been initialised and waits for work. Raises FunctionError if it does not start."""
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "log")
-        function = Function(log)
+        function = FunctionProcess(log)
         async with serving(function.serve) as address:
             with log.open("wb") as output:  # noqa: ASYNC230 - before anything is timed
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, *options, "-m", "awslambdaric", handler,
-                    cwd=ROOT,
-                    env={**variables, "AWS_LAMBDA_RUNTIME_API": address},
+                    # Without `site`: on the path is what Lambda has on it, and no more.
+                    sys.executable, "-S", "-m", "awslambdaric", measured.handler,
+                    cwd=scratch,
+                    env={
+                        **variables,
+                        **measured.variables,
+                        "PYTHONPATH": ":".join(map(str, measured.path)),
+                        "AWS_LAMBDA_RUNTIME_API": address,
+                    },
                     stdout=output,
                     stderr=asyncio.subprocess.STDOUT,
                 )  # fmt: skip
             function.process = psutil.Process(process.pid)
-            keep = on_the_functions_core if own_core else on_any_core
-            keep(function.process)
             watch = asyncio.create_task(_watch(process, function))
             try:
-                await function.waiting.wait()
+                await function.ready
                 yield function
             finally:
                 if process.returncode is None:
@@ -160,5 +156,5 @@ async def running(
                 await watch
 
 
-async def _watch(process: asyncio.subprocess.Process, function: Function) -> None:
+async def _watch(process: asyncio.subprocess.Process, function: FunctionProcess) -> None:
     function.died(await process.wait())

@@ -1,20 +1,22 @@
 """How long the services take to answer, by profile."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+
+Milliseconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Latencies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Milliseconds from a request to its answer; the network on the way is part of it."""
 
     name: str
-    dynamodb: float
-    s3: float
-    ses: float
-    sqs: float
-    events: float
+    dynamodb: Milliseconds
+    s3: Milliseconds
+    ses: Milliseconds
+    sqs: Milliseconds
+    events: Milliseconds
 
     def of(self, service: str) -> float:
         """Seconds."""

@@ -3,14 +3,16 @@
 import re
 from email.header import Header
 from email.utils import formataddr
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from engine.errors import FailureCode, Refusal
 from engine.requests.addresses import BadAddress, normalised, normalised_domain
 from engine.schemas.request import SenderOverride
-from engine.templating.template import Rendered
+
+if TYPE_CHECKING:  # it brings Jinja, which the feedback processor would pay for at every cold start
+    from engine.templating.template import Rendered
 
 # What would end a header line, for one reader or another (str.splitlines knows all of these).
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -49,7 +51,7 @@ class SenderPolicy(Struct, frozen=True):
 
 
 def resolve_sender(
-    override: SenderOverride | None, rendered: Rendered, policy: SenderPolicy
+    override: SenderOverride | None, rendered: "Rendered", policy: SenderPolicy
 ) -> str | Refusal:
     """The From header value of an email, or why its sender will not do.
 
