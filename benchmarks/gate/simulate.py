@@ -111,9 +111,9 @@ class _Play:
             await self._deliver(gate, Lane.BULK)
 
     async def _transactional_arrivals(self, group: asyncio.TaskGroup) -> None:
-        pace = self.cell.rate * self.cell.transactional
-        while pace and not self.over:
-            await asyncio.sleep(self.chance.expovariate(pace))
+        a_second = self.cell.rate * self.cell.transactional
+        while a_second and not self.over:
+            await asyncio.sleep(self.chance.expovariate(a_second))
             group.create_task(self._deliver(self.chance.choice(self.gates), Lane.TRANSACTIONAL))
 
     async def _deliver(self, gate: SharedRateGate, lane: Lane) -> None:

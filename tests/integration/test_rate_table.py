@@ -125,7 +125,6 @@ async def test_the_item_of_an_older_version_is_read_and_goes_on(aws_endpoint: st
         "until": NOW + SECOND,
         "bulkDue": NOW,
         "bulkClaims": 7,
-        "openness": 0.9,
         "rate": 50,
         "rateAt": 9,
     }

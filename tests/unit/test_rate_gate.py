@@ -116,9 +116,9 @@ def test_a_lone_email_goes_as_soon_as_the_table_has_answered(lane: Lane) -> None
     assert run_virtually(play(FakeAws())) <= 0.02
 
 
-@pytest.mark.parametrize("lane", Lane)
-def test_emails_that_ask_at_once_make_two_claims_and_stand_a_slot_apart(lane: Lane) -> None:
-    """The first leaves at once; the others wait for its answer and claim together.
+@pytest.mark.parametrize(("lane", "claims"), [(Lane.BULK, 1), (Lane.TRANSACTIONAL, 2)])
+def test_emails_that_ask_at_once_share_a_claim_and_stand_a_slot_apart(lane: Lane, claims: int) -> None:
+    """Of transactional mail the first leaves at once, and the others claim when it has its answer.
 
     Slots that have gone by when the answer comes are used at once, within the reserve.
     """
@@ -128,7 +128,7 @@ def test_emails_that_ask_at_once_make_two_claims_and_stand_a_slot_apart(lane: La
         await gate.burst()
         before = fake_aws.table.writes
         moments = await slots(gate, 50, lane)
-        assert fake_aws.table.writes == before + 2
+        assert fake_aws.table.writes == before + claims
         assert gaps(moments)[6:] == pytest.approx([SLOT / 10] * 43, abs=1e-5)
 
     run_virtually(play(FakeAws()))

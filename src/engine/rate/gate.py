@@ -69,6 +69,8 @@ class SharedRateGate:
         claim = self._claim_transactional if lane is Lane.TRANSACTIONAL else self._claim_bulk
         self._waiting[lane].append(email)
         try:
+            if lane is Lane.BULK:
+                await asyncio.sleep(0)  # tasks that are ready run first: those of one batch share a claim
             async with self._turns[lane]:
                 while email.send_at is None:
                     await claim(email)
