@@ -7,10 +7,10 @@ mail never so far ahead that a password reset would feel it.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from engine.errors import ServiceUnavailable
 from engine.rate.account_rate import AccountRate, uniform
@@ -63,14 +63,16 @@ class SharedRateGate:
     _refusals: int = field(default=0, init=False)
     _blind_tat: int = field(default=0, init=False)
 
-    async def reserve(self, recipients: int, lane: Lane, within: float) -> float:
+    def reserve(self, recipients: int, lane: Lane, within: float) -> Coroutine[Any, Any, float]:
         now = self.shared.now()
         email = _WaitingEmail(recipients, now, now + min(int(within * SECOND), LONGEST_WAIT))
-        claim = self._claim_transactional if lane is Lane.TRANSACTIONAL else self._claim_bulk
         self._waiting[lane].append(email)
+        return self._slot(email, lane)
+
+    async def _slot(self, email: _WaitingEmail, lane: Lane) -> float:
+        """The seconds until the email's slot."""
+        claim = self._claim_transactional if lane is Lane.TRANSACTIONAL else self._claim_bulk
         try:
-            if lane is Lane.BULK:
-                await asyncio.sleep(0)  # tasks that are ready run first: those of one batch share a claim
             async with self._turns[lane]:
                 while email.send_at is None:
                     await claim(email)

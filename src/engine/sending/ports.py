@@ -1,8 +1,8 @@
 """What the pipeline works with. Every method of a port may raise `ServiceUnavailable`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -38,10 +38,11 @@ class TemplateStore(Protocol):
 class RateGate(Protocol):
     """Hands out send slots, so that all environments together keep the account's rate."""
 
-    async def reserve(self, recipients: int, lane: Lane, within: float) -> float:
-        """Take slots for this many recipients; answers the seconds to wait before sending to them.
+    def reserve(self, recipients: int, lane: Lane, within: float) -> Coroutine[Any, Any, float]:
+        """Ask for slots for this many recipients; await the seconds to wait before sending to them.
 
-        An answer beyond `within` (seconds) means that no slot came in time and none was taken: come again.
+        Those that ask before one of them awaits share a claim. An answer beyond `within` (seconds) means that
+        no slot came in time and none was taken: come again.
         """
         ...
 

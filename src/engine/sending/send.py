@@ -1,10 +1,10 @@
 """Step 3: keep requests ‖ fetch files ‖ each call waits for its slot, then for those two, then sends."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -55,12 +55,20 @@ class BatchSend:
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(capture_unavailable(self._keep_requests(ready)))
             fetching = group.create_task(self._fetch_files(ready))
-            sending = [group.create_task(self._send_call(call, keeping, fetching)) for call in calls]
+            slots = [self._reserve(call) for call in calls]  # all of them, before any of them claims
+            sending = [
+                group.create_task(self._send_call(call, slot, keeping, fetching))
+                for call, slot in zip(calls, slots, strict=True)
+            ]
         return {
             item.email.place: outcome
             for call, task in zip(calls, sending, strict=True)
             for item, outcome in zip(call, task.result(), strict=True)
         }
+
+    def _reserve(self, call: Sequence[Ready]) -> Coroutine[Any, Any, float]:
+        recipients = sum(item.message.recipients for item in call)
+        return self.deps.gate.reserve(recipients, call[0].lane, self.seconds_left() - TIME_FOR_A_SEND)
 
     async def _keep_requests(self, ready: Sequence[Ready]) -> None:
         """For a soft-bounce retry, those that did not fit beside their claims."""
@@ -78,11 +86,12 @@ class BatchSend:
     async def _send_call(
         self,
         call: Sequence[Ready],
+        slot: Coroutine[Any, Any, float],
         keeping: "asyncio.Task[ServiceUnavailable | None]",
         fetching: "asyncio.Task[dict[str, bytes | Refusal | Exception]]",
     ) -> list[Outcome]:
         try:
-            return await self._wait_and_send(call, keeping, fetching)
+            return await self._wait_and_send(call, slot, keeping, fetching)
         except Refused as refused:  # a file that went after its size was asked for; such an email goes alone
             return [item.email.refused(refused.refusal, self.deps.clock()) for item in call]
         except ServiceUnavailable as error:
@@ -95,12 +104,12 @@ class BatchSend:
     async def _wait_and_send(
         self,
         call: Sequence[Ready],
+        slot: Coroutine[Any, Any, float],
         keeping: "asyncio.Task[ServiceUnavailable | None]",
         fetching: "asyncio.Task[dict[str, bytes | Refusal | Exception]]",
     ) -> list[Outcome]:
         deps, emails = self.deps, len(call)
-        recipients = sum(item.message.recipients for item in call)
-        wait = await deps.gate.reserve(recipients, call[0].lane, self.seconds_left() - TIME_FOR_A_SEND)
+        wait = await slot
         due = deps.clock() + timedelta(seconds=wait)
         unwrap(await keeping)
         messages = [with_files(item.message, await fetching) for item in call]
