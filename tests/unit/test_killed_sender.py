@@ -17,7 +17,8 @@ from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import Status
 
 EVENT = request_event(
-    event_id="event-1", attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "a"}]
+    event_id="event-1",
+    attachments=[{"fileName": "a.txt", "contentType": "text/plain", "s3Key": "attachments/a"}],
 )
 # Three bulk emails, one of which lies in the queue twice.
 BATCH = [request_event(event_id=f"event-{n}", to=f"{n}@example.com", priority="bulk") for n in (0, 1, 2, 0)]
@@ -53,7 +54,7 @@ async def by_the_bulk_queue(harness: Harness) -> bool:
 
 def a_room(largest_call: int = 50) -> Harness:
     harness = Harness(largest_call=largest_call)
-    harness.fake_aws.templates.attachments["a"] = b"file"
+    harness.fake_aws.templates.attachments["attachments/a"] = b"file"
     return harness
 
 

@@ -104,8 +104,8 @@ class FeedbackPipeline:
         delivered = target.role != "recipient" or had_arrived(report, row)
         context = BounceContext(role=target.role, attempt=row.retry_attempt, delivered=delivered)
         if adds_soft_bounce(report, context):
-            counted = [await self._soft_bounces(report, row, address) for address in target.addresses]
-            context = replace(context, soft_bounces=max(counted, default=1))
+            each = [await self._soft_bounces(report, row, address) for address in target.addresses]
+            context = replace(context, soft_bounces=max(each, default=1))
         verdict = judge(report, context)
         reached, previous = verdict.to or proven_status(report, row), None
         if reached:
@@ -121,8 +121,11 @@ class FeedbackPipeline:
             if not advance.moved and not advance.already_published:
                 reached = None  # no news: the row is past it
         await self._suppress(report, row, target, verdict)
-        if verdict.counts and any(map(counts, target.addresses[:1])):
-            await self._count(report, row)
+        counted = verdict.counts and any(map(counts, target.addresses[:1]))
+        # For the day the email was sent. Marked first: a crash between loses a count, and never doubles one.
+        if counted and await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
+            sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
+            await self.quota.count_bounce(sent.date().isoformat())
         if verdict.retry and reached and row.status_rank <= RANK[Status.SOFT_BOUNCED]:
             verdict = await self._retry(report, row, verdict)
         # Only what the row doesn't say yet, which after an Open's own move is nothing.
@@ -156,12 +159,6 @@ class FeedbackPipeline:
                 added_by="feedback",
             )
             await self.suppression.add(suppressed)
-
-    async def _count(self, report: Report, row: TrackingRow) -> None:
-        """For the day the email was sent. Marked first: a crash between loses a count, never doubles one."""
-        if await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
-            sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
-            await self.quota.count_bounce(sent.date().isoformat())
 
     async def _retry(self, report: Report, row: TrackingRow, verdict: Verdict) -> Verdict:
         """Schedule it; twice is harmless, because the id of a retry follows from that of its original.
