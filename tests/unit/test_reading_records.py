@@ -80,6 +80,15 @@ def test_whatever_the_detail_is_it_is_asked_for_or_refused_and_can_be_told(detai
     assert msgspec.json.encode(job)
 
 
+def test_data_that_is_nested_too_deeply_is_refused() -> None:
+    data: dict[str, Any] = {}
+    for _ in range(5_000):
+        data = {"deeper": data}
+    job = from_event(read_event(request_event(templateData=data)), NOW)
+    assert job.refusal is not None
+    assert job.refusal.message == "templateData: is nested too deeply"
+
+
 # -- brought back by hand ------------------------------------------------------------------------------------
 
 
