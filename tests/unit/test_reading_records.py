@@ -4,12 +4,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.cloud import request_event
 from tests.support.harness import Harness
 
 from engine.requests.email_job import UnreadableRecordError, from_event, read_body, read_event
 from engine.schemas.envelopes import EventBridgeEvent
+from engine.schemas.request import EmailRequest
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -56,6 +60,33 @@ def test_a_good_request_of_another_detail_type_is_unreadable() -> None:
     """A rule that matches too much must not start a loop."""
     with pytest.raises(UnreadableRecordError, match="another detail-type"):
         read_body(json.dumps(request_event() | {"detail-type": "Email Status Changed"}))
+
+
+_TEXTS = st.text(max_size=5) | st.sampled_from(["\ud800", "ada@example.com", "", "a" * 400])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+_NAMES = st.sampled_from([field.encode_name for field in msgspec.structs.fields(EmailRequest)]) | _TEXTS
+
+
+@given(
+    _JSON | st.dictionaries(_NAMES, _JSON, max_size=4).map({"to": "a@b.example", "templateName": "w"}.__or__)
+)
+def test_whatever_the_detail_is_it_is_asked_for_or_refused_and_can_be_told(detail: object) -> None:
+    job = from_event(read_event({"id": "event-1", "detail": detail}), NOW)
+    assert (job.request is None) != (job.refusal is None)
+    assert msgspec.json.encode(job)
+
+
+def test_data_that_is_nested_too_deeply_is_refused() -> None:
+    data: dict[str, Any] = {}
+    for _ in range(5_000):
+        data = {"deeper": data}
+    job = from_event(read_event(request_event(templateData=data)), NOW)
+    assert job.refusal is not None
+    assert job.refusal.message == "templateData: is nested too deeply"
 
 
 # -- brought back by hand ------------------------------------------------------------------------------------

@@ -111,8 +111,8 @@ class FeedbackPipeline:
         context = BounceContext(role=target.role, attempt=row.retry_attempt, delivered=delivered)
         if adds_soft_bounce(report, context):
             add = self.soft_bounces.add
-            counted = [await add(address, row.email_id, report.at) for address in target.addresses]
-            context = replace(context, soft_bounces=max(counted, default=1))
+            each = [await add(address, row.email_id, report.at) for address in target.addresses]
+            context = replace(context, soft_bounces=max(each, default=1))
         verdict = judge(report, context)
         reached, previous = verdict.to or proven_status(report, row), None
         if reached:
@@ -130,8 +130,11 @@ class FeedbackPipeline:
         if row.soft_bounced_at and row.status in {Status.DELIVERED, Status.OPENED}:
             await self.soft_bounces.remove(row.to_email, row.email_id)
         await self._suppress(report, row, target, verdict)
-        if verdict.counts and any(map(counts, target.addresses[:1])):
-            await self._count(report, row)
+        counted = verdict.counts and any(map(counts, target.addresses[:1]))
+        # For the day the email was sent. Marked first: a crash between loses a count, and never doubles one.
+        if counted and await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
+            sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
+            await self.quota.count_bounce(sent.date().isoformat())
         if verdict.retry and reached and row.status_rank <= RANK[Status.SOFT_BOUNCED]:
             verdict = await self._retry(report, row, verdict)
         # Only what the row doesn't say yet, which after an Open's own move is nothing.
@@ -159,12 +162,6 @@ class FeedbackPipeline:
                 added_by="feedback",
             )
             await self.suppression.add(suppressed)
-
-    async def _count(self, report: Report, row: TrackingRow) -> None:
-        """For the day the email was sent. Marked first: a crash between loses a count, never doubles one."""
-        if await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
-            sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
-            await self.quota.count_bounce(sent.date().isoformat())
 
     async def _retry(self, report: Report, row: TrackingRow, verdict: Verdict) -> Verdict:
         """Schedule it; twice is harmless, because the id of a retry follows from that of its original.
