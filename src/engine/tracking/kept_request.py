@@ -20,8 +20,8 @@ WRITE_UNIT: Final = 1024  # bytes
 _ADDED_BY_RECORD: Final = 102
 # No request that is larger than this comes down to what a row has left, so none is compressed in vain.
 _LARGEST: Final = 8 * WRITE_UNIT
-# What every request says, so that what is kept is shorter by a tenth. Leave it as it is: what it wrote can't be
-# read with another one.
+# What every request says, so that what is kept is shorter by a tenth. Leave it as it is: what was written
+# with it can't be read with another.
 _DICTIONARY: Final = (
     b'"cc":["","bcc":["","replyTo":["","headers":{"","unsubscribe":{"url":"https://","mailto":"",'
     b'"senderOverride":{"email":"","name":""},"idempotencyKey":"","priority":"bulk","templateName":"",'
