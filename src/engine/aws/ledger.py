@@ -52,9 +52,25 @@ class TrackingLedger:
     async def claim(self, rows: Sequence[TrackingRow]) -> list[Claimed]:
         if len(rows) == 1:
             return [await self._claim_alone(rows[0])]
-        inserted = await execute(self._client, [self._insert(row) for row in rows])
-        pairs = list(zip(rows, inserted, strict=True))
-        there = await self._read_all([row.email_id for row, outcome in pairs if outcome is False])
+        statements = []
+        for row in rows:
+            item = to_item(row)
+            fields = ", ".join(f"'{name}': ?" for name in item)
+            statements.append(
+                Statement(f'INSERT INTO "{self._table}" VALUE {{{fields}}}', list(item.values()))
+            )
+        pairs = list(zip(rows, await execute(self._client, statements), strict=True))
+        taken = [row.email_id for row, outcome in pairs if outcome is False]
+        gone = ServiceUnavailable("a row was there when it was claimed, and gone when it was read")
+        there: dict[str, Claimed] = dict.fromkeys(taken, gone)
+        try:
+            keys = {self._table: [{"emailId": email_id} for email_id in taken]}
+            # Consistently: the rows may be from a moment ago.
+            for item in (await get_items(self._client, keys, consistent=True))[self._table]:
+                found = from_item(item, TrackingRow)
+                there[found.email_id] = found
+        except ServiceUnavailable as error:
+            there = dict.fromkeys(taken, error)
         return [
             outcome if isinstance(outcome, ServiceUnavailable) else _unless_own(there.get(row.email_id), row)
             for row, outcome in pairs
@@ -71,28 +87,11 @@ class TrackingLedger:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 ),
             )
-            return (
-                _unless_own(_row_behind(put, row.email_id), row) if isinstance(put, ConditionFailed) else None
-            )
+            if isinstance(put, ConditionFailed):
+                return _unless_own(_row_behind(put, row.email_id), row)
         except ServiceUnavailable as error:
             return error
-
-    def _insert(self, row: TrackingRow) -> Statement:
-        item = to_item(row)
-        fields = ", ".join(f"'{name}': ?" for name in item)
-        return Statement(f'INSERT INTO "{self._table}" VALUE {{{fields}}}', list(item.values()))
-
-    async def _read_all(self, email_ids: Sequence[str]) -> dict[str, TrackingRow | ServiceUnavailable]:
-        """Rows that were there a moment ago, read consistently; an error stands for one that is not found."""
-        gone = ServiceUnavailable("a row was there when it was claimed, and gone when it was read")
-        there: dict[str, TrackingRow | ServiceUnavailable] = dict.fromkeys(email_ids, gone)
-        keys = [{"emailId": email_id} for email_id in email_ids]
-        try:
-            found = await get_items(self._client, {self._table: keys}, consistent=True)
-            rows = [from_item(item, TrackingRow) for item in found[self._table]]
-        except ServiceUnavailable as error:
-            return dict.fromkeys(email_ids, error)
-        return there | {row.email_id: row for row in rows}
+        return None
 
     async def reclaim(self, row: TrackingRow, seen_lease: float | None) -> bool:
         unchanged = "attribute_not_exists(leaseUntil)" if seen_lease is None else "leaseUntil = :seen"
@@ -120,21 +119,19 @@ class TrackingLedger:
             update, names, values = _update_expression(move.to, changes, move.ses_message_id)
             await self._update(move.email_id, update, "#statusRank < :statusRank", values, names)
             return
-        for outcome in await execute(self._client, [self._record(move) for move in moves]):
+        statements = []
+        for move in moves:
+            changes = _changes(move.to, move.at, move.refusal)
+            if move.ses_message_id:
+                changes["sesMessageId"] = move.ses_message_id
+            sets = " ".join(f'SET "{name}" = ?' for name in changes)
+            removes = " ".join(f'REMOVE "{name}"' for name in _obsolete(move.to))
+            where = 'WHERE "emailId" = ? AND "statusRank" < ?'
+            parameters = [attribute(value) for value in (*changes.values(), move.email_id, RANK[move.to])]
+            statements.append(Statement(f'UPDATE "{self._table}" {sets} {removes} {where}', parameters))
+        for outcome in await execute(self._client, statements):
             if isinstance(outcome, ServiceUnavailable):
                 raise outcome
-
-    def _record(self, move: Move) -> Statement:
-        changes = _changes(move.to, move.at, move.refusal)
-        if move.ses_message_id:
-            changes["sesMessageId"] = move.ses_message_id
-        sets = " ".join(f'SET "{name}" = ?' for name in changes)
-        removes = " ".join(f'REMOVE "{name}"' for name in _obsolete(move.to))
-        values = [*changes.values(), move.email_id, RANK[move.to]]
-        where = 'WHERE "emailId" = ? AND "statusRank" < ?'
-        return Statement(
-            f'UPDATE "{self._table}" {sets} {removes} {where}', [attribute(value) for value in values]
-        )
 
     # -- both --------------------------------------------------------------------------------------------
 

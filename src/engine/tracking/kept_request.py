@@ -20,13 +20,6 @@ WRITE_UNIT: Final = 1024  # bytes
 _ADDED_BY_RECORD: Final = 102
 # No request that is larger than this comes down to what a row has left, so none is compressed in vain.
 _LARGEST: Final = 8 * WRITE_UNIT
-# What every request says, so that what is kept is shorter by a tenth. Never change it: what was written with
-# it could no longer be read.
-_DICTIONARY: Final = (
-    b'"cc":["","bcc":["","replyTo":["","headers":{"","unsubscribe":{"url":"https://","mailto":"",'
-    b'"senderOverride":{"email":"","name":""},"idempotencyKey":"","priority":"bulk","templateName":"",'
-    b'"templateData":{"userName":"{"to":"'
-)
 
 
 class KeptRequest(
@@ -50,8 +43,7 @@ def keep_beside(row: TrackingRow, request: EmailRequest) -> TrackingRow | None:
     encoded = _encoder.encode(msgspec.convert(request, KeptRequest, from_attributes=True))
     if len(encoded) > _LARGEST:
         return None
-    compressor = zlib.compressobj(zdict=_DICTIONARY)
-    kept = replace(row, kept_request=compressor.compress(encoded) + compressor.flush())
+    kept = replace(row, kept_request=zlib.compress(encoded))
     return kept if item_size(kept) + _ADDED_BY_RECORD <= WRITE_UNIT else None
 
 
@@ -60,7 +52,7 @@ def kept_request(row: TrackingRow) -> EmailRequest | None:
     if row.kept_request is None:
         return None
     try:
-        request = _decoder.decode(zlib.decompressobj(zdict=_DICTIONARY).decompress(row.kept_request))
+        request = _decoder.decode(zlib.decompress(row.kept_request))
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return replace(request, metadata=row.metadata, tags=row.tags)
