@@ -18,8 +18,9 @@ from pydantic.alias_generators import to_camel
 from benchmarks.fake_aws import events
 from benchmarks.report import Measure, ResultTable, Section, median, noise
 from benchmarks.run import Run
+from engine.feedback.notifications import notifications
 from engine.requests.email_job import read_body, read_event
-from engine.schemas.envelopes import EventBridgeEvent, SnsEvent, SqsEvent
+from engine.schemas.envelopes import EventBridgeEvent, SqsEvent
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.ses_events import decode
@@ -101,9 +102,7 @@ WAYS: Final[dict[str, dict[str, Callable[[Any], object]]]] = {
         JSON_ALONE: lambda event: [msgspec.json.decode(record["body"]) for record in event["Records"]],
     },
     "SNS notification of SES": {
-        MSGSPEC: lambda event: [
-            decode(record.sns.message) for record in msgspec.convert(event, SnsEvent).records
-        ],
+        MSGSPEC: lambda event: [decode(each.message) for each in notifications(event)],
         PYDANTIC: lambda event: parse(event, NotificationModel, envelopes.SnsEnvelope),
         JSON_ALONE: lambda event: [
             msgspec.json.decode(record["Sns"]["Message"]) for record in event["Records"]

@@ -24,6 +24,7 @@ METRICS: Final = {
     "ses-paused": "SesPaused",
     "ses-answer-unexpected": "SesAnswersUnexpected",
     "ses-configuration-wrong": "SesConfigurationErrors",
+    "bulk-calls-denied": "BulkCallsDenied",
     "service-unavailable": "ServicesUnavailable",
     "record-unreadable": "RecordsUnreadable",
     "publish-failed": "PublishFailures",
@@ -69,6 +70,7 @@ ERRORS: Final = frozenset(
         "ses-paused",
         "ses-answer-unexpected",
         "ses-configuration-wrong",
+        "bulk-calls-denied",
         "record-unreadable",
         "feedback-failed",
     }

@@ -13,6 +13,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
+from tests.support.fakes import FakeTelemetry
 from tests.support.real_clients import opened
 
 from engine.aws.clients import SES_CONFIG
@@ -42,7 +43,7 @@ async def mailer(ses: ThreadedSimulator) -> AsyncIterator[SesMailer]:
 @asynccontextmanager
 async def mailer_to(url: str, config: AioConfig = SES_CONFIG) -> AsyncIterator[SesMailer]:
     async with opened("sesv2", url, config) as client:
-        yield SesMailer(client, "Mail-ConfigSet")
+        yield SesMailer(client, "Mail-ConfigSet", FakeTelemetry())
 
 
 async def answer_to(mailer: SesMailer, message: OutgoingMessage = MESSAGE) -> str | SendFailure:
@@ -280,8 +281,14 @@ class Scripted:
 
 
 def scripted(bulk: Exception | dict[str, Any]) -> tuple[SesMailer, list[str]]:
+    mailer, calls, _ = watched(bulk)
+    return mailer, calls
+
+
+def watched(bulk: Exception | dict[str, Any]) -> tuple[SesMailer, list[str], FakeTelemetry]:
     client: Any = Scripted(bulk)
-    return SesMailer(client, "Mail-ConfigSet"), client.calls
+    telemetry = FakeTelemetry()
+    return SesMailer(client, "Mail-ConfigSet", telemetry), client.calls, telemetry
 
 
 def error(code: str, status: int) -> ClientError:
@@ -293,10 +300,11 @@ def error(code: str, status: int) -> ClientError:
 async def test_where_the_shared_call_is_not_offered_each_goes_alone_from_then_on(
     code: str, status: int
 ) -> None:
-    mailer, calls = scripted(error(code, status))
+    mailer, calls, telemetry = watched(error(code, status))
     for _ in range(2):
         assert await mailer.send(several(2)) == ["ses-0@example.com", "ses-1@example.com"]
     assert calls == ["SendBulkEmail", *["SendEmail"] * 4]
+    assert telemetry.names == ["bulk-calls-denied"]
 
 
 @pytest.mark.parametrize(
@@ -398,7 +406,7 @@ async def test_without_credentials_nothing_leaves_and_somebody_must_look(
         monkeypatch.setenv(variable, str(tmp_path / "none"))
     session: Any = aioboto3.Session(region_name="eu-west-1")
     async with session.client("sesv2", endpoint_url=ses.url, config=SES_CONFIG) as client:
-        answer = await answer_to(SesMailer(client, "Mail-ConfigSet"))
+        answer = await answer_to(SesMailer(client, "Mail-ConfigSet", FakeTelemetry()))
     assert isinstance(answer, SendThrottled)
     assert "NoCredentialsError" in str(answer)
     assert answer.unexpected

@@ -38,6 +38,16 @@ async def test_a_deferred_request_comes_back_as_it_was(queue: EmailRetryQueue, c
     assert cloud.messages(cloud.retry_queue) == ['{"detail": {"to": "ädä@example.com"}}']
 
 
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\ud800"])
+async def test_what_sqs_refuses_is_escaped_and_comes_back_as_it_was(
+    queue: EmailRetryQueue, cloud: Cloud, character: str
+) -> None:
+    await queue.defer(json.dumps({"name": f"a{character}b"}, ensure_ascii=False), 0)
+    (body,) = cloud.messages(cloud.retry_queue)
+    assert character not in body
+    assert json.loads(body) == {"name": f"a{character}b"}
+
+
 async def test_a_deferred_request_waits(queue: EmailRetryQueue, cloud: Cloud) -> None:
     await queue.defer("{}", 60)
     assert cloud.messages(cloud.retry_queue) == []

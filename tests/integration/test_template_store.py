@@ -219,53 +219,11 @@ async def test_a_broken_copy_does_not_serve_for_a_failing_s3(shelf: Shelf) -> No
         await shelf.store.load("welcome")
 
 
-async def test_callers_at_the_same_time_share_one_fetch(shelf: Shelf) -> None:
-    templates = await asyncio.gather(*(shelf.store.load("welcome") for _ in range(20)))
-    assert len(set(map(id, templates))) == 1
-    assert len(shelf.spy.calls) == 3
-
-
-async def test_a_caller_that_gives_up_takes_nothing_from_the_others(shelf: Shelf) -> None:
-    shelf.spy.gate = asyncio.Event()
-    impatient, patient = (asyncio.create_task(shelf.html()) for _ in range(2))
-    await shelf.spy.all_asked.wait()
-    impatient.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await impatient
-    shelf.spy.gate.set()
-    assert await patient == "<p>Ada</p>"
-    assert len(shelf.spy.calls) == 3
-
-
 async def test_a_failed_fetch_fails_its_callers_and_not_the_next_one(shelf: Shelf) -> None:
     shelf.spy.failing = answer("InternalError", 500)
     results = await asyncio.gather(*(shelf.html() for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [ServiceUnavailable] * 3
     shelf.spy.failing = None
-    assert await shelf.html() == "<p>Ada</p>"
-
-
-async def test_a_fetch_that_fails_after_everybody_left_warns_nobody(shelf: Shelf) -> None:
-    shelf.spy.gate = asyncio.Event()
-    shelf.spy.failing = answer("InternalError", 500)
-    caller = asyncio.create_task(shelf.html())
-    await shelf.spy.all_asked.wait()
-    fetch = shelf.store._loading["welcome"]
-    caller.cancel()
-    shelf.spy.gate.set()
-    await asyncio.wait([caller, fetch])
-    await asyncio.sleep(0)
-    assert shelf.store._loading == {}
-
-
-async def test_a_cancelled_fetch_leaves_the_way_free(shelf: Shelf) -> None:
-    shelf.spy.gate = asyncio.Event()
-    caller = asyncio.create_task(shelf.html())
-    await shelf.spy.all_asked.wait()
-    shelf.store._loading["welcome"].cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await caller
-    shelf.spy.gate.set()
     assert await shelf.html() == "<p>Ada</p>"
 
 

@@ -1,5 +1,6 @@
 """Queues in which deferred mail waits."""
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 SQS_LONGEST_DELAY: Final = 900
 
+# Characters that SQS refuses; JSON has an escape for each.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html#API_SendMessage_RequestSyntax
+_REFUSED: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -24,6 +29,7 @@ class EmailRetryQueue:
         self._url = url
 
     async def defer(self, body: str, seconds: int) -> None:
+        body = _REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", body)
         with service_errors("SQS (EmailRetryQueue)"):
             await self._client.send_message(
                 QueueUrl=self._url, MessageBody=body, DelaySeconds=min(seconds, SQS_LONGEST_DELAY)

@@ -22,6 +22,8 @@ class SuppressionList:
             self._client.put_item(
                 TableName=self._table,
                 Item=to_item(row),
-                ConditionExpression="attribute_not_exists(email)",
+                # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it.
+                ConditionExpression="attribute_not_exists(email) OR suppressionType = :unsubscribe",
+                ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
             ),
         )

@@ -68,7 +68,7 @@ async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> E
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
         gate=gate,
-        mailer=SesMailer(ses, settings.ses_configuration_set),
+        mailer=SesMailer(ses, settings.ses_configuration_set, telemetry),
         status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
         clock=now,

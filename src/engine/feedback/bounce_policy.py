@@ -12,7 +12,7 @@ from engine.errors import FailureCode, Refusal
 from engine.feedback.reports import Report
 from engine.feedback.target import Role
 from engine.schemas.rows import SuppressionType
-from engine.schemas.ses_events import Kind
+from engine.schemas.ses_events import ON_SES_LISTS, Kind
 from engine.schemas.status import Reason
 from engine.schemas.times import iso
 from engine.tracking.lifecycle import Status
@@ -23,11 +23,6 @@ SOFT_BOUNCE_LIMIT: Final = 15
 PERMANENT: Final = "Permanent"
 TRANSIENT: Final = "Transient"
 GENERAL: Final = "General"
-# SES did not even try, for the address is on a list of its own; these don't count towards its bounce rate.
-# https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
-_ON_SES_LISTS: Final = frozenset(
-    {"OnAccountSuppressionList", "OnTenantSuppressionList", "UnsubscribedRecipient"}
-)
 # SES has retried for hours before it reports a soft bounce; only these may look different a little later.
 _WORTH_ANOTHER_TRY: Final = frozenset({"MailboxFull", "CustomTimeoutExceeded", GENERAL})
 # The same email would come back again, and another one may well arrive: the recipient is not to blame.
@@ -133,7 +128,7 @@ def _judge_bounce(report: Report, context: BounceContext) -> Verdict:
         {"bounceType": report.type, "bounceSubType": report.subtype, "diagnosticCode": report.text}
     )
     if report.type == PERMANENT:
-        why = SES_LIST if report.subtype in _ON_SES_LISTS else HARD_BOUNCE
+        why = SES_LIST if report.subtype in ON_SES_LISTS else HARD_BOUNCE
         reason = Reason(code=why.reason, message=what)
         counts = why is HARD_BOUNCE
         return Verdict(to=Status.BOUNCED, reason=reason, suppress=why, counts=counts, notes=notes)

@@ -46,24 +46,13 @@ class SqsEvent(Struct, frozen=True, kw_only=True):
 
 
 class SnsMessage(Struct, frozen=True, kw_only=True, rename="pascal"):
-    """A notification of a topic; `message` is the text that SES published."""
-
-    message: str
-    message_id: str = ""
-    topic_arn: str = ""
-
-
-class SnsRecord(Struct, frozen=True, kw_only=True, rename="pascal"):
-    sns: SnsMessage
-
-
-class SnsEvent(Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What SNS hands to a Lambda function.
+    """A notification of a topic; `message` is the text that SES published.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
     """
 
-    records: list[SnsRecord]
+    message: str
+    topic_arn: str = ""
 
 
 class BatchItemFailure(Struct, frozen=True, kw_only=True, rename="camel"):

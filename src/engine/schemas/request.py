@@ -52,7 +52,7 @@ class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     content: Annotated[str | None, Meta(description="The file in base64; either this or `s3Key`.")] = None
     s3_key: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024)] | None,
-        Meta(description="Key of the file in the template bucket; either this or `content`."),
+        Meta(description="Key of the file in the template bucket, under `attachments/`; or `content`."),
     ] = None
     content_id: Annotated[
         Annotated[str, Meta(min_length=1, max_length=78)] | None,
@@ -122,7 +122,9 @@ class EmailRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             " ASCII. Those that SES or the engine write (From, To, Subject, ...) are refused."
         ),
     ] = {}
-    attachments: Annotated[list[Attachment], Meta(description="Files that go with the email.")] = []
+    attachments: Annotated[
+        list[Attachment], Meta(description="Files that go with the email; 20 at most.")
+    ] = []
     unsubscribe: Annotated[
         Unsubscribe | None, Meta(description="Gives the email its List-Unsubscribe headers.")
     ] = None

@@ -1,12 +1,11 @@
 """Status events: what is told about an email, from its row."""
 
-from typing import Final, cast
+from typing import cast
 
 from engine.schemas.rows import TrackingRow
+from engine.schemas.ses_events import ON_SES_LISTS
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
 from engine.tracking.lifecycle import Status
-
-_BOUNCES: Final = {Status.BOUNCED.value: "hard-bounce", Status.SOFT_BOUNCED.value: "soft-bounce"}
 
 
 def status_event(
@@ -42,9 +41,10 @@ def reason_of(row: TrackingRow) -> Reason | None:
         return Reason(code="complaint", message="the recipient marked the email as spam")
     if row.failure_code is not None and row.status == Status.FAILED:
         return Reason(code=row.failure_code, message=row.failure_reason or "")
-    code = _BOUNCES.get(row.status)
-    if code is None:
+    if row.status not in {Status.BOUNCED, Status.SOFT_BOUNCED}:
         return None
+    hard = "ses-list" if row.bounce_sub_type in ON_SES_LISTS else "hard-bounce"
+    code = hard if row.status == Status.BOUNCED else "soft-bounce"
     parts = (row.bounce_type, row.bounce_sub_type, row.diagnostic_code)
     return Reason(code=code, message=" ".join(part for part in parts if part) or "no details")
 
