@@ -47,7 +47,7 @@ CALLED: Final = {
     "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem GetItem PutItem Query UpdateItem"
     "; DescribeEndpoints",
     "events": "PutEvents",
-    "s3": "GetObject; CreateSession HeadBucket",
+    "s3": "GetObject HeadObject; CreateSession HeadBucket",
     "sesv2": "GetAccount SendBulkEmail SendEmail",
     "sqs": "ChangeMessageVisibility SendMessage",
 }
