@@ -13,13 +13,13 @@ from tests.support.ses_requests import NOON, Clock, simple
 
 from engine.local.inbox import Inbox, inbox_pages, pages
 from engine.local.inbox.source import headers_of, html_page, media_type, source_of
-from engine.local.ses import Attachment, Message, Simulator, serve
+from engine.local.ses import Message, MessageAttachment, Simulator, serve
 from engine.local.ses.wire import SendEmailRequest
 
-LOGO = Attachment(
+LOGO = MessageAttachment(
     file_name="logo.png", content_type="image/png", content=b"png", content_id="logo", disposition="INLINE"
 )
-FILE = Attachment(file_name="Größe & Preis.csv", content_type="text/csv", content=b"a;b")
+FILE = MessageAttachment(file_name="Größe & Preis.csv", content_type="text/csv", content=b"a;b")
 MESSAGE = Message(
     message_id="0100-1",
     accepted_at=NOON,

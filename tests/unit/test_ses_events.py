@@ -11,13 +11,13 @@ import pytest
 from tests.support.ses_requests import Clock, simple
 
 from engine.local.ses import Account, Message, Simulator, events, lifelike, notifications, on_release
-from engine.local.ses.fates import FATES, SIMULATOR_DOMAINS, fate_name
-from engine.local.ses.mail import Mail
+from engine.local.ses.mail_object import MailObject
 from engine.local.ses.message import bare_address, domain_of
+from engine.local.ses.outcomes import OUTCOMES, SIMULATOR_DOMAINS, outcome_name
 from engine.local.ses.outgoing import at_once
 from engine.local.ses.wire import SendEmailRequest
 
-MAIL = Mail(tags={"emailId": "e-1"})
+MAIL = MailObject(tags={"emailId": "e-1"})
 NOW = datetime(2026, 1, 12, 1, 0, 20, tzinfo=UTC)
 TO = ("Ann <ann@example.org>",)
 
@@ -212,7 +212,7 @@ def test_feedback_may_come_without_a_report_from_the_other_side() -> None:
 
 
 def test_the_mail_object_lists_all_recipients_and_custom_headers() -> None:
-    mail = Mail(cc=("C <c@x.io>",), bcc=("b@x.io",), reply_to=("r@x.io",), headers=(("X-A", "1"),))
+    mail = MailObject(cc=("C <c@x.io>",), bcc=("b@x.io",), reply_to=("r@x.io",), headers=(("X-A", "1"),))
     sent = events.send(mail)["mail"]
     assert sent["destination"] == ["recipient@example.com", "c@x.io", "b@x.io"]
     assert sent["commonHeaders"]["cc"] == ["C <c@x.io>"]
@@ -291,7 +291,7 @@ def described(event: Any) -> str:
 
 
 def test_every_fate_is_reached_by_its_name() -> None:
-    assert {fate_name(f"{name}@simulator.example.com") for name in FATES} == set(FATES)
+    assert {outcome_name(f"{name}@simulator.example.com") for name in OUTCOMES} == set(OUTCOMES)
 
 
 @pytest.mark.parametrize("address", ["bounce@example.org", "nobody@simulator.amazonses.com"])

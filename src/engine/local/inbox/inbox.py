@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.local.inbox.timeline import TONES, Entry, label_of, moment, status_by, timeline
-from engine.local.ses import Message, SesEvent, Simulator
+from engine.local.ses import Message, SimulatedEvent, Simulator
 from engine.schemas.status import EmailStatusChanged
 
 EMAIL_ID_TAG = "emailId"
@@ -69,7 +69,7 @@ class Inbox:
         self.simulator = simulator
         self._keep = keep
         self._messages: dict[str, Message] = {}
-        self._events: dict[str, list[SesEvent]] = {}
+        self._events: dict[str, list[SimulatedEvent]] = {}
         self._statuses: dict[str, list[EmailStatusChanged]] = {}
         self._sent_as: dict[str, list[str]] = {}
         self._watchers: set[asyncio.Event] = set()
@@ -121,8 +121,8 @@ class Inbox:
         for changed in self._watchers:
             changed.set()
 
-    def _hear(self, news: Message | SesEvent) -> None:
-        if isinstance(news, SesEvent):
+    def _hear(self, news: Message | SimulatedEvent) -> None:
+        if isinstance(news, SimulatedEvent):
             if news.message_id in self._messages:
                 self._events.setdefault(news.message_id, []).append(news)
         else:

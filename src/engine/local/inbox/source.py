@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
-from engine.local.ses import Attachment, Message
+from engine.local.ses import Message, MessageAttachment
 
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 _CONTENT_TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]+)/([A-Za-z0-9!#$&^_.+-]+)")
@@ -50,7 +50,7 @@ def html_page(message: Message) -> str:
     return '<base target="_blank">' + _CONTENT_ID_LINK.sub(image, message.html or "")
 
 
-def media_type(attachment: Attachment) -> tuple[str, str]:
+def media_type(attachment: MessageAttachment) -> tuple[str, str]:
     """The two halves of the content type; `application/octet-stream` for what is none."""
     match = _CONTENT_TYPE.match(attachment.content_type)
     if match is None or match[1].lower() == "multipart":
@@ -93,6 +93,6 @@ def _add_body(mail: EmailMessage, message: Message) -> None:
             mail.add_attachment(attachment.content, maintype, subtype, filename=attachment.file_name)
 
 
-def _data_url(attachment: Attachment) -> str:
+def _data_url(attachment: MessageAttachment) -> str:
     maintype, subtype = media_type(attachment)
     return f"data:{maintype}/{subtype};base64,{base64.b64encode(attachment.content).decode()}"

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from engine.local.ses import Message, SesEvent
-from engine.local.ses.events import Event
+from engine.local.ses import Message, SimulatedEvent
+from engine.local.ses.events import EventDocument
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import Status, can_transition
 
@@ -46,7 +46,7 @@ def label_of(status: str) -> str:
 
 
 def timeline(
-    message: Message | None, events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]
+    message: Message | None, events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]
 ) -> list[Entry]:
     """Everything known about an email, oldest first."""
     entries = [] if message is None else [_accepted(message)]
@@ -55,7 +55,7 @@ def timeline(
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def status_by(events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]) -> str:
+def status_by(events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]) -> str:
     """The status reached: the engine's word if it gave one, else what SES's events amount to."""
     told = [change.status for change in statuses]
     if "dry_run" in told:
@@ -99,7 +99,7 @@ def _from_status(change: EmailStatusChanged) -> Entry:
     )
 
 
-def _from_event(event: SesEvent) -> Entry:
+def _from_event(event: SimulatedEvent) -> Entry:
     document = event.document()
     tone, describe = _EVENTS[event.event_type]
     return Entry(
@@ -112,13 +112,13 @@ def _from_event(event: SesEvent) -> Entry:
     )
 
 
-def _status_after(event: SesEvent) -> Status:
+def _status_after(event: SimulatedEvent) -> Status:
     if event.event_type == "Bounce":
         return Status.SOFT_BOUNCED if _is_soft(event.document()) else Status.BOUNCED
     return _STATUS_AFTER.get(event.event_type, Status.SENDING)
 
 
-def _is_soft(document: Event) -> bool:
+def _is_soft(document: EventDocument) -> bool:
     return bool(document["eventType"] == "Bounce" and document["bounce"]["bounceType"] != "Permanent")
 
 
@@ -126,23 +126,23 @@ def _pretty(data: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
 
 
-def _bounce(document: Event) -> str:
+def _bounce(document: EventDocument) -> str:
     bounce = document["bounce"]
     diagnostics = [one["diagnosticCode"] for one in bounce["bouncedRecipients"] if "diagnosticCode" in one]
     kind = f"{bounce['bounceType']} / {bounce['bounceSubType']}"
     return " · ".join([kind, *dict.fromkeys(diagnostics)])
 
 
-def _delay(document: Event) -> str:
+def _delay(document: EventDocument) -> str:
     delay = document["deliveryDelay"]
     return f"{delay['delayType']} · SES tries until {delay['expirationTime']}"
 
 
-def _nothing(_document: Event) -> str:
+def _nothing(_document: EventDocument) -> str:
     return ""
 
 
-_EVENTS: dict[str, tuple[str, Callable[[Event], str]]] = {
+_EVENTS: dict[str, tuple[str, Callable[[EventDocument], str]]] = {
     "Send": ("sent", _nothing),
     "Delivery": ("good", lambda document: str(document["delivery"]["smtpResponse"])),
     "Open": ("best", _nothing),
