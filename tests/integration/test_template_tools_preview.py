@@ -94,7 +94,7 @@ async def test_a_change_is_built_and_told_to_open_pages(
     browser: aiohttp.ClientSession, changes: Changes, mine: Path
 ) -> None:
     source = mine / "source.txt"
-    async with browser.get("/inbox/changes") as news:
+    async with browser.get("/_changes") as news:
         assert await news.content.readline() == b": listening\n"
         source.write_text(source.read_text().replace("say here", "Read here"))
         changes.tell()
@@ -113,13 +113,13 @@ async def test_a_template_that_does_not_render_says_why(browser: aiohttp.ClientS
 
 async def test_what_is_not_there_is_not_found(browser: aiohttp.ClientSession) -> None:
     assert "`sesmailengine templates new nothing`" in await page(browser, "/nothing", status=404)
-    await page(browser, "/inbox/assets/nothing.css", status=404)
+    await page(browser, "/_assets/nothing.css", status=404)
 
 
 async def test_style_sheet_and_script_are_those_of_the_inbox(browser: aiohttp.ClientSession) -> None:
-    assert "--accent" in await page(browser, "/inbox/assets/inbox.css")
-    assert "EventSource" in await page(browser, "/inbox/assets/inbox.js")
-    assert ".pair" in await page(browser, "/inbox/assets/preview.css")
+    assert "--accent" in await page(browser, "/_assets/pages.css")
+    assert "EventSource" in await page(browser, "/_assets/pages.js")
+    assert ".pair" in await page(browser, "/_assets/preview.css")
 
 
 def test_data_of_another_file_takes_the_place_of_the_sample(tmp_path: Path, mine: Path) -> None:

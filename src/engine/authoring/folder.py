@@ -87,9 +87,7 @@ class Folder:
 
 def find_folders(directory: Path) -> list[Folder]:
     """The templates of a directory, or the directory itself where it is one; raises NoTemplateError."""
-    if _is_template(directory):
-        return [Folder(directory.resolve())]
-    found = list(_templates_in(directory)) if directory.is_dir() else []
+    found = [Folder(directory.resolve())] if _is_template(directory) else list(_templates_in(directory))
     if not found:
         raise NoTemplateError(
             f"{directory}: there is no template; expected folders that hold {METADATA_FILE} and {HTML_FILE}"
@@ -98,15 +96,18 @@ def find_folders(directory: Path) -> list[Folder]:
 
 
 def find_folder(directory: Path, name: str) -> Folder:
-    """One template of a directory; raises NoTemplateError."""
-    path = directory / name
-    if not _is_template(path):
-        raise NoTemplateError(f"{path}: there is no template; `sesmailengine templates new {name}` makes one")
-    return Folder(path)
+    """The template of that name among those of a directory; raises NoTemplateError."""
+    found = [Folder(directory.resolve())] if _is_template(directory) else list(_templates_in(directory))
+    for folder in found:
+        if folder.name == name:
+            return folder
+    raise NoTemplateError(
+        f"{directory / name}: there is no template; `sesmailengine templates new {name}` makes one"
+    )
 
 
 def _templates_in(directory: Path) -> Iterator[Folder]:
-    for path in sorted(directory.iterdir()):
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         if not path.name.startswith(("_", ".")) and _is_template(path):
             yield Folder(path)
 

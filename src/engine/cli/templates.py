@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiohttp import web
 from rich.console import Console
 from rich.text import Text
 from watchfiles import awatch
@@ -19,6 +18,7 @@ from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_f
 from engine.authoring.lint import lint
 from engine.authoring.preview import Preview, application
 from engine.authoring.scaffold import create
+from engine.local.web.server import serve_locally
 
 PREVIEW_PORT = 8026
 
@@ -115,16 +115,9 @@ def preview(
 
 
 async def _serve(preview: Preview, name: str, port: int) -> None:
-    runner = web.AppRunner(application(preview, awatch))
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
-        host, bound = runner.addresses[0][:2]
-        say(f"{name} is at http://{host}:{bound}/{name}; Ctrl-C stops it.")
+    async with serve_locally(application(preview, awatch), port) as url:
+        say(f"{name} is at {url}/{name}; Ctrl-C stops it.")
         await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What happened to one email, told in one line a piece: SES's events and the engine's statuses together."""
+"""The timeline of an email: SES's events and the engine's status events, one entry each."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from engine.tracking.lifecycle import Status, can_transition
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a timeline. `who` is "SES" or "Engine"; `tone` colours it; `raw` is the JSON behind it."""
+    """One entry. `who` is "SES" or "Engine"; `tone` is its colour; `raw` is the event's JSON."""
 
     at: datetime
     who: str
@@ -34,10 +34,10 @@ TONES = {
     "complained": "bad",
     "dry_run": "quiet",
 }
-"""How good a status is, for its colour."""
+"""The colour of each status."""
 
 LABELS = {"soft_bounced": "soft bounced", "dry_run": "dry run"}
-"""How people write the statuses that programs write with an underscore."""
+"""Labels of the statuses that are written with an underscore."""
 
 
 def label_of(status: str) -> str:
@@ -55,25 +55,25 @@ def timeline(
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def status_by(events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]) -> str:
-    """The status reached: the engine's word if it gave one, else what SES's events amount to."""
-    told = [change.status for change in statuses]
-    if "dry_run" in told:
+def final_status(events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]) -> str:
+    """The status reached, by the engine's status events; without any, by SES's events."""
+    published = [change.status for change in statuses]
+    if "dry_run" in published:
         return "dry_run"
     current = Status.SENDING
-    for status in [Status(word) for word in told] or [_status_after(event) for event in events]:
+    for status in [Status(status) for status in published] or [_status_after(event) for event in events]:
         if can_transition(current, status):
             current = status
     return current.value
 
 
 def moment(text: str) -> datetime:
-    """An ISO 8601 time; the start of time for text that is none, so that a page never fails on it."""
+    """An ISO 8601 time; 1970 for text that is none, so that a page never fails because of it."""
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter at either end of the calendar
         return datetime.fromtimestamp(0, UTC)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _accepted(message: Message) -> Entry:
