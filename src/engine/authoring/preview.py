@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from engine.authoring.build import BuildError, build
+from engine.authoring.files import BadFileError, json_text, read_object
 from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
 from engine.authoring.lint import lint
 from engine.errors import Refused
@@ -44,19 +44,16 @@ class Preview:
     def rebuild(self) -> None:
         """Build what has a source, so that the page shows what a push would; the checks show the errors."""
         for folder in find_folders(self.directory):
-            with suppress(BuildError):
+            with suppress(BuildError, BadFileError):
                 build(folder.path).write(folder.path)
 
     def data(self, folder: Folder) -> dict[str, Any]:
-        """What the template is rendered with; raises NoTemplateError if the file is not a JSON object."""
+        """What the template is rendered with. Raises BadFileError."""
         if self.data_file is None:
             return folder.sample() or {}
-        try:
-            value = json.loads(self.data_file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise NoTemplateError(f"{self.data_file}: {error}") from error
-        if not isinstance(value, dict):
-            raise NoTemplateError(f"{self.data_file} is not a JSON object")
+        value = read_object(self.data_file)
+        if value is None:
+            raise BadFileError(self.data_file, "is missing")
         return value
 
     def rendered(self, folder: Folder) -> Rendered | str:
@@ -65,7 +62,7 @@ class Preview:
             return folder.render(self.data(folder))
         except Refused as refused:
             return refused.refusal.message
-        except NoTemplateError as error:
+        except BadFileError as error:
             return str(error)
 
 
@@ -124,11 +121,18 @@ async def _page(request: web.Request) -> web.Response:
         size=len((email.html or "").encode()) if email else 0,
         # Changes with the email, so that the browser loads the frames again.
         mark=hashlib.sha256(repr(rendered).encode()).hexdigest()[:12],
-        data=lambda: json.dumps(preview.data(folder), indent=2, ensure_ascii=False),
+        data=_data_text(preview, folder),
         findings=sorted(lint(folder), key=lambda finding: severity[finding.level]),
         html_file=HTML_FILE,
     )
     return page(text)
+
+
+def _data_text(preview: Preview, folder: Folder) -> str:
+    try:
+        return json_text(preview.data(folder))
+    except BadFileError as error:
+        return str(error)
 
 
 async def _html(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Which mail clients lack what an email uses, by the tables of https://www.caniemail.com."""
+"""Support of HTML and CSS features by mail clients, by the tables of https://www.caniemail.com."""
 
 import json
 import re
@@ -58,7 +58,7 @@ GRACEFUL: Final = {
     "css-transition": "changes are sudden there",
     "css-height": "the height attribute, or the content, has it",
 }
-"""What may be missing without anybody missing it, and what happens then."""
+"""Features whose lack does no harm, with what happens in a client without them."""
 
 _MEDIA: Final = frozenset({"media", "supports"})
 _DIMENSION: Final = re.compile(r"\.(\w+)(?:[?#].*)?$")
@@ -66,7 +66,7 @@ _DIMENSION: Final = re.compile(r"\.(\w+)(?:[?#].*)?$")
 
 @dataclass(frozen=True)
 class Feature:
-    """A row of the tables, and the named clients whose newest version does not have it."""
+    """A feature of the tables, and the named clients whose newest version does not support it."""
 
     slug: str
     title: str
@@ -76,23 +76,23 @@ class Feature:
     def is_graceful(self) -> bool:
         return self.slug in GRACEFUL
 
-    def told(self) -> str:
+    def message(self) -> str:
         clients = ", ".join(CLIENTS[client] for client in self.missing)
         return f"{self.title} is not supported by {clients} (https://www.caniemail.com/features/{self.slug}/)"
 
 
 @dataclass(frozen=True)
 class Use:
-    """A feature at a line of the HTML."""
+    """The use of a feature, at a line of the HTML."""
 
     feature: Feature
     line: int
 
 
 def unsupported(page: Page) -> Iterator[Use]:
-    """What `page` uses and some named client lacks, once a line.
+    """The features that `page` uses and some named client lacks, once a line.
 
-    Inside @media and @supports everything is for those who understand it, so nothing there is counted.
+    Rules inside @media and @supports are for clients that understand them, and are not counted.
     """
     seen: set[tuple[str, int]] = set()
     for sign, line in _signs(page):
@@ -104,11 +104,11 @@ def unsupported(page: Page) -> Iterator[Use]:
 
 @cache
 def _features() -> dict[str, list[Feature]]:
-    told: dict[str, Any] = json.loads(
+    tables: dict[str, Any] = json.loads(
         files("engine.authoring").joinpath("data", "caniemail.json").read_text("utf-8")
     )
     by_sign: dict[str, list[Feature]] = {}
-    for row in told["features"]:
+    for row in tables["features"]:
         missing = tuple(client for client in CLIENTS if client in row["missing"])
         if missing:
             for sign in row["signs"]:
