@@ -10,7 +10,8 @@ Level = Literal["error", "warning", "note"]
 class LintFinding:
     """A problem at a line of a template's file. An error must be corrected, a warning considered.
 
-    A note says what some mail client lacks without harm. A template accepts a finding by its `code`.
+    A note says what some mail client lacks without harm. A template accepts a finding by its `code`. `url` is
+    a page that says more, if there is one.
     """
 
     file: str
@@ -18,3 +19,4 @@ class LintFinding:
     code: str
     message: str
     level: Level = "error"
+    url: str = ""

@@ -5,10 +5,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from engine.authoring.contrast import low_contrast_texts
-from engine.authoring.findings import LintFinding
+from engine.authoring.findings import Level, LintFinding
 from engine.authoring.folder import Folder
 from engine.authoring.markup import Element, Page, parse_page, with_lines, without_jinja
-from engine.authoring.support import GRACEFUL, unsupported
+from engine.authoring.support import unsupported
 from engine.errors import Refused
 from engine.templating.template import HTML_FILE
 
@@ -42,11 +42,8 @@ def _rendered(folder: Folder, source: str, data: dict[str, Any]) -> Page:
 def _support(page: Page) -> Iterator[LintFinding]:
     for use in unsupported(page):
         feature = use.feature
-        if feature.is_graceful:
-            message = f"{feature.message()}: {GRACEFUL[feature.slug]}"
-            yield LintFinding(HTML_FILE, use.line, feature.slug, message, "note")
-        else:
-            yield LintFinding(HTML_FILE, use.line, feature.slug, feature.message())
+        level: Level = "note" if feature.is_graceful else "error"
+        yield LintFinding(HTML_FILE, use.line, feature.slug, feature.message(), level, feature.url)
 
 
 def _structure(page: Page) -> Iterator[LintFinding]:

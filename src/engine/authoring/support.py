@@ -33,30 +33,30 @@ CLIENTS: Final = {
 """The clients that templates are checked against, by their names in the data."""
 
 GRACEFUL: Final = {
-    "html-style": "what stands in it only improves on the style attributes",
+    "html-style": "its rules only improve on the style attributes",
     "html-body": "the table inside has the same colours",
     "css-border-radius": "corners are square there",
     "css-max-width": "the table for Outlook in a conditional comment has the width",
-    "css-max-height": "it only helps to hide what display:none hides already",
-    "css-overflow": "it only helps to hide what display:none hides already",
-    "css-opacity": "it only helps to hide what display:none hides already",
+    "css-max-height": "it only helps to hide what display:none hides",
+    "css-overflow": "it only helps to hide what display:none hides",
+    "css-opacity": "it only helps to hide what display:none hides",
     "css-word-break": "long words wrap a little later there",
     "css-overflow-wrap": "long words wrap a little later there",
     "css-white-space": "an amount may wrap there",
-    "css-letter-spacing": "letters stand as usual there",
+    "css-letter-spacing": "letters have their usual spacing there",
     "css-color-scheme": "the client chooses its own dark colours there",
     "html-meta-color-scheme": "the client chooses its own dark colours there",
-    "html-aria-label": "readers say the text itself there",
-    "html-aria-hidden": "readers say the sign too there",
-    "html-aria-describedby": "readers say less there",
-    "html-aria-labelledby": "readers say less there",
-    "html-role": "readers say more of the layout there",
-    "html-lang": "readers use their own language there",
+    "html-aria-label": "screen readers read the text itself there",
+    "html-aria-hidden": "screen readers read the sign too there",
+    "html-aria-describedby": "screen readers read less there",
+    "html-aria-labelledby": "screen readers read less there",
+    "html-role": "screen readers announce the layout table there",
+    "html-lang": "screen readers use their own language there",
     "html-target": "links open as the client likes",
     "css-text-decoration-color": "the line has the text's colour there",
     "css-pseudo-class-hover": "nothing changes under the pointer there",
     "css-transition": "changes are sudden there",
-    "css-height": "the height attribute, or the content, has it",
+    "css-height": "the height attribute or the content gives the height there",
 }
 """Features whose lack does no harm, with what happens in a client without them."""
 
@@ -76,9 +76,16 @@ class Feature:
     def is_graceful(self) -> bool:
         return self.slug in GRACEFUL
 
+    @property
+    def url(self) -> str:
+        """The page that says which versions of the clients support it."""
+        return f"https://www.caniemail.com/features/{self.slug}/"
+
     def message(self) -> str:
+        """Which clients lack it, and what that does where it does no harm."""
         clients = ", ".join(CLIENTS[client] for client in self.missing)
-        return f"{self.title} is not supported by {clients} (https://www.caniemail.com/features/{self.slug}/)"
+        consequence = f": {GRACEFUL[self.slug]}" if self.is_graceful else ""
+        return f"{self.title} is not supported by {clients}{consequence}"
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,7 @@ def show_findings(folder: Folder, findings: list[LintFinding], *, notes: bool = 
             continue
         line = Text(f"{folder.path / finding.file}:{finding.line}: ")
         line.append(finding.level, _STYLE[finding.level]).append(f" {finding.code}: {finding.message}")
+        line.append(f" ({finding.url})" if finding.url else "", "dim")
         console.print(line, soft_wrap=True)
 
 

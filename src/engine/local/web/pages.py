@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from engine.local.web.server import STOPPING
 
@@ -85,13 +86,18 @@ def page_environment(package: str, folder: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["path"] = path_segment
+    environment.filters.update(path=path_segment, breakable=_breakable)
     return environment
 
 
 def path_segment(text: str) -> str:
     """Any text as one segment of a URL's path."""
     return quote(text, safe="")
+
+
+def _breakable(addresses: str) -> Markup:
+    """Addresses that may break behind the @-sign, where a narrow screen would break any word."""
+    return escape(addresses).replace("@", Markup("@<wbr>"))
 
 
 def page(text: str, status: int = 200) -> web.Response:
