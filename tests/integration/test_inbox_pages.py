@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from tests.support.ses_requests import NOON, Clock, simple
+from tests.support.ses_requests import NOON, ManualClock, simple
 
 from engine.local.inbox import Inbox, inbox_pages, pages
 from engine.local.inbox.source import headers_of, html_of, media_type, source_of
@@ -38,7 +38,7 @@ EVIL = "\"'><script>alert(1)</script>"
 
 @pytest.fixture
 def ses() -> Simulator:
-    return Simulator(now=Clock())
+    return Simulator(now=ManualClock())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.ses_requests import Clock, bulk, entry, refusal, served, simple
+from tests.support.ses_requests import ManualClock, bulk, entry, refusal, served, simple
 
 from engine.local.ses import Account, Simulator
 from engine.local.ses.errors import SesError
@@ -17,12 +17,12 @@ def file(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def ses(clock: Clock) -> Simulator:
+def ses(clock: ManualClock) -> Simulator:
     return Simulator(Account(max_send_rate=100), now=clock)
 
 
@@ -48,7 +48,7 @@ async def test_bulk_entries_beyond_the_rate_are_throttled_one_by_one(client: Any
 
 
 async def test_the_rate_counts_recipients_and_starts_anew_with_the_second(
-    client: Any, ses: Simulator, clock: Clock
+    client: Any, ses: Simulator, clock: ManualClock
 ) -> None:
     ses.configure(max_send_rate=3)
     clock.turn(0.9)
@@ -60,7 +60,7 @@ async def test_the_rate_counts_recipients_and_starts_anew_with_the_second(
     assert len(ses.messages) == 2
 
 
-async def test_a_sliding_window_looks_back_a_whole_second(clock: Clock) -> None:
+async def test_a_sliding_window_looks_back_a_whole_second(clock: ManualClock) -> None:
     ses = Simulator(Account(max_send_rate=1, window="sliding"), now=clock)
     async with served(ses) as client:
         clock.turn(0.9)
@@ -80,7 +80,7 @@ async def test_a_message_with_more_recipients_than_the_rate_passes_in_an_idle_se
 
 
 async def test_the_daily_quota_leaves_out_the_mailbox_simulator_and_frees_itself_after_a_day(
-    client: Any, ses: Simulator, clock: Clock
+    client: Any, ses: Simulator, clock: ManualClock
 ) -> None:
     ses.configure(daily_quota=2)
     for to in ("success@simulator.amazonses.com", "a@x.io", "b@x.io"):

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from shutil import move
 from typing import Any
 
 import aiohttp
@@ -102,6 +103,20 @@ async def test_a_change_is_built_and_told_to_open_pages(
         lines = [await news.content.readline() for _ in range(2)]
         assert lines == [b"\n", b"data: changed\n"]
     assert "Read here what it is about." in await page(browser, "/mine?view=text")
+
+
+async def test_a_template_that_is_renamed_while_it_is_shown_ends_nothing(
+    browser: aiohttp.ClientSession, changes: Changes, mine: Path
+) -> None:
+    async with browser.get("/_changes") as news:
+        away = move(mine, mine.with_name("_away"))
+        changes.tell()
+        assert await news.content.readuntil(b"data: changed\n\n")
+        assert "there is no template" in await page(browser, "/", status=404)
+        move(away, mine)
+        changes.tell()
+        assert await news.content.readuntil(b"data: changed\n\n")
+    await page(browser, "/mine")
 
 
 async def test_a_template_that_does_not_render_says_why(browser: aiohttp.ClientSession, mine: Path) -> None:

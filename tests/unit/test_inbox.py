@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.ses_requests import Clock, simple
+from tests.support.ses_requests import ManualClock, simple
 
 from engine.local.inbox import Inbox
 from engine.local.inbox.inbox import count_by_status
@@ -18,7 +18,7 @@ RETRY_FAILED = {"code": "soft-bounce-retry-failed", "message": "The second attem
 
 @pytest.fixture
 def ses() -> Simulator:
-    return Simulator(now=Clock())
+    return Simulator(now=ManualClock())
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ async def test_a_search_finds_every_word_anywhere_in_the_row(ses: Simulator, inb
 
 
 async def test_rows_are_newest_first() -> None:
-    clock = Clock()
+    clock = ManualClock()
     ses = Simulator(now=clock)
     inbox = Inbox(ses)
     await send(ses, email_id="e-1")

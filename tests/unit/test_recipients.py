@@ -317,7 +317,7 @@ def test_two_rows_with_one_key_are_found_unless_they_ask_for_the_same_email(tabl
     rows = ["a@example.com,A,k1", "b@example.com,B,k2", "a@example.com,A,k1", "c@example.com,C,k1"]
     text = "\n".join(["to,name,idempotencyKey", *rows])
     assert problems(table, text) == {
-        5: "idempotencyKey: 'k1' is the key of line 2, which asks for another email"
+        5: "idempotencyKey: 'k1' is the key of line 2, which is for another email"
     }
     first, _, again, _ = checked(table, text)
     assert first.request == again.request

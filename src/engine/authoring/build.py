@@ -1,4 +1,4 @@
-"""Building of templates from their sources: parts put in, CSS inlined, variables with defaults declared.
+"""Build templates from their sources: put in parts, inline CSS, declare variables with defaults.
 
 A source holds Jinja for two times. `[% %]`, `[[ ]]` and `[# #]` run here, once; `{% %}` and `{{ }}` stay as
 they are and run with every email. Parts are looked up in the template's own folder, then in `_layout` beside
@@ -104,8 +104,12 @@ def _files(source: Path) -> Iterator[tuple[str, str]]:
     has_text = (source / SOURCE_TEXT).exists()
     text = joined_blocks(parts.get_template(SOURCE_TEXT).render()) if has_text else ""
     fields = (str(written.get(field) or "") for field in ("subject", "senderName", "senderEmail"))
-    metadata = _with_brand(written, _used("".join((html, screen, text, *fields))))
-    optional = metadata["optionalVariables"]
+    # The layout uses variables of the brand that no author lists.
+    used = _used("".join((html, screen, text, *fields)))
+    listed = {*written["requiredVariables"], *written["optionalVariables"]}
+    brand = [name for name in brand_schema() if name in used and name not in listed]
+    optional = [*written["optionalVariables"], *brand]
+    metadata = written | {"optionalVariables": optional}
     yield HTML_FILE, inline(_defaults(html + screen, optional) + html, css, screen)
     if has_text:
         yield TEXT_FILE, _defaults(text, optional) + text
@@ -142,17 +146,14 @@ def _environment(source: Path) -> jinja2.Environment:
         autoescape=False,  # noqa: S701 - what is written is a template, whose own rendering escapes
     )
     brand = _DEFAULT_BRAND | (read_object(source.parent / BRAND_FILE) or {})
-    environment.globals.update(brand=brand, name=source.name, palette=_palette(brand["brandColor"]))
+    try:
+        colours = palette(str(brand["brandColor"]))
+    except ValueError as error:
+        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
+    environment.globals.update(brand=brand, name=source.name, palette=colours)
     environment.filters["literal"] = _literal
     environment.globals["part"] = environment.get_template("parts.html").module
     return environment
-
-
-def _palette(colour: Any) -> dict[str, str]:
-    try:
-        return palette(str(colour))
-    except ValueError as error:
-        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
 
 
 def _literal(text: str) -> str:
@@ -169,13 +170,6 @@ def _defaults(body: str, optional: Iterable[str]) -> str:
 
 def _used(body: str) -> set[str]:
     return meta.find_undeclared_variables(_VARIABLES.parse(body))
-
-
-def _with_brand(metadata: dict[str, Any], used: set[str]) -> dict[str, Any]:
-    """List the variables of the brand that are used: the layout uses them, and no author has to know."""
-    named = {*metadata["requiredVariables"], *metadata["optionalVariables"]}
-    brand = [name for name in brand_schema() if name in used and name not in named]
-    return metadata | {"optionalVariables": [*metadata["optionalVariables"], *brand]}
 
 
 def _schema(own: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The contrast of every text with its background, on light and on dark screens (WCAG 2.2).
+"""Measure the contrast of every text with its background, on light and on dark screens (WCAG 2.2).
 
 https://www.w3.org/TR/WCAG22/#contrast-minimum. Only plain colours are judged: those in `style` and `bgcolor`
 and, for dark screens, those that a class gets inside `@media (prefers-color-scheme: dark)`.
@@ -97,8 +97,8 @@ def _dark_rules(page: Page) -> _Rules:
         for media in tinycss2.parse_stylesheet(sheet, True, True):  # noqa: FBT003 - the library has them in this place only
             if not isinstance(media, AtRule) or media.content is None:
                 continue
-            asked = tinycss2.serialize(media.prelude).replace(" ", "")
-            if media.lower_at_keyword == "media" and "prefers-color-scheme:dark" in asked:
+            query = tinycss2.serialize(media.prelude).replace(" ", "")
+            if media.lower_at_keyword == "media" and "prefers-color-scheme:dark" in query:
                 for rule in tinycss2.parse_rule_list(media.content, True, True):  # noqa: FBT003 - as above
                     _add(rules, rule)
     return rules

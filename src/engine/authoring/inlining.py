@@ -1,4 +1,4 @@
-"""Inlining of CSS into `style` attributes, with Jinja tags hidden from the parser, which would move them."""
+"""Inline CSS into `style` attributes, with Jinja tags hidden from the HTML parser, which would move them."""
 
 import re
 from typing import Final

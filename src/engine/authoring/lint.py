@@ -1,4 +1,4 @@
-"""Checks of a template, with file and line: its name, Jinja, variables, files and size."""
+"""Check a template, with file and line: its name, Jinja, variables, files and size."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from engine.authoring.folder import Folder
 from engine.authoring.lint_html import lint_html
 from engine.errors import Refused
 from engine.templating.environment import TemplateEnvironment
-from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE, Rendered
+from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE
 
 # Gmail cuts an email off here: https://www.caniemail.com/clients/gmail/
 _CUT: Final = 102_400
@@ -180,17 +180,11 @@ def _rendering(folder: Folder) -> Iterator[LintFinding]:
         except Refused as refused:
             yield _refusal(refused, "rendering", f" ({what})")
             return
-        yield from _size(rendered)
+        size = len((rendered.html or "").encode())
+        if size > _HEAVY:
+            message = f"has {size:,} bytes rendered; expected at most {_HEAVY:,}, Gmail cuts at {_CUT:,}"
+            yield LintFinding(HTML_FILE, 1, "size", message, "error" if size > _CUT else "warning")
     yield from lint_html(folder, sample)
-
-
-def _size(rendered: Rendered) -> Iterator[LintFinding]:
-    size = len((rendered.html or "").encode())
-    if size > _CUT:
-        yield LintFinding(HTML_FILE, 1, "size", f"has {size:,} bytes rendered; Gmail cuts at {_CUT:,}")
-    elif size > _HEAVY:
-        message = f"has {size:,} bytes rendered; expected at most {_HEAVY:,}, Gmail cuts at {_CUT:,}"
-        yield LintFinding(HTML_FILE, 1, "size", message, "warning")
 
 
 def _refusal(refused: Refused, code: str, more: str = "") -> LintFinding:

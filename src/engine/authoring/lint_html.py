@@ -1,4 +1,4 @@
-"""Checks of a template's HTML: what mail clients lack, links, images, structure and contrast."""
+"""Check a template's HTML: what mail clients lack, links, images, structure and contrast."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -24,7 +24,10 @@ def lint_html(folder: Folder, sample: dict[str, Any] | None) -> Iterator[LintFin
     if source is None:
         return
     written = parse_page(without_jinja(source))
-    yield from _support(written)
+    for use in unsupported(written):
+        feature = use.feature
+        level: Level = "note" if feature.is_graceful else "error"
+        yield LintFinding(HTML_FILE, use.line, feature.slug, feature.message(), level, feature.url)
     yield from _structure(written)
     if sample is not None:
         rendered = _rendered(folder, source, sample)
@@ -37,13 +40,6 @@ def lint_html(folder: Folder, sample: dict[str, Any] | None) -> Iterator[LintFin
 
 def _rendered(folder: Folder, source: str, data: dict[str, Any]) -> Page:
     return parse_page(folder.compile(with_lines(source)).render(data).html or "")
-
-
-def _support(page: Page) -> Iterator[LintFinding]:
-    for use in unsupported(page):
-        feature = use.feature
-        level: Level = "note" if feature.is_graceful else "error"
-        yield LintFinding(HTML_FILE, use.line, feature.slug, feature.message(), level, feature.url)
 
 
 def _structure(page: Page) -> Iterator[LintFinding]:

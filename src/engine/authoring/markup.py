@@ -1,4 +1,4 @@
-"""Parsing of a template's HTML into elements with their line in the source, before or after rendering."""
+"""Parse a template's HTML into elements with their line in the source, before or after rendering."""
 
 import re
 from collections.abc import Iterator

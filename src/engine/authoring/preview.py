@@ -43,9 +43,10 @@ class Preview:
 
     def rebuild(self) -> None:
         """Build what has a source, so that the page shows what a push would; the checks show the errors."""
-        for folder in find_folders(self.directory):
-            with suppress(BuildError, BadFileError):
-                build(folder.path).write(folder.path)
+        with suppress(NoTemplateError):  # the last one may just have been renamed
+            for folder in find_folders(self.directory):
+                with suppress(BuildError, BadFileError):
+                    build(folder.path).write(folder.path)
 
     def data(self, folder: Folder) -> dict[str, Any]:
         """What the template is rendered with. Raises BadFileError."""
@@ -70,7 +71,7 @@ _PREVIEW: Final = web.AppKey("preview", Preview)
 
 
 def application(preview: Preview, watch: Watch) -> web.Application:
-    """The preview's pages. After each change that `watch` yields, open pages look again."""
+    """The preview's pages. Open pages reload after each change that `watch` yields."""
     preview.rebuild()
     app = local_application()
     app[_PREVIEW] = preview
@@ -100,7 +101,10 @@ def in_scheme(html: str, scheme: str) -> str:
 
 
 async def _first(request: web.Request) -> web.Response:
-    name = find_folders(request.app[_PREVIEW].directory)[0].name
+    try:
+        name = find_folders(request.app[_PREVIEW].directory)[0].name
+    except NoTemplateError as error:
+        raise web.HTTPNotFound(text=str(error)) from error
     raise web.HTTPFound(f"/{path_segment(name)}")
 
 
@@ -151,5 +155,5 @@ def _folder(request: web.Request) -> Folder:
 
 
 def _choice(request: web.Request, name: str, among: Any) -> str:
-    asked = request.query.get(name, "")
-    return asked if asked in among else str(next(iter(among)))
+    choice = request.query.get(name, "")
+    return choice if choice in among else str(next(iter(among)))

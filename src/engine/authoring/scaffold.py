@@ -1,4 +1,4 @@
-"""Making of a new template: from the plain layout, or as a copy of a starter."""
+"""Make a new template: from the plain layout, or as a copy of a starter."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""Condensing of the data of https://www.caniemail.com (650 KB) to data/caniemail.json, what the checks need.
+"""Condense the data of https://www.caniemail.com (650 KB) to what the checks need, data/caniemail.json.
 
 python -m engine.authoring.support_data node_modules/caniemail/data/caniemail.json
 """

@@ -34,7 +34,7 @@ _WIDE: Final = 130
 
 
 class DemoScreen:
-    """One run on one console. Where nobody watches (a pipe, CI), it prints only what is final."""
+    """One run on one console. Without a terminal (a pipe, CI) it prints only what is final."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

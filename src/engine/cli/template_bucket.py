@@ -123,7 +123,7 @@ def push(
         if not pushed:
             say(f"{folder.name}: nothing to push")
         elif yes or typer.confirm(f"Push {folder.name}?"):
-            _in_bucket(bucket, endpoint, region, partial(_push, folder.name, pushed))
+            _in_bucket(bucket, endpoint, region, partial(TemplateBucket.push, name=folder.name, files=pushed))
             say(f"{folder.name}: pushed {_counted(pushed)}; the functions load it within five minutes")
 
 
@@ -227,10 +227,6 @@ def _counted(files: Sized) -> str:
 
 def _folders(directory: Path, names: list[str] | None) -> list[Folder]:
     return [find_folder(directory, name) for name in names] if names else find_folders(directory)
-
-
-async def _push(name: str, files: dict[str, str], store: TemplateBucket) -> None:
-    await store.push(name, files)
 
 
 def _fetch(bucket: str, endpoint: str | None, region: str | None, name: str) -> dict[str, str]:

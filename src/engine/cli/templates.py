@@ -25,7 +25,7 @@ from engine.local.web.server import serve_locally
 PREVIEW_PORT = 8026
 
 templates = typer.Typer(
-    help="Write templates, check them, look at them, and bring them to the bucket.", no_args_is_help=True
+    help="Write templates, check and preview them, and push them to the bucket.", no_args_is_help=True
 )
 console = Console()
 

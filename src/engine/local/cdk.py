@@ -1,4 +1,4 @@
-"""Running of the CDK CLI from PyPI, with the Node from PyPI."""
+"""Run the CDK CLI from PyPI, with the Node from PyPI."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ async def cdk(
 async def _read_output(
     process: asyncio.subprocess.Process, log: Path, on_line: Callable[[str], None]
 ) -> list[str]:
-    assert process.stdout is not None  # noqa: S101 -- asked for when the process was made
+    assert process.stdout is not None  # noqa: S101 -- it is a pipe, see above
     lines: list[str] = []
     with log.open("w") as file:
         async for raw in process.stdout:

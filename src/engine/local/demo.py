@@ -144,9 +144,11 @@ class Demo:
         for email_id in case.email_ids:
             row = await row_of(email_id)
             if case.status != "dry_run" and row.get("status") != case.status:
-                return f"was told {case.status}, but its row says {row.get('status', 'nothing')}"
+                return f"its status event says {case.status}, but its row says {row.get('status', 'nothing')}"
             if case.status != "dry_run" and case.code and row.get("failureCode") != case.code:
-                return f"was told {case.code}, but its row says {row.get('failureCode', 'nothing')}"
+                return (
+                    f"its status event says {case.code}, but its row says {row.get('failureCode', 'nothing')}"
+                )
             if (taken := tags.count(email_id)) != case.copies:
                 return f"SES took it {taken} times instead of {case.copies}"
         return None

@@ -67,7 +67,14 @@ async def running_emulator(
     """
     if not _PYTHON.exists():
         raise EmulatorError("The AWS emulator is not installed; call `make .venv-emulator/.ready`.")
-    port = _free_port() if port is None else _checked_port(port)
+    try:
+        with socket.create_server(("127.0.0.1", port or 0)) as server:
+            port = server.getsockname()[1]
+    except OSError as error:
+        raise EmulatorError(
+            f"The AWS emulator can't listen on 127.0.0.1:{port} ({error.strerror}). "
+            "Stop what listens there, or choose another port."
+        ) from error
     scratch, log = _empty_folder(folder)
     emulator = Emulator(endpoint=f"http://127.0.0.1:{port}", region=region, log=log)
     environment = {
@@ -94,23 +101,6 @@ async def running_emulator(
     finally:
         await asyncio.shield(_stop(process))
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def _checked_port(port: int) -> int:
-    try:
-        with socket.create_server(("127.0.0.1", port)):
-            return port
-    except OSError as error:
-        raise EmulatorError(
-            f"The AWS emulator can't listen on 127.0.0.1:{port} ({error.strerror}). "
-            "Stop what listens there, or choose another port."
-        ) from error
 
 
 def _empty_folder(folder: Path) -> tuple[Path, Path]:

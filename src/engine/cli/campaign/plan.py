@@ -30,7 +30,7 @@ class CheckedRow(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """A campaign. `prefix` begins every idempotency key, and so tells it from other campaigns."""
+    """A campaign. `prefix` begins every idempotency key, so that campaigns differ in all keys."""
 
     recipients: Path
     template: str
@@ -55,7 +55,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             if first == content:
                 yield self._with_key(checked)
             else:
-                problem = f"idempotencyKey: {key!r} is the key of line {line}, which asks for another email"
+                problem = f"idempotencyKey: {key!r} is the key of line {line}, which is for another email"
                 yield CheckedRow(row, problem=problem)
 
     def _check(self, row: RecipientRow) -> CheckedRow:

@@ -53,7 +53,7 @@ def load(path: Path) -> SavedProgress | None:
 
 
 def begin(path: Path, identity: CampaignIdentity, prefix: str | None, new_prefix: str) -> SavedProgress:
-    """The progress to resume from, or that of a new campaign. `prefix`: the one asked for, if any.
+    """The progress to resume from, or that of a new campaign. `prefix`: the option's value, if given.
 
     Where file or options have changed and the prefix is the same, positions no longer count, and the keys
     alone keep an unchanged row from being sent twice. Raises ProgressError.

@@ -133,7 +133,7 @@ class Inbox:
             return []
         original = changes[-1].original_email_id
         email_ids = {
-            email_id for email_id, told in self._statuses.items() if told[-1].original_email_id == original
+            email_id for email_id, known in self._statuses.items() if known[-1].original_email_id == original
         }
         keys = [key for email_id in email_ids for key in self._sent_as.get(email_id, ())]
         rows = [self._row_of(self._messages[key]) for key in keys if key in self._messages and key != row.key]

@@ -47,7 +47,7 @@ _TEMPLATES.globals.update(label_of=label_of, tones=TONES)
 
 
 def inbox_pages(inbox: Inbox, *, pause: float = 0.2) -> Mount:
-    """Adds the inbox to the simulator's server. Open pages look again at most every `pause` seconds."""
+    """Adds the inbox to the simulator's server. Open pages reload at most every `pause` seconds."""
 
     def mount(app: web.Application) -> None:
         app[_INBOX] = inbox

@@ -49,7 +49,10 @@ def timeline(
     message: Message | None, events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]
 ) -> list[Entry]:
     """Everything known about an email, oldest first."""
-    entries = [] if message is None else [_accepted(message)]
+    entries = []
+    if message is not None:
+        about = f"{message.operation} answered with a message id"
+        entries.append(Entry(at=message.accepted_at, who="SES", title="Accepted", tone="quiet", about=about))
     entries += [_from_event(event) for event in events]
     entries += [_from_status(change) for change in statuses]
     return sorted(entries, key=lambda entry: entry.at)
@@ -74,16 +77,6 @@ def moment(text: str) -> datetime:
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):  # the latter at either end of the calendar
         return datetime.fromtimestamp(0, UTC)
-
-
-def _accepted(message: Message) -> Entry:
-    return Entry(
-        at=message.accepted_at,
-        who="SES",
-        title="Accepted",
-        tone="quiet",
-        about=f"{message.operation} answered with a message id",
-    )
 
 
 def _from_status(change: EmailStatusChanged) -> Entry:

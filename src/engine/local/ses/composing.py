@@ -30,6 +30,7 @@ from engine.local.ses.wire import (
 _PLACEHOLDER = re.compile(r"\{\{\{?\s*([A-Za-z0-9_.-]+)\s*\}?\}\}")
 _TAGS_HEADER = "X-SES-MESSAGE-TAGS"
 _CONFIGURATION_SET_HEADER = "X-SES-CONFIGURATION-SET"
+_ENVELOPE = frozenset({"from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"})
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +78,11 @@ def templated(
     rules.check_headers(tuple(merged.values()))
     rules.check_size((content.subject, content.html, content.text), template.attachments)
     try:
-        rendered = _render(content, values)
+        rendered = Composed(
+            subject=_fill(content.subject, values),
+            html=None if content.html is None else _fill(content.html, values),
+            text=None if content.text is None else _fill(content.text, values),
+        )
     except LookupError as missing:
         failure = f"Attribute '{missing.args[0]}' is not present in the rendering data."
         return Composed(subject=content.subject, rendering_failure=failure)
@@ -106,14 +111,6 @@ def template_data(text: str | None) -> Mapping[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError:
         raise bad_request("Template data is not a JSON object.") from None
-
-
-def _render(content: TemplateContent, values: Mapping[str, Any]) -> Composed:
-    return Composed(
-        subject=_fill(content.subject, values),
-        html=None if content.html is None else _fill(content.html, values),
-        text=None if content.text is None else _fill(content.text, values),
-    )
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> str:
@@ -178,11 +175,16 @@ def _raw(content: RawContent) -> Composed:
     mail = message_from_bytes(content.data, _class=EmailMessage, policy=policy.default)
     html = mail.get_body(("html",))
     text = mail.get_body(("plain",))
+    tags = (tag.partition("=") for tag in str(mail.get(_TAGS_HEADER, "")).split(",") if tag.strip())
     return Composed(
         subject=str(mail.get("Subject", "")),
         html=None if html is None else html.get_content(),
         text=None if text is None else text.get_content(),
-        headers=tuple((name, str(value)) for name, value in mail.items() if not _is_envelope(name)),
+        headers=tuple(
+            (name, str(value))
+            for name, value in mail.items()
+            if name.lower() not in _ENVELOPE and not name.lower().startswith(("content-", "x-ses-"))
+        ),
         attachments=tuple(_raw_attachment(part) for part in mail.iter_attachments()),
         raw=content.data,
         sender=str(mail["From"]) if mail["From"] else None,
@@ -190,23 +192,13 @@ def _raw(content: RawContent) -> Composed:
         cc=_mailboxes(mail, "Cc"),
         bcc=_mailboxes(mail, "Bcc"),
         reply_to=_mailboxes(mail, "Reply-To"),
-        tags=tuple(_header_tags(str(mail.get(_TAGS_HEADER, "")))),
+        tags=tuple(Tag(name=name.strip(), value=value.strip()) for name, _, value in tags),
         configuration_set=mail.get(_CONFIGURATION_SET_HEADER),
     )
 
 
-def _is_envelope(name: str) -> bool:
-    own = {"from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"}
-    return name.lower() in own or name.lower().startswith(("content-", "x-ses-"))
-
-
 def _mailboxes(mail: EmailMessage, name: str) -> tuple[str, ...]:
     return tuple(address for _, address in getaddresses([str(value) for value in mail.get_all(name, [])]))
-
-
-def _header_tags(value: str) -> list[Tag]:
-    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
-    return [Tag(name=name.strip(), value=text.strip()) for name, _, text in pairs]
 
 
 def _raw_attachment(part: Any) -> MessageAttachment:

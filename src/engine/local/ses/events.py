@@ -1,6 +1,6 @@
-"""What a configuration set publishes about a message, field for field, as pure functions of their arguments.
+"""The ten types of event that a configuration set publishes, field for field, as pure functions.
 
-The other wire form, an identity's own notifications, is in `notifications`.
+The other wire form, feedback notifications of an identity, is in `notifications`.
 
 Sources: "Contents of event data that Amazon SES publishes to Amazon SNS" and "Examples of event data ..."
 (https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html, ...-examples.html).
@@ -16,7 +16,7 @@ from engine.local.ses.mail_object import MailObject, timestamp
 from engine.local.ses.message import bare_address
 
 EventDocument = dict[str, Any]
-"""One event as JSON-able data; a fresh one with every call, so that a test may bend it."""
+"""One event as JSON-able data; every call makes a new one, so a test may change it."""
 
 MoreTags = Mapping[str, list[str]]
 
@@ -210,6 +210,6 @@ def _preferences(topic: str, status: str, *, unsubscribe_all: bool) -> EventDocu
 
 
 def _feedback_id(mail: MailObject, kind: str, now: datetime) -> str:
-    """An id in SES's form, the same for the same news: a repeated event is a true duplicate."""
+    """An id in SES's form, equal for equal events, so that a repeated event is a true duplicate."""
     number = int(now.timestamp() * 1000)
     return f"0100{number:012x}-{mail.message_id[17:53]}-{kind == 'bounce':06d}"

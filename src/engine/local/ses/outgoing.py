@@ -1,4 +1,4 @@
-"""Publishing of events: when, in which order and how often, by the schedule and the faults."""
+"""Publish events: when, in which order and how often, by the schedule and the faults."""
 
 import asyncio
 import logging

@@ -197,7 +197,7 @@ def _json(value: Any, status: int = 200) -> web.Response:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Break the connection; what is returned finds nobody to read it."""
+    """Break the connection; the response returned here reaches no client."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)

@@ -20,7 +20,7 @@ _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# An email is somebody else's HTML: nothing of it may run, and only images may load.
+# An email is foreign HTML: nothing of it may run, and only images may load.
 _EMAIL_POLICY: Final = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src {images}; "
     "font-src data:; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'self'"
@@ -38,7 +38,7 @@ class Watchers:
 
     @contextmanager
     def watch(self) -> Iterator[asyncio.Event]:
-        """An event that is set at every change; whoever waits for it clears it."""
+        """An event that is set at every change; the caller clears it."""
         changed = asyncio.Event()
         self._events.add(changed)
         try:
