@@ -50,7 +50,7 @@ async def files(tmp_path: Path) -> AsyncIterator[Files]:
 
 async def test_a_change_shows_by_itself_on_both_screens(browser: Browser, files: Files) -> None:
     page = await browser.new_page()
-    async with page.expect_response("**/inbox/changes"):
+    async with page.expect_response("**/_changes"):
         await page.goto(str(files.server.make_url("/mine")))
     for frame in (".desktop iframe", ".phone iframe"):
         await expect(page.frame_locator(frame).locator("h1")).to_have_text("Mine")

@@ -31,7 +31,7 @@ SIMULATOR = "simulator.amazonses.com"
 PATIENCE = 90  # seconds, of which a machine in no hurry needs ten
 
 # What is sent, and the statuses that the last one of each is told by; mailboxes as SES's simulator has them.
-FATES = {
+OUTCOMES = {
     "success": "delivered",
     "bounce": "bounced",
     "complaint": "complained",
@@ -96,7 +96,7 @@ async def test_every_role_lets_its_function_do_its_work(enforced: Enforced) -> N
     await assert_enforced(enforced)
     listen = await listener(enforced)
     events = await enforced.client("events")
-    requests = [request(f"{mailbox}@{SIMULATOR}", "transactional") for mailbox in FATES]
+    requests = [request(f"{mailbox}@{SIMULATOR}", "transactional") for mailbox in OUTCOMES]
     requests += [request(f"success+{number}@{SIMULATOR}", "bulk") for number in range(3)]
     # A template that is not there must be told from one that may not be read.
     requests.append(request("nobody@example.com", "transactional", template="no-such-template"))
@@ -105,7 +105,7 @@ async def test_every_role_lets_its_function_do_its_work(enforced: Enforced) -> N
     )
     assert answer["FailedEntryCount"] == 0
 
-    missing = {f"{mailbox}@{SIMULATOR}": status for mailbox, status in FATES.items()}
+    missing = {f"{mailbox}@{SIMULATOR}": status for mailbox, status in OUTCOMES.items()}
     missing |= {f"success+{number}@{SIMULATOR}": "delivered" for number in range(3)}
     missing["nobody@example.com"] = "failed"
     async with asyncio.timeout(PATIENCE):

@@ -8,10 +8,10 @@ from engine.local.cases import cases
 
 
 @pytest.mark.e2e
-def test_the_demo_deploys_sends_one_of_each_fate_and_sees_each_to_its_end() -> None:
+def test_the_demo_deploys_sends_one_email_for_each_outcome_and_follows_each_to_its_status() -> None:
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
-    assert f"All {sum(case.size for case in cases())} emails ended as they should" in result.output
+    assert f"All {sum(case.size for case in cases())} emails reached their final status" in result.output
     assert "20 of 20" in result.output
     assert "http://127.0.0.1:" in result.output
     for case in cases():

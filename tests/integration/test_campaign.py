@@ -15,12 +15,12 @@ from typer.testing import CliRunner, Result
 
 from engine.cli import app
 from engine.cli.campaign import campaign
-from engine.cli.campaign.saved import Identity, Marks, Saved
+from engine.cli.campaign.progress import CampaignIdentity, RowMarks, SavedProgress
 from engine.cli.campaign.screen import CampaignScreen
-from engine.client import EmailClient, NotAccepted, Progress
-from engine.client.bus import Outcome, RetryingPublisher
+from engine.client import EmailClient, NotAccepted, PublishProgress
+from engine.client.publisher import PublishResult, RetryingPublisher
 
-GO_ON = "Run the same command again"
+RESUME = "Run the same command again"
 
 
 class Sender:
@@ -92,7 +92,7 @@ def test_a_dry_run_shows_the_first_request_and_sends_nothing(sender: Sender) -> 
     sender.write(3)
     result = sender.send("--dry-run")
     assert result.exit_code == 0
-    assert "3 emails would be asked for" in result.output
+    assert "3 emails would be requested" in result.output
     assert '"to": "user0@example.com"' in result.output
     assert not sender.arrived()
     assert not sender.progress.exists()
@@ -123,6 +123,35 @@ def test_bad_rows_can_be_skipped(sender: Sender) -> None:
     assert result.exit_code == 0, result.output
     assert len(sender.arrived()) == 3
     assert json.loads(sender.progress.read_text())["finished"]
+
+
+def test_a_column_of_dry_runs_sends_no_email(sender: Sender) -> None:
+    sender.file.write_text("to,dryRun\nada@example.com,true\n")
+    assert sender.send().exit_code == 0
+    (detail,) = sender.arrived()
+    assert (detail["dryRun"], detail["templateData"]) == (True, {})
+    sender.file.write_text("to,dry_run\nada@example.com,true\n")
+    result = sender.send("--idempotency-prefix", "other")
+    assert result.exit_code == 1
+    assert "customers.csv line 1: column 'dry_run': is it the field 'dryRun'?" in result.output
+    assert not sender.arrived()
+
+
+def test_of_two_rows_with_one_key_the_second_is_left_out_in_every_run(sender: Sender) -> None:
+    sender.file.write_text("to,idempotencyKey\na@example.com,k\nb@example.com,k\nc@example.com,l\n")
+    result = sender.send()
+    assert result.exit_code == 1
+    assert "customers.csv line 3: idempotencyKey: 'k' is the key of line 2" in result.output
+    assert sender.send("--skip-invalid").exit_code == 0
+    assert {detail["to"] for detail in sender.arrived()} == {"a@example.com", "c@example.com"}
+
+
+def test_what_was_passed_over_is_counted_on_the_screen(sender: Sender) -> None:
+    sender.file.write_text("sep=;\nto;name;\na@example.com;A;\n;;\n\n")
+    result = sender.send()
+    assert result.exit_code == 0, result.output
+    assert "Passed over: 2 blank rows and 1 empty column." in result.output
+    assert "1 email accepted." in result.output
 
 
 def test_of_many_bad_rows_the_first_are_named_and_all_are_counted(sender: Sender) -> None:
@@ -169,11 +198,11 @@ def leave(monkeypatch: pytest.MonkeyPatch, rows: set[str], stop: str | None = No
     """The bus does not take these recipients."""
     put = RetryingPublisher.put
 
-    async def putting(self: RetryingPublisher, entries: Any) -> Outcome:
+    async def putting(self: RetryingPublisher, entries: Any) -> PublishResult:
         bad = {i for i, entry in entries.items() if json.loads(entry["Detail"])["to"] in rows}
         outcome = await put(self, {i: entry for i, entry in entries.items() if i not in bad})
         left = [NotAccepted(i, "MalformedDetail", "why") for i in bad]
-        return Outcome(outcome.left + left, stop)
+        return PublishResult(outcome.left + left, stop)
 
     monkeypatch.setattr(RetryingPublisher, "put", putting)
 
@@ -188,7 +217,7 @@ def test_what_the_bus_does_not_take_is_named_and_tried_again_by_the_next_run(
     assert result.exit_code == 1
     assert "customers.csv line 23: MalformedDetail: why" in result.output
     assert "28 emails accepted, 2 not." in result.output
-    assert GO_ON in result.output
+    assert RESUME in result.output
     assert len(sender.arrived()) == 28
     again = sender.send()
     assert again.exit_code == 0, again.output
@@ -204,7 +233,7 @@ def test_a_bus_that_takes_no_more_ends_the_run_with_its_reason(
     result = sender.send()
     assert result.exit_code == 1
     assert "EventBridge takes no more: AccessDeniedException: no" in result.output
-    assert GO_ON in result.output
+    assert RESUME in result.output
 
 
 # -- interrupted ---------------------------------------------------------------------------------------------
@@ -215,30 +244,30 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Details of what the bus takes; many, and the cloud's queue would hand them out slowly."""
     details: list[dict[str, Any]] = []
 
-    async def put(_: RetryingPublisher, entries: Any) -> Outcome:
+    async def put(_: RetryingPublisher, entries: Any) -> PublishResult:
         await asyncio.sleep(0)
         details.extend(json.loads(entry["Detail"]) for entry in entries.values())
-        return Outcome([])
+        return PublishResult([])
 
     monkeypatch.setattr(RetryingPublisher, "put", put)
     return details
 
 
-def at_progress(monkeypatch: pytest.MonkeyPatch, act: Callable[[Progress], None]) -> None:
+def at_progress(monkeypatch: pytest.MonkeyPatch, act: Callable[[PublishProgress], None]) -> None:
     """Something happens when the first call has its answer."""
-    sending = CampaignScreen.sending
+    publishing = CampaignScreen.publishing
 
     @contextmanager
-    def watched(self: CampaignScreen, total: int, done: int) -> Iterator[Callable[[Progress], None]]:
-        with sending(self, total, done) as show:
+    def watched(self: CampaignScreen, total: int, done: int) -> Iterator[Callable[[PublishProgress], None]]:
+        with publishing(self, total, done) as show:
 
-            def acting(progress: Progress) -> None:
+            def acting(progress: PublishProgress) -> None:
                 show(progress)
                 act(progress)
 
             yield acting
 
-    monkeypatch.setattr(CampaignScreen, "sending", watched)
+    monkeypatch.setattr(CampaignScreen, "publishing", watched)
 
 
 def test_ctrl_c_ends_what_is_under_way_and_the_same_command_goes_on(
@@ -247,7 +276,7 @@ def test_ctrl_c_ends_what_is_under_way_and_the_same_command_goes_on(
     sender.write(1000)
     pressed: list[bool] = []
 
-    def press(_: Progress) -> None:
+    def press(_: PublishProgress) -> None:
         if not pressed:
             pressed.append(True)
             signal.raise_signal(signal.SIGINT)
@@ -256,7 +285,7 @@ def test_ctrl_c_ends_what_is_under_way_and_the_same_command_goes_on(
         at_progress(patch, press)
         result = sender.send()
     assert result.exit_code == 130
-    assert GO_ON in result.output
+    assert RESUME in result.output
     before = len(taken)
     assert 0 < before < 1000
     again = sender.send()
@@ -269,13 +298,13 @@ def test_ctrl_c_ends_what_is_under_way_and_the_same_command_goes_on(
 def test_a_second_ctrl_c_stops_at_once(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     sender.write(1000)
 
-    def press(_: Progress) -> None:
+    def press(_: PublishProgress) -> None:
         signal.raise_signal(signal.SIGINT)
 
     at_progress(monkeypatch, press)
     result = sender.send()
     assert result.exit_code == 130
-    assert GO_ON in result.output
+    assert RESUME in result.output
     assert not json.loads(sender.progress.read_text())["finished"]
 
 
@@ -284,9 +313,9 @@ def test_a_process_that_died_goes_on_with_the_same_keys(
 ) -> None:
     """What was not yet noted goes again, under its key: the engine sends it once."""
     sender.write(110)
-    seen: list[Progress] = []
+    seen: list[PublishProgress] = []
 
-    def die(progress: Progress) -> None:
+    def die(progress: PublishProgress) -> None:
         seen.append(progress)
         if len(seen) == 3:
             raise ZeroDivisionError
@@ -337,12 +366,12 @@ def test_progress_can_be_kept_elsewhere(sender: Sender, tmp_path: Path) -> None:
 # -- what is remembered --------------------------------------------------------------------------------------
 
 
-def identity() -> Identity:
-    return Identity(recipients="sha", template="welcome", bulk=False, bus="bus", source="shop")
+def identity() -> CampaignIdentity:
+    return CampaignIdentity(recipients="sha", template="welcome", bulk=False, bus="bus", source="shop")
 
 
 def test_marks_in_about_the_order_of_the_rows_stay_few() -> None:
-    marks = Marks(Saved(identity=identity(), prefix="p"))
+    marks = RowMarks(SavedProgress(identity=identity(), prefix="p"))
     for row in [1, 0, 3, 2, 5]:
         marks.mark([row])
     assert [row for row in range(8) if marks.done(row)] == [0, 1, 2, 3, 5]
@@ -350,8 +379,8 @@ def test_marks_in_about_the_order_of_the_rows_stay_few() -> None:
 
 
 def test_a_row_that_was_left_is_not_done_until_it_is_accepted(tmp_path: Path) -> None:
-    saved = Saved(identity=identity(), prefix="p")
-    marks = Marks(saved)
+    saved = SavedProgress(identity=identity(), prefix="p")
+    marks = RowMarks(saved)
     marks.mark([0, 2])
     marks.mark([1], left=True)
     assert not marks.done(1)

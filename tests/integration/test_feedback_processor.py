@@ -12,7 +12,7 @@ from engine.feedback.pipeline import FeedbackFailed
 from engine.handlers.email_sender import handler as send
 from engine.handlers.feedback_processor import handler
 from engine.local.ses import events
-from engine.local.ses.mail import Mail
+from engine.local.ses.mail_object import MailObject
 from engine.local.ses.notifications import TOPIC_VALIDATED, as_notification
 from engine.local.ses.threaded import ThreadedSimulator
 
@@ -115,14 +115,14 @@ def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses(cloud: Cloud, ses: 
 
 def test_reports_without_our_tag_find_the_row_by_the_message_id(cloud: Cloud) -> None:
     send(request_event())
-    mail = Mail(message_id=cloud.row()["sesMessageId"], to=("ada@example.com",), configuration_set="")
+    mail = MailObject(message_id=cloud.row()["sesMessageId"], to=("ada@example.com",), configuration_set="")
     bounce = as_notification(events.bounce(mail, ["ada@example.com"], mail.sent_at))
     handler(sns_event(events.to_json(bounce)))
     assert cloud.row()["status"] == "bounced"
 
 
 def test_a_bounce_of_mail_from_elsewhere_still_suppresses(cloud: Cloud) -> None:
-    mail = Mail(to=("a@example.com", "b@example.com"))
+    mail = MailObject(to=("a@example.com", "b@example.com"))
     handler(sns_event(events.to_json(events.bounce(mail, ["b@example.com"], mail.sent_at))))
     (item,) = cloud.items("Suppression")
     assert (item["email"], item["suppressionType"], item["reason"]) == (

@@ -1,6 +1,6 @@
 """The inbox as a browser gets it, and a message as a mail server would."""
 
-import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -9,17 +9,19 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from tests.support.ses_requests import NOON, Clock, simple
+from tests.support.ses_requests import NOON, ManualClock, simple
 
 from engine.local.inbox import Inbox, inbox_pages, pages
-from engine.local.inbox.source import headers_of, html_page, media_type, source_of
-from engine.local.ses import Attachment, Message, Simulator, serve
+from engine.local.inbox.source import headers_of, html_of, media_type, source_of
+from engine.local.ses import Message, MessageAttachment, Simulator, serve
 from engine.local.ses.wire import SendEmailRequest
+from engine.local.web import pages as web_pages
+from engine.schemas.status import EmailStatusChanged
 
-LOGO = Attachment(
+LOGO = MessageAttachment(
     file_name="logo.png", content_type="image/png", content=b"png", content_id="logo", disposition="INLINE"
 )
-FILE = Attachment(file_name="Größe & Preis.csv", content_type="text/csv", content=b"a;b")
+FILE = MessageAttachment(file_name="Größe & Preis.csv", content_type="text/csv", content=b"a;b")
 MESSAGE = Message(
     message_id="0100-1",
     accepted_at=NOON,
@@ -36,7 +38,7 @@ EVIL = "\"'><script>alert(1)</script>"
 
 @pytest.fixture
 def ses() -> Simulator:
-    return Simulator(now=Clock())
+    return Simulator(now=ManualClock())
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ async def page(browser: aiohttp.ClientSession, path: str, status: int = 200) -> 
 
 
 def refused(inbox: Inbox, email_id: str = "e-9") -> None:
-    detail = {
+    detail: dict[str, Any] = {
         "emailId": email_id,
         "originalEmailId": email_id,
         "to": "eve@example.org",
@@ -74,7 +76,7 @@ def refused(inbox: Inbox, email_id: str = "e-9") -> None:
         "retryAttempt": 0,
         "timestamp": "2026-03-01T12:00:00Z",
     }
-    inbox.record_status(detail)
+    inbox.record_status(msgspec.convert(detail, EmailStatusChanged))
 
 
 async def test_an_empty_inbox_says_what_will_appear(browser: aiohttp.ClientSession) -> None:
@@ -229,7 +231,7 @@ async def test_an_unknown_email_is_not_found(browser: aiohttp.ClientSession) -> 
 
 
 @pytest.mark.parametrize(
-    ("fate", "kind"),
+    ("outcome", "kind"),
     [
         ("bounce", "Bounce"),
         ("mailboxfull", "Bounce"),
@@ -240,11 +242,11 @@ async def test_an_unknown_email_is_not_found(browser: aiohttp.ClientSession) -> 
     ],
 )
 async def test_a_button_makes_ses_report_and_leads_back(
-    browser: aiohttp.ClientSession, ses: Simulator, fate: str, kind: str
+    browser: aiohttp.ClientSession, ses: Simulator, outcome: str, kind: str
 ) -> None:
     key = await send(ses)
-    assert f'value="{fate}"' in await page(browser, f"/mail/{key}")
-    async with browser.post(f"/mail/{key}/report", data={"fate": fate}) as answer:
+    assert f'value="{outcome}"' in await page(browser, f"/mail/{key}")
+    async with browser.post(f"/mail/{key}/report", data={"outcome": outcome}) as answer:
         assert (answer.status, answer.url.path) == (200, f"/mail/{key}")
     assert ses.events[-1].event_type == kind
 
@@ -254,13 +256,15 @@ async def test_reports_are_refused_when_unknown_or_from_another_site(
 ) -> None:
     key = await send(ses)
     path = f"/mail/{key}/report"
-    async with browser.post(path, data={"fate": "teleport"}) as answer:
+    async with browser.post(path, data={"outcome": "teleport"}) as answer:
         assert answer.status == 400
-    async with browser.post(path, data={"fate": "bounce"}, headers={"Origin": "https://evil.io"}) as answer:
+    async with browser.post(
+        path, data={"outcome": "bounce"}, headers={"Origin": "https://evil.io"}
+    ) as answer:
         assert answer.status == 403
     assert ses.events[-1].event_type == "Delivery"
     own = {"Origin": str(answer.url.origin())}
-    async with browser.post(path, data={"fate": "bounce"}, headers=own) as answer:
+    async with browser.post(path, data={"outcome": "bounce"}, headers=own) as answer:
         assert answer.status == 200
 
 
@@ -277,7 +281,7 @@ async def test_other_attempts_are_linked(
 async def test_open_pages_are_told_of_news_until_the_server_stops(ses: Simulator, inbox: Inbox) -> None:
     async with aiohttp.ClientSession() as browser:
         async with serve(ses, mounts=[inbox_pages(inbox, pause=0)]) as url:
-            answer = await browser.get(f"{url}/inbox/changes")
+            answer = await browser.get(f"{url}/_changes")
             assert answer.content_type == "text/event-stream"
             assert await answer.content.readuntil(b"\n\n") == b": listening\n\n"
             await send(ses)
@@ -285,18 +289,22 @@ async def test_open_pages_are_told_of_news_until_the_server_stops(ses: Simulator
         assert (await answer.content.read()).endswith(b"data: changed\n\n")
 
 
-async def test_a_quiet_inbox_keeps_the_connection_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "KEEP_ALIVE_SECONDS", 0)
-    assert await pages._next_news(asyncio.Event()) == b": still here\n\n"
+async def test_a_quiet_inbox_keeps_the_connection_alive(
+    browser: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_pages, "KEEP_ALIVE_SECONDS", 0)
+    async with browser.get("/_changes") as answer:
+        assert await answer.content.readuntil(b"\n\n") == b": listening\n\n"
+        assert await answer.content.readuntil(b"\n\n") == b": still here\n\n"
 
 
-@pytest.mark.parametrize("name", ["inbox.css", "inbox.js", "icon.svg"])
+@pytest.mark.parametrize("name", ["pages.css", "pages.js", "icon.svg"])
 async def test_assets_come_from_the_package(browser: aiohttp.ClientSession, name: str) -> None:
-    assert await page(browser, f"/inbox/assets/{name}")
+    assert await page(browser, f"/_assets/{name}")
 
 
 async def test_nothing_else_comes_from_the_package(browser: aiohttp.ClientSession) -> None:
-    await page(browser, "/inbox/assets/..%2fpages.py", 404)
+    await page(browser, "/_assets/..%2fpages.py", 404)
 
 
 def parsed(message: Message) -> EmailMessage:
@@ -345,19 +353,65 @@ def test_line_breaks_and_repeated_headers_do_not_break_the_source() -> None:
 
 
 def test_inline_images_are_put_into_the_page() -> None:
-    assert html_page(MESSAGE) == (
-        '<base target="_blank"><img src="data:image/png;base64,cG5n"><img src="cid:other">'
-    )
-    assert html_page(msgspec.structs.replace(MESSAGE, html=None)) == '<base target="_blank">'
+    assert html_of(MESSAGE) == ('<img src="data:image/png;base64,cG5n"><img src="cid:other">')
+    assert html_of(msgspec.structs.replace(MESSAGE, html=None)) == ""
 
 
 @pytest.mark.parametrize(
     ("content_type", "media"),
     [
-        ("Text/CSV; charset=utf-8", ("text", "csv")),
-        ("nonsense", ("application", "octet-stream")),
-        ("multipart/mixed", ("application", "octet-stream")),
+        ("Text/CSV; charset=utf-8", ("text", "csv", {"charset": "utf-8"})),
+        (
+            'text/calendar; charset="utf-8"; method=REQUEST',
+            ("text", "calendar", {"charset": "utf-8", "method": "REQUEST"}),
+        ),
+        ("nonsense", ("application", "octet-stream", {})),
+        ("multipart/mixed", ("application", "octet-stream", {})),
     ],
 )
-def test_content_types_are_read_leniently(content_type: str, media: tuple[str, str]) -> None:
+def test_content_types_are_read_leniently(content_type: str, media: tuple[str, str, dict[str, str]]) -> None:
     assert media_type(msgspec.structs.replace(FILE, content_type=content_type)) == media
+
+
+DELIVERY_STATUS = b"Reporting-MTA: dns; mx.example.org\r\n\r\nFinal-Recipient: rfc822; ann@example.org\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        ("message/delivery-status", DELIVERY_STATUS),
+        ("message/rfc822", b"Subject: the original\r\n\r\nhi"),
+        ("message/delivery-status", b"\xff\x00 no headers at all"),
+        ("message/disposition-notification", b""),
+    ],
+)
+async def test_a_part_that_holds_messages_is_shown_with_its_content(
+    browser: aiohttp.ClientSession, ses: Simulator, content_type: str, content: bytes
+) -> None:
+    file = {
+        "RawContent": b64encode(content).decode(),
+        "FileName": "status.txt",
+        "ContentType": content_type,
+    }
+    key = await send(ses, simple={"Attachments": [file]})
+    for view in ("headers", "source", "attachments"):
+        assert "status.txt" in await page(browser, f"/mail/{key}?view={view}") or view == "headers"
+    source = source_of(ses.message(key))
+    assert content.rstrip() in source
+    assert f"Content-Type: {content_type}".encode() in source
+
+
+async def test_a_raw_message_with_a_delivery_status_is_shown(
+    browser: aiohttp.ClientSession, ses: Simulator
+) -> None:
+    raw = (
+        b"From: shop@example.com\r\nTo: ann@example.org\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/report; boundary="x"; report-type=delivery-status\r\n\r\n'
+        b"--x\r\nContent-Type: text/plain\r\n\r\nIt failed.\r\n"
+        b"--x\r\nContent-Type: message/delivery-status\r\n\r\n" + DELIVERY_STATUS + b"\r\n--x--\r\n"
+    )
+    key = await send(ses, Content={"Raw": {"Data": b64encode(raw).decode()}})
+    for view in ("text", "headers", "source", "attachments"):
+        await page(browser, f"/mail/{key}?view={view}")
+    async with browser.get(f"/mail/{key}/attachments/0") as answer:
+        assert b"Final-Recipient: rfc822; ann@example.org" in await answer.read()

@@ -7,14 +7,14 @@ from typing import Any
 import aiohttp
 import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from tests.support.ses_requests import Clock, bulk, connected, entry, refusal, served, simple
+from tests.support.ses_requests import ManualClock, bulk, connected, entry, refusal, served, simple
 
 from engine.local.ses import Account, Simulator, serve
 
 
 @pytest.fixture
 def ses() -> Simulator:
-    return Simulator(Account(max_send_rate=100), now=Clock())
+    return Simulator(Account(max_send_rate=100), now=ManualClock())
 
 
 @pytest.fixture

@@ -5,20 +5,24 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.ses_requests import Clock, bulk, entry, refusal, served, simple
+from tests.support.ses_requests import ManualClock, bulk, entry, refusal, served, simple
 
 from engine.local.ses import Account, Simulator
 from engine.local.ses.errors import SesError
 from engine.local.ses.wire import AttachmentPart, EmailContent, SendEmailRequest
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def file(**changes: Any) -> dict[str, Any]:
+    return {"RawContent": b"x", "FileName": "a.pdf", "ContentType": "application/pdf"} | changes
 
 
 @pytest.fixture
-def ses(clock: Clock) -> Simulator:
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def ses(clock: ManualClock) -> Simulator:
     return Simulator(Account(max_send_rate=100), now=clock)
 
 
@@ -44,7 +48,7 @@ async def test_bulk_entries_beyond_the_rate_are_throttled_one_by_one(client: Any
 
 
 async def test_the_rate_counts_recipients_and_starts_anew_with_the_second(
-    client: Any, ses: Simulator, clock: Clock
+    client: Any, ses: Simulator, clock: ManualClock
 ) -> None:
     ses.configure(max_send_rate=3)
     clock.turn(0.9)
@@ -56,7 +60,7 @@ async def test_the_rate_counts_recipients_and_starts_anew_with_the_second(
     assert len(ses.messages) == 2
 
 
-async def test_a_sliding_window_looks_back_a_whole_second(clock: Clock) -> None:
+async def test_a_sliding_window_looks_back_a_whole_second(clock: ManualClock) -> None:
     ses = Simulator(Account(max_send_rate=1, window="sliding"), now=clock)
     async with served(ses) as client:
         clock.turn(0.9)
@@ -76,7 +80,7 @@ async def test_a_message_with_more_recipients_than_the_rate_passes_in_an_idle_se
 
 
 async def test_the_daily_quota_leaves_out_the_mailbox_simulator_and_frees_itself_after_a_day(
-    client: Any, ses: Simulator, clock: Clock
+    client: Any, ses: Simulator, clock: ManualClock
 ) -> None:
     ses.configure(daily_quota=2)
     for to in ("success@simulator.amazonses.com", "a@x.io", "b@x.io"):
@@ -138,6 +142,22 @@ async def test_an_unknown_configuration_set_is_not_found(client: Any, ses: Simul
         ({"simple": {"Headers": [{"Name": "X-A", "Value": "é"}]}}, "Invalid value of header <X-A>."),
         ({"simple": {"Headers": [{"Name": "X-A", "Value": "v" * 996}]}}, "Invalid value of header <X-A>."),
         (
+            {"simple": {"Headers": [{"Name": "X-AB", "Value": "v" * 993}]}},
+            "Header <X-AB> exceeds 996 characters.",
+        ),
+        (
+            {"simple": {"Attachments": [{"RawContent": b"x", "FileName": "Setup.EXE"}]}},
+            "Illegal filename 'Setup.EXE'.",
+        ),
+        (
+            {"simple": {"Attachments": [file(FileName="n" * 252 + ".pdf")]}},
+            "Value at 'fileName' failed to satisfy constraint: 1 to 255 characters",
+        ),
+        (
+            {"simple": {"Attachments": [file(ContentType="t" * 79)]}},
+            "Value at 'contentType' failed to satisfy constraint: 1 to 78 characters",
+        ),
+        (
             {"EmailTags": [{"Name": "a b", "Value": "v"}]},
             "Invalid tag name <a b>: it may hold ASCII letters, digits, '_' and '-'.",
         ),
@@ -165,6 +185,58 @@ async def test_a_request_that_breaks_a_rule_is_a_bad_request_and_nothing_is_acce
     assert await refusal(client.send_email(**simple(**changes))) == ("BadRequestException", message, 400)
     assert ses.messages == ()
     assert ses.events == ()
+
+
+CHINESE = "\N{CJK UNIFIED IDEOGRAPH-5C71}"
+WORD = f"=?utf-8?b?{'A' * 40}?="
+TO_320 = "n" * (320 - len(" <shop@example.com>"))
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "encoded"),
+    [
+        (f"{TO_320}n <shop@example.com>", f"{TO_320}n <shop@example.com>"),
+        (f'"{TO_320}n" <shop@example.com>', f"{TO_320}n <shop@example.com>"),
+        (f"{' '.join([WORD] * 6)} <shop@example.com>", f"{' '.join([WORD] * 6)} <shop@example.com>"),
+        (f"{CHINESE * 80} <shop@example.com>", f"=?utf-8?b?{'5bGx' * 80}?= <shop@example.com>"),
+        (f"{'a' * 320}@x.io", f"{'a' * 320}@x.io"),
+    ],
+    ids=["a long name", "in quotes", "encoded words", "Chinese characters", "an address"],
+)
+@pytest.mark.parametrize("field", ["From", "To", "Reply-To"])
+async def test_an_address_of_more_than_320_characters_once_encoded_is_refused(
+    client: Any, ses: Simulator, mailbox: str, encoded: str, field: str
+) -> None:
+    changes: dict[str, Any] = {
+        "From": {"FromEmailAddress": mailbox},
+        "To": {"Destination": {"ToAddresses": [mailbox]}},
+        "Reply-To": {"ReplyToAddresses": [mailbox]},
+    }
+    assert await refusal(client.send_email(**simple(**changes[field]))) == (
+        "BadRequestException",
+        f"Address length is more than 320 characters long: '{encoded}'.",
+        400,
+    )
+    assert ses.messages == ()
+
+
+async def test_a_from_of_320_characters_is_taken(client: Any) -> None:
+    await client.send_email(**simple(FromEmailAddress=f'"{TO_320}" <shop@example.com>'))
+    await client.send_email(**simple(FromEmailAddress=f"{CHINESE * 64} <shop@example.com>"))
+
+
+async def test_a_bulk_call_from_too_long_a_sender_is_refused_as_a_whole(client: Any) -> None:
+    request = bulk(entry("a@x.io"), FromEmailAddress=f"{TO_320}n <shop@example.com>")
+    assert (await refusal(client.send_bulk_email(**request)))[0] == "BadRequestException"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ['text/calendar; charset="utf-8"; method=REQUEST', "application/pdf;", "text/plain;  charset=utf-8", "x"],
+)
+async def test_a_content_type_may_have_any_form(client: Any, ses: Simulator, content_type: str) -> None:
+    await client.send_email(**simple(simple={"Attachments": [file(ContentType=content_type)]}))
+    assert ses.messages[0].attachments[0].content_type == content_type
 
 
 async def test_a_message_beyond_40_megabytes_is_refused_with_its_attachments_counted_in_base64(

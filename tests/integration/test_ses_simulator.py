@@ -6,18 +6,18 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.support.ses_requests import NOON, Clock, bulk, connected, entry, refusal, served, simple
+from tests.support.ses_requests import NOON, ManualClock, bulk, connected, entry, refusal, served, simple
 
 from engine.local.ses import Account, Simulator, ThreadedSimulator, serve
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def ses(clock: Clock) -> Simulator:
+def ses(clock: ManualClock) -> Simulator:
     return Simulator(Account(max_send_rate=100), now=clock)
 
 
@@ -214,7 +214,7 @@ async def test_the_threaded_form_ends_its_thread_when_it_cannot_start() -> None:
         assert not blocked._thread.is_alive()
 
 
-async def test_only_the_newest_messages_are_kept(clock: Clock) -> None:
+async def test_only_the_newest_messages_are_kept(clock: ManualClock) -> None:
     ses = Simulator(keep=2, now=clock)
     async with served(ses) as client:
         ids = [(await client.send_email(**simple()))["MessageId"] for _ in range(3)]

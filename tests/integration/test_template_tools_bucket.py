@@ -135,7 +135,7 @@ def test_a_pull_brings_what_is_not_here_and_asks_before_writing_over(run: Run, m
     run("push", "--yes")
     subject(mine, "Mine alone")
     (mine / "template.txt").unlink()
-    assert "Write over 1 file of mine?" in run("pull", answer="n\n")
+    assert "Overwrite 1 file of mine?" in run("pull", answer="n\n")
     assert not (mine / "template.txt").exists()
     assert "wrote 2 files" in run("pull", "mine", answer="y\n")
     assert (mine / "template.txt").exists()
@@ -194,17 +194,17 @@ def test_a_bucket_that_is_not_there_is_named(run: Run, mine: Path) -> None:
 async def test_errors_of_aws_come_out_as_one_of_the_bucket(aws_endpoint: str) -> None:
     with pytest.raises(BucketError, match="s3://nobodys-bucket"):
         async with open_bucket("nobodys-bucket", endpoint_url=aws_endpoint) as store:
-            await store.listed()
+            await store.list_templates()
 
 
 def test_a_test_email_is_asked_for_as_an_application_would(run: Run, cloud: Cloud, mine: Path) -> None:
     said = run("test-send", "mine", "--to", "ada@example.com", "--bus", cloud.bus)
-    assert f"Asked for {mine.name} to ada@example.com: email " in said
+    assert f"Requested {mine.name} to ada@example.com: email " in said
 
 
 def test_a_test_email_needs_data_and_a_bus(run: Run, tmp_path: Path, mine: Path) -> None:
     assert mine.is_dir()
     (tmp_path / "bad.json").write_text("{")
     arguments = ("test-send", "mine", "--to", "ada@example.com", "--bus", "no-bus-of-ours")
-    assert "bad.json" in run(*arguments, "--data", str(tmp_path / "bad.json"), code=1)
-    assert "No such file" in run(*arguments, "--data", str(tmp_path / "none.json"), code=1)
+    assert "bad.json is not JSON" in run(*arguments, "--data", str(tmp_path / "bad.json"), code=1)
+    assert "none.json is missing" in run(*arguments, "--data", str(tmp_path / "none.json"), code=1)

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from shutil import move
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner
 
-from engine.authoring.folder import Folder, NoTemplateError
+from engine.authoring.files import BadFileError
+from engine.authoring.folder import Folder
 from engine.authoring.preview import Preview, application, in_scheme
 from engine.authoring.scaffold import create
 from engine.cli import app as command
@@ -94,13 +96,27 @@ async def test_a_change_is_built_and_told_to_open_pages(
     browser: aiohttp.ClientSession, changes: Changes, mine: Path
 ) -> None:
     source = mine / "source.txt"
-    async with browser.get("/inbox/changes") as news:
+    async with browser.get("/_changes") as news:
         assert await news.content.readline() == b": listening\n"
         source.write_text(source.read_text().replace("say here", "Read here"))
         changes.tell()
         lines = [await news.content.readline() for _ in range(2)]
         assert lines == [b"\n", b"data: changed\n"]
     assert "Read here what it is about." in await page(browser, "/mine?view=text")
+
+
+async def test_a_template_that_is_renamed_while_it_is_shown_ends_nothing(
+    browser: aiohttp.ClientSession, changes: Changes, mine: Path
+) -> None:
+    async with browser.get("/_changes") as news:
+        away = move(mine, mine.with_name("_away"))
+        changes.tell()
+        assert await news.content.readuntil(b"data: changed\n\n")
+        assert "there is no template" in await page(browser, "/", status=404)
+        move(away, mine)
+        changes.tell()
+        assert await news.content.readuntil(b"data: changed\n\n")
+    await page(browser, "/mine")
 
 
 async def test_a_template_that_does_not_render_says_why(browser: aiohttp.ClientSession, mine: Path) -> None:
@@ -111,15 +127,25 @@ async def test_a_template_that_does_not_render_says_why(browser: aiohttp.ClientS
     await page(browser, "/mine/html", status=404)
 
 
+async def test_files_that_cannot_be_read_are_said_so_in_every_view(
+    browser: aiohttp.ClientSession, mine: Path
+) -> None:
+    (mine / "sample.json").write_text("{")
+    for view in ("html", "text", "data", "checks"):
+        assert "sample.json" in await page(browser, f"/mine?view={view}")
+    (mine / "template.txt").write_bytes(b"\xff")
+    assert "is not UTF-8" in await page(browser, "/mine?view=checks")
+
+
 async def test_what_is_not_there_is_not_found(browser: aiohttp.ClientSession) -> None:
     assert "`sesmailengine templates new nothing`" in await page(browser, "/nothing", status=404)
-    await page(browser, "/inbox/assets/nothing.css", status=404)
+    await page(browser, "/_assets/nothing.css", status=404)
 
 
-async def test_style_sheet_and_script_are_those_of_the_inbox(browser: aiohttp.ClientSession) -> None:
-    assert "--accent" in await page(browser, "/inbox/assets/inbox.css")
-    assert "EventSource" in await page(browser, "/inbox/assets/inbox.js")
-    assert ".pair" in await page(browser, "/inbox/assets/preview.css")
+async def test_style_sheet_and_script_are_those_of_all_pages(browser: aiohttp.ClientSession) -> None:
+    assert "--accent" in await page(browser, "/_assets/pages.css")
+    assert "EventSource" in await page(browser, "/_assets/pages.js")
+    assert ".pair" in await page(browser, "/_assets/preview.css")
 
 
 def test_data_of_another_file_takes_the_place_of_the_sample(tmp_path: Path, mine: Path) -> None:
@@ -129,7 +155,7 @@ def test_data_of_another_file_takes_the_place_of_the_sample(tmp_path: Path, mine
     for content in ("[]", "{"):
         file.write_text(content)
         assert "data.json" in str(Preview(tmp_path, file).rendered(Folder(mine)))
-        with pytest.raises(NoTemplateError, match=r"data\.json"):
+        with pytest.raises(BadFileError, match=r"data\.json"):
             Preview(tmp_path, file).data(Folder(mine))
 
 
@@ -147,6 +173,15 @@ def test_new_build_and_lint_work_from_the_command_line(tmp_path: Path) -> None:
     assert "1 template: 0 errors, 0 warnings" in run("lint", directory)
     assert "note css-border-radius" in run("lint", directory, "--notes")
     assert "templates/mine/template.html:" in run("lint", directory, "--notes")
+
+
+def test_build_and_lint_take_the_folder_as_an_option_too(tmp_path: Path) -> None:
+    create(tmp_path, "mine")
+    assert run("build", "--dir", str(tmp_path)) == "mine: up to date\n"
+    assert "1 template: 0 errors" in run("lint", "--dir", str(tmp_path))
+    assert "welcome: template.html" in run("build", "--starters", "--dir", str(tmp_path / "starters"))
+    create(tmp_path, "wrong").rename(tmp_path / "wrong name")
+    assert "no request can name a template 'wrong name'" in run("lint", "--dir", str(tmp_path), code=1)
 
 
 def test_lint_fails_on_errors_and_if_asked_on_warnings(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.fakes import FakeAws
 from engine.delivery.lanes import DeferralAnswer, Lanes
 from engine.feedback.pipeline import FeedbackPipeline, FeedbackPolicy
 from engine.local.ses import events
-from engine.local.ses.mail import Mail
+from engine.local.ses.mail_object import MailObject
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged
@@ -98,7 +98,7 @@ class Harness:
             taken = self._taken.setdefault(ses_id, now)
             if ses_id in self._reported or (now - taken).total_seconds() < self.ses_lateness:
                 continue
-            mail = Mail(
+            mail = MailObject(
                 message_id=ses_id,
                 sent_at=taken,
                 source=message.sender,

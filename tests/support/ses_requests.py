@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SESSION = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
 
 
-class Clock:
+class ManualClock:
     """A clock that a test turns."""
 
     def __init__(self) -> None:

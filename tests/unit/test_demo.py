@@ -1,5 +1,6 @@
 """The demo's own judgement: what did not end as it should is said, and fails the command."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import StringIO
@@ -9,20 +10,37 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from engine.cli.screen import DemoScreen
+from engine.cli.demo_screen import DemoScreen
 from engine.local import demo
 from engine.local.cases import SOURCE, Case, cases
 from engine.local.cases import request as example
-from engine.local.demo import Demo, Progress
+from engine.local.demo import CaseProgress, Demo
 from engine.local.environment import LocalEnvironment
 from engine.requests.identity import email_id
 from engine.schemas.request import EmailRequest
+from engine.schemas.status import EmailStatusChanged, Reason
 
 CASE = Case(title="welcome", request=example("ada@example.com"), status="delivered")
-CAMPAIGN = Case(title="campaign", request=example("ada@example.com"), status="delivered", size=3)
+CAMPAIGN = Case(title="newsletter", request=example("ada@example.com"), status="delivered", size=3)
 
 
-class Environment:
+def changed(email_id: str, status: Any, reason: Reason | None = None) -> EmailStatusChanged:
+    return EmailStatusChanged(
+        email_id=email_id,
+        original_email_id=email_id,
+        to="ada@example.com",
+        template_name="welcome",
+        status=status,
+        previous_status=None,
+        reason=reason,
+        ses_message_id=None,
+        original_source=SOURCE,
+        retry_attempt=0,
+        timestamp="2026-11-24T08:15:30.250Z",
+    )
+
+
+class FakeEnvironment:
     """Takes requests, and answers with the statuses and rows that a test gives it."""
 
     def __init__(self, statuses: list[tuple[str, str | None]], row: dict[str, str], copies: int = 1) -> None:
@@ -45,10 +63,10 @@ class Environment:
         for request in requests:
             own_id = email_id(SOURCE, request.idempotency_key or "")
             for status, code in self._statuses:
-                reason = {"code": code, "message": "why"} if code else None
+                reason = Reason(code=code, message="why") if code else None
                 for listener in self.listeners:
-                    listener({"emailId": own_id, "status": status, "reason": reason})
-                    listener({"emailId": "somebody else's", "status": status, "reason": None})
+                    listener(changed(own_id, status, reason))
+                    listener(changed("somebody else's", status))
             if request.to in self.ends_after:
                 return
 
@@ -61,10 +79,12 @@ class Environment:
         return {"Item": {name: {"S": value} for name, value in self._row.items()}}
 
 
-async def judged(monkeypatch: pytest.MonkeyPatch, environment: Environment, case: Case = CASE) -> Progress:
+async def judged(
+    monkeypatch: pytest.MonkeyPatch, environment: FakeEnvironment, case: Case = CASE
+) -> CaseProgress:
     monkeypatch.setattr(demo, "cases", lambda: [case])
     monkeypatch.setattr(demo, "PATIENCE", 0.05)
-    run = Demo(cast("LocalEnvironment", environment), lambda: None)
+    run = Demo(cast("LocalEnvironment", environment))
     good = await run.run()
     (progress,) = run.progress
     assert good is (progress.problem is None)
@@ -72,7 +92,7 @@ async def judged(monkeypatch: pytest.MonkeyPatch, environment: Environment, case
 
 
 async def test_an_email_that_ended_well_has_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = Environment([("sent", None), ("delivered", None)], {"status": "delivered"})
+    environment = FakeEnvironment([("sent", None), ("delivered", None)], {"status": "delivered"})
     progress = await judged(monkeypatch, environment)
     assert progress.problem is None
     assert progress.seconds is not None
@@ -81,14 +101,14 @@ async def test_an_email_that_ended_well_has_no_problem(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("environment", "problem"),
     [
-        (Environment([("sent", None)], {"status": "sent"}), "but saw sent within"),
-        (Environment([], {}), "but saw no status event within"),
-        (Environment([("delivered", None)], {"status": "sent"}), "its row says sent"),
-        (Environment([("delivered", None)], {"status": "delivered"}, copies=2), "SES took it 2 times"),
+        (FakeEnvironment([("sent", None)], {"status": "sent"}), "but saw sent within"),
+        (FakeEnvironment([], {}), "but saw no status event within"),
+        (FakeEnvironment([("delivered", None)], {"status": "sent"}), "its row says sent"),
+        (FakeEnvironment([("delivered", None)], {"status": "delivered"}, copies=2), "SES took it 2 times"),
     ],
 )
 async def test_what_did_not_end_as_it_should_says_how(
-    monkeypatch: pytest.MonkeyPatch, environment: Environment, problem: str
+    monkeypatch: pytest.MonkeyPatch, environment: FakeEnvironment, problem: str
 ) -> None:
     assert problem in str((await judged(monkeypatch, environment)).problem)
 
@@ -96,12 +116,12 @@ async def test_what_did_not_end_as_it_should_says_how(
 async def test_the_failure_code_in_the_row_must_be_the_one_told(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(title="welcome", request=CASE.request, status="failed", code="suppressed", copies=1)
     row = {"status": "failed", "failureCode": "validation"}
-    progress = await judged(monkeypatch, Environment([("failed", "suppressed")], row), case)
+    progress = await judged(monkeypatch, FakeEnvironment([("failed", "suppressed")], row), case)
     assert "its row says validation" in str(progress.problem)
 
 
 async def test_a_campaign_ends_well_when_each_of_its_emails_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = Environment([("sent", None), ("delivered", None)], {"status": "delivered"})
+    environment = FakeEnvironment([("sent", None), ("delivered", None)], {"status": "delivered"})
     progress = await judged(monkeypatch, environment, CAMPAIGN)
     assert progress.problem is None
     assert (progress.status, progress.note) == ("delivered", "3 of 3")
@@ -109,12 +129,12 @@ async def test_a_campaign_ends_well_when_each_of_its_emails_does(monkeypatch: py
 
 async def test_a_late_report_of_an_earlier_status_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for case in (CASE, CAMPAIGN):
-        environment = Environment([("delivered", None), ("sent", None)], {"status": "delivered"})
+        environment = FakeEnvironment([("delivered", None), ("sent", None)], {"status": "delivered"})
         assert (await judged(monkeypatch, environment, case)).problem is None
 
 
 async def test_a_campaign_that_lacks_an_email_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = Environment([("sent", None), ("delivered", None)], {"status": "delivered"})
+    environment = FakeEnvironment([("sent", None), ("delivered", None)], {"status": "delivered"})
     environment.ends_after = {"ada1@example.com"}
     progress = await judged(monkeypatch, environment, CAMPAIGN)
     assert "expected delivered 2 of 3 but saw sent, delivered" in str(progress.problem)
@@ -123,7 +143,7 @@ async def test_a_campaign_that_lacks_an_email_has_not_ended(monkeypatch: pytest.
 def test_the_screen_names_every_problem_and_where_to_look() -> None:
     console = Console(record=True, width=160, file=StringIO())
     screen = DemoScreen(console)
-    progress = Progress(CASE, problem="SES took it 2 times instead of 1", status="delivered")
+    progress = CaseProgress(CASE, problem="SES took it 2 times instead of 1", status="delivered")
     with screen.starting() as say:
         say("Deploying")
         screen.begin([progress], "http://127.0.0.1:8025")
@@ -133,6 +153,27 @@ def test_the_screen_names_every_problem_and_where_to_look() -> None:
     assert "welcome: SES took it 2 times instead of 1" in said
     assert ".local/emulator/emulator.log" in said
     assert "ada@example.com" in said  # a wide screen shows the address
+
+
+@pytest.mark.parametrize("width", [80, 86, 130])
+def test_on_every_screen_from_80_columns_on_no_word_of_the_table_is_broken(width: int) -> None:
+    """With the longest of each column; a status or time on its way is as long as any."""
+    console = Console(record=True, width=width, file=StringIO())
+    screen = DemoScreen(console)
+    progress = [
+        CaseProgress(case, status=case.status, code=case.code, published_at=0, settled_at=88.8)
+        for case in cases()
+    ]
+    with screen.starting():
+        screen.begin([*progress, CaseProgress(CAMPAIGN, status="soft_bounced")], "http://127.0.0.1:8025")
+    screen.end()
+    lines = console.export_text().splitlines()
+    assert max(len(line) for line in lines) <= width
+    for case in cases():
+        (row,) = [line for line in lines if re.match(rf"\W+{case.title} ", line)]
+        for cell in (case.request.template_name, case.status, case.code or "", "88.8 s"):
+            assert cell in row
+    assert any("soft_bounced" in line for line in lines)
 
 
 def test_every_case_has_a_key_and_an_id_of_its_own() -> None:

@@ -4,20 +4,21 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.ses_requests import Clock, simple
+from tests.support.ses_requests import ManualClock, simple
 
 from engine.local.inbox import Inbox
 from engine.local.inbox.inbox import count_by_status
 from engine.local.inbox.timeline import moment
 from engine.local.ses import Simulator
 from engine.local.ses.wire import SendEmailRequest
+from engine.schemas.status import EmailStatusChanged
 
 RETRY_FAILED = {"code": "soft-bounce-retry-failed", "message": "The second attempt bounced, too."}
 
 
 @pytest.fixture
 def ses() -> Simulator:
-    return Simulator(now=Clock())
+    return Simulator(now=ManualClock())
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def send(ses: Simulator, to: str = "ann@example.org", email_id: str = "e-1
     return await ses.send_email(msgspec.convert(request, SendEmailRequest))
 
 
-def change(status: str, email_id: str = "e-1", **changes: Any) -> dict[str, Any]:
+def change(status: str, email_id: str = "e-1", **changes: Any) -> EmailStatusChanged:
     detail: dict[str, Any] = {
         "emailId": email_id,
         "originalEmailId": email_id,
@@ -48,11 +49,11 @@ def change(status: str, email_id: str = "e-1", **changes: Any) -> dict[str, Any]
         "metadata": {},
         "tags": {},
     }
-    return {**detail, **changes}
+    return msgspec.convert({**detail, **changes}, EmailStatusChanged)
 
 
 def told(inbox: Inbox, key: str) -> list[tuple[str, str, str]]:
-    mail = inbox.mail(key)
+    mail = inbox.email(key)
     assert mail is not None
     return [(entry.who, entry.title, entry.about) for entry in mail.entries]
 
@@ -71,7 +72,7 @@ async def test_ses_and_the_engine_tell_one_story(ses: Simulator, inbox: Inbox) -
 
 
 @pytest.mark.parametrize(
-    ("fate", "title", "about", "tone"),
+    ("outcome", "title", "about", "tone"),
     [
         ("bounce", "Bounce", "Permanent / General · smtp; 550 5.1.1 user unknown", "bad"),
         (
@@ -89,10 +90,10 @@ async def test_ses_and_the_engine_tell_one_story(ses: Simulator, inbox: Inbox) -
     ],
 )
 async def test_every_event_says_what_matters_about_it(
-    ses: Simulator, fate: str, title: str, about: str, tone: str
+    ses: Simulator, outcome: str, title: str, about: str, tone: str
 ) -> None:
     inbox = Inbox(ses)
-    mail = inbox.mail(await send(ses, f"{fate}@simulator.example.com"))
+    mail = inbox.email(await send(ses, f"{outcome}@simulator.example.com"))
     assert mail is not None
     last = mail.entries[-1]
     assert (last.title, last.about, last.tone) == (title, about, tone)
@@ -113,7 +114,7 @@ async def test_a_rendering_failure_names_what_was_missing(ses: Simulator, inbox:
 
 
 @pytest.mark.parametrize(
-    ("fate", "status"),
+    ("outcome", "status"),
     [
         ("success", "delivered"),
         ("silent", "sent"),
@@ -129,9 +130,9 @@ async def test_a_rendering_failure_names_what_was_missing(ses: Simulator, inbox:
     ],
 )
 async def test_without_the_engines_word_the_status_follows_from_the_events(
-    ses: Simulator, inbox: Inbox, fate: str, status: str
+    ses: Simulator, inbox: Inbox, outcome: str, status: str
 ) -> None:
-    await send(ses, f"{fate}@simulator.example.com")
+    await send(ses, f"{outcome}@simulator.example.com")
     assert inbox.rows()[0].status == status
 
 
@@ -153,7 +154,7 @@ def test_an_email_that_was_never_sent_is_listed_with_its_reason(inbox: Inbox) ->
     (row,) = inbox.rows()
     assert (row.key, row.to, row.status, row.subject) == ("e-1", ("ann@example.org",), "failed", "")
     assert row.reason == "suppressed: ann@example.org is suppressed."
-    mail = inbox.mail("e-1")
+    mail = inbox.email("e-1")
     assert mail is not None
     assert mail.message is None
     assert told(inbox, "e-1") == [("Engine", "Failed", "suppressed: ann@example.org is suppressed.")]
@@ -185,7 +186,7 @@ async def test_attempts_at_one_email_know_each_other(ses: Simulator, inbox: Inbo
     inbox.record_status(change("failed", "e-2", originalEmailId="e-1", retryAttempt=1, reason=RETRY_FAILED))
     other = await send(ses, "mailboxfull@simulator.example.com", "e-3")
     inbox.record_status(change("sent", "e-3"))
-    one, two, three = (inbox.mail(key) for key in (first, second, other))
+    one, two, three = (inbox.email(key) for key in (first, second, other))
     assert one is not None
     assert two is not None
     assert three is not None
@@ -207,7 +208,7 @@ async def test_a_search_finds_every_word_anywhere_in_the_row(ses: Simulator, inb
 
 
 async def test_rows_are_newest_first() -> None:
-    clock = Clock()
+    clock = ManualClock()
     ses = Simulator(now=clock)
     inbox = Inbox(ses)
     await send(ses, email_id="e-1")
@@ -222,9 +223,9 @@ async def test_only_the_newest_emails_are_kept(ses: Simulator) -> None:
     for number in range(3):
         inbox.record_status(change("sent", f"e-{number}"))
     assert {row.key for row in inbox.rows()} == set(ids[1:])
-    assert inbox.mail(ids[0]) is None
+    assert inbox.email(ids[0]) is None
     await ses.report(ids[0], "bounce")
-    assert inbox.mail(ids[0]) is None
+    assert inbox.email(ids[0]) is None
 
 
 async def test_attempts_that_were_forgotten_are_left_out(ses: Simulator) -> None:
@@ -232,26 +233,21 @@ async def test_attempts_that_were_forgotten_are_left_out(ses: Simulator) -> None
     await send(ses, email_id="e-1")
     message_id = await send(ses, email_id="e-1")
     inbox.record_status(change("sent"))
-    mail = inbox.mail(message_id)
+    mail = inbox.email(message_id)
     assert mail is not None
     assert mail.attempts == []
 
 
 async def test_watchers_are_told_of_messages_events_and_statuses(ses: Simulator, inbox: Inbox) -> None:
-    with inbox.watch() as changed:
+    with inbox.watchers.watch() as changed:
         await send(ses)
         assert changed.is_set()
         changed.clear()
         inbox.record_status(change("sent"))
         assert changed.is_set()
     changed.clear()
-    inbox.wake()
+    inbox.watchers.wake()
     assert not changed.is_set()
-
-
-def test_an_event_of_another_kind_is_refused(inbox: Inbox) -> None:
-    with pytest.raises(msgspec.ValidationError, match="emailId"):
-        inbox.record_status({"status": "sent"})
 
 
 @pytest.mark.parametrize(
@@ -259,7 +255,9 @@ def test_an_event_of_another_kind_is_refused(inbox: Inbox) -> None:
     [
         ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00+00:00"),
         ("2026-03-01T12:00:00", "2026-03-01T12:00:00+00:00"),
+        ("2026-03-01T13:00:00+01:00", "2026-03-01T12:00:00+00:00"),
         ("yesterday", "1970-01-01T00:00:00+00:00"),
+        ("0001-01-01T00:00:00+23:59", "1970-01-01T00:00:00+00:00"),
     ],
 )
 def test_times_are_read_leniently(text: str, iso: str) -> None:

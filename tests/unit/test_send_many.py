@@ -12,13 +12,14 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from msgspec.structs import replace
 from tests.support.fakes import FakeSleep
 
-from engine.client import Backoff, EmailClient, EmailRequest, Progress
+from engine.client import Backoff, EmailClient, EmailRequest, PublishProgress
 from engine.client.report import NAMED
 from engine.requests.identity import email_id
 
 REQUEST = EmailRequest(to="ada@example.com", template_name="welcome", template_data={"name": "Ädä"})
 
-Answer = dict[str, str] | None
+ENDLESS: dict[str, Any] = {}
+ENDLESS["again"] = ENDLESS
 
 
 def requests(count: int) -> Iterator[EmailRequest]:
@@ -138,7 +139,7 @@ async def test_a_request_without_a_key_gets_one_before_it_leaves(emails: EmailCl
 
 
 async def test_progress_tells_the_ids_that_the_engine_gives_the_emails(emails: EmailClient) -> None:
-    heard: list[Progress] = []
+    heard: list[PublishProgress] = []
     await emails.send_many(requests(12), concurrency=1, on_progress=heard.append)
     assert [progress.accepted for progress in heard] == [10, 12]
     told = {accepted.index: accepted.email_id for progress in heard for accepted in progress.newly_accepted}
@@ -311,6 +312,34 @@ async def test_the_report_counts_all_and_names_a_thousand(emails: EmailClient, b
 # -- the caller misbehaves, or has changed his mind ----------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "data",
+    [{"a": object()}, {"a": "\ud800"}, {"a": {2j}}, ENDLESS],
+    ids=["an object", "a lone surrogate", "a set of complex numbers", "a dictionary in itself"],
+)
+async def test_a_request_that_cannot_be_encoded_is_named_by_its_place_and_the_others_go(
+    emails: EmailClient, bus: Bus, data: Any
+) -> None:
+    heard: list[PublishProgress] = []
+    good = list(requests(3))
+    bad = replace(REQUEST, template_data=data)
+    report = await emails.send_many([good[0], bad, *good[1:], bad], on_progress=heard.append)
+    assert bus.taken == ["k0", "k1", "k2"]
+    assert (report.accepted, report.not_accepted, report.stopped) == (3, 2, None)
+    assert [(left.index, left.code) for left in report.first_not_accepted] == [
+        (1, "NotEncodable"),
+        (4, "NotEncodable"),
+    ]
+    assert [left.index for progress in heard for left in progress.newly_not_accepted] == [1, 4]
+
+
+async def test_a_key_that_cannot_be_encoded_is_named_as_well(emails: EmailClient, bus: Bus) -> None:
+    bad = replace(REQUEST, idempotency_key="\ud800")
+    report = await emails.send_many([bad, *requests(1)])
+    assert [left.index for left in report.first_not_accepted] == [0]
+    assert bus.taken == ["k0"]
+
+
 async def test_what_the_iterator_raises_comes_out_after_the_calls_under_way(
     emails: EmailClient, bus: Bus
 ) -> None:
@@ -318,7 +347,7 @@ async def test_what_the_iterator_raises_comes_out_after_the_calls_under_way(
         yield from requests(25)
         raise ZeroDivisionError
 
-    heard: list[Progress] = []
+    heard: list[PublishProgress] = []
     with pytest.raises(ZeroDivisionError):
         await emails.send_many(broken(), concurrency=3, on_progress=heard.append)
     assert len(bus.taken) == heard[-1].accepted == 20
@@ -326,7 +355,7 @@ async def test_what_the_iterator_raises_comes_out_after_the_calls_under_way(
 
 
 async def test_what_on_progress_raises_comes_out(emails: EmailClient) -> None:
-    def on_progress(_: Progress) -> None:
+    def on_progress(_: PublishProgress) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -334,7 +363,7 @@ async def test_what_on_progress_raises_comes_out(emails: EmailClient) -> None:
 
 
 async def test_a_cancelled_run_leaves_nothing_running(emails: EmailClient, bus: Bus) -> None:
-    heard: list[Progress] = []
+    heard: list[PublishProgress] = []
     bus.gate.clear()
     run = asyncio.create_task(emails.send_many(requests(100), on_progress=heard.append))
     for _ in range(50):

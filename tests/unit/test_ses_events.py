@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.ses_requests import Clock, simple
+from tests.support.ses_requests import ManualClock, simple
 
 from engine.local.ses import Account, Message, Simulator, events, lifelike, notifications, on_release
-from engine.local.ses.fates import FATES, SIMULATOR_DOMAINS, fate_name
-from engine.local.ses.mail import Mail
+from engine.local.ses.mail_object import MailObject
 from engine.local.ses.message import bare_address, domain_of
+from engine.local.ses.outcomes import OUTCOMES, SIMULATOR_DOMAINS, outcome_name
 from engine.local.ses.outgoing import at_once
 from engine.local.ses.wire import SendEmailRequest
 
-MAIL = Mail(tags={"emailId": "e-1"})
+MAIL = MailObject(tags={"emailId": "e-1"})
 NOW = datetime(2026, 1, 12, 1, 0, 20, tzinfo=UTC)
 TO = ("Ann <ann@example.org>",)
 
@@ -212,7 +212,7 @@ def test_feedback_may_come_without_a_report_from_the_other_side() -> None:
 
 
 def test_the_mail_object_lists_all_recipients_and_custom_headers() -> None:
-    mail = Mail(cc=("C <c@x.io>",), bcc=("b@x.io",), reply_to=("r@x.io",), headers=(("X-A", "1"),))
+    mail = MailObject(cc=("C <c@x.io>",), bcc=("b@x.io",), reply_to=("r@x.io",), headers=(("X-A", "1"),))
     sent = events.send(mail)["mail"]
     assert sent["destination"] == ["recipient@example.com", "c@x.io", "b@x.io"]
     assert sent["commonHeaders"]["cc"] == ["C <c@x.io>"]
@@ -278,7 +278,7 @@ def test_setting_up_a_topic_is_announced() -> None:
 async def test_the_address_decides_the_fate_with_any_label(
     name: str, happens: list[str], domain: str
 ) -> None:
-    ses = Simulator(now=Clock())
+    ses = Simulator(now=ManualClock())
     await ses.send_email(request(f"{name}+Label-1@{domain}"))
     assert [described(event.document()) for event in ses.events] == ["Send", *happens]
 
@@ -291,7 +291,7 @@ def described(event: Any) -> str:
 
 
 def test_every_fate_is_reached_by_its_name() -> None:
-    assert {fate_name(f"{name}@simulator.example.com") for name in FATES} == set(FATES)
+    assert {outcome_name(f"{name}@simulator.example.com") for name in OUTCOMES} == set(OUTCOMES)
 
 
 @pytest.mark.parametrize("address", ["bounce@example.org", "nobody@simulator.amazonses.com"])
@@ -330,7 +330,7 @@ async def test_without_a_configuration_set_nothing_is_published() -> None:
 async def test_events_carry_the_message_the_account_and_rising_times() -> None:
     topic = Topic()
     ses = Simulator(
-        Account(account_id="000000000000", region="eu-west-1"), publish=topic.publish, now=Clock()
+        Account(account_id="000000000000", region="eu-west-1"), publish=topic.publish, now=ManualClock()
     )
     message_id = await ses.send_email(request("open@simulator.example.com"))
     published = [json.loads(message) for message in topic.messages]
@@ -362,7 +362,7 @@ async def test_events_may_wait_for_their_release_in_either_order() -> None:
 
 
 async def test_faults_repeat_reverse_lose_and_hold_events() -> None:
-    ses = Simulator(now=Clock())
+    ses = Simulator(now=ManualClock())
     ses.faults.set(event_copies=2, events_reversed=True, events_lost=["Open"])
     await ses.send_email(request("open@simulator.example.com"))
     assert kinds(ses.events) == ["Delivery", "Delivery", "Send", "Send"]
@@ -374,7 +374,7 @@ async def test_faults_repeat_reverse_lose_and_hold_events() -> None:
 
 
 async def test_delayed_events_come_by_themselves() -> None:
-    ses = Simulator(schedule=lambda kind: 0.001 if kind == "Delivery" else 0.0, now=Clock())
+    ses = Simulator(schedule=lambda kind: 0.001 if kind == "Delivery" else 0.0, now=ManualClock())
     arrived = Arrivals(ses)
     await ses.send_email(request("a@x.io"))
     assert kinds(ses.events) == ["Send"]
@@ -383,13 +383,13 @@ async def test_delayed_events_come_by_themselves() -> None:
 
 
 async def test_a_late_event_keeps_its_own_time() -> None:
-    ses = Simulator(now=Clock())
+    ses = Simulator(now=ManualClock())
     ses.faults.set(event_late_seconds=0.001)
     arrived = Arrivals(ses)
     await ses.send_email(request("a@x.io"))
     assert kinds(ses.events) == []
     await arrived.until("Delivery")
-    assert ses.events[0].at == Clock()()
+    assert ses.events[0].at == ManualClock()()
 
 
 async def test_closing_forgets_events_that_were_still_to_come() -> None:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.authoring.build import SAMPLE_FILE, SCHEMA_FILE, brand_schema, starter_files, starters
-from engine.authoring.contrast import faint_texts
-from engine.authoring.folder import PARTS, Folder
+from engine.authoring.build import brand_schema, starter_files, starters
+from engine.authoring.contrast import low_contrast_texts
+from engine.authoring.files import PARTS, SAMPLE_FILE, SCHEMA_FILE
+from engine.authoring.folder import Folder
 from engine.authoring.lint import lint
-from engine.authoring.markup import read_page
+from engine.authoring.markup import parse_page
 from engine.errors import Refused
 from engine.templating.template import (
     HTML_FILE,
@@ -261,7 +262,7 @@ def test_a_brand_colour_is_a_colour_or_the_default(name: str) -> None:
 @settings(max_examples=40, deadline=None)
 def test_text_can_be_read_in_every_brand_colour(colour: int) -> None:
     html = TEMPLATES["welcome"].render(sample("welcome") | {"brandColor": f"#{colour:06x}"}).html or ""
-    assert [faint.told() for faint in faint_texts(read_page(html))] == []
+    assert [text.message() for text in low_contrast_texts(parse_page(html))] == []
 
 
 @every_template

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.authoring.build import BuildError, build
+from engine.authoring.files import BadFileError
 from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
 from engine.authoring.inlining import BadSource, inline, joined_blocks
 from engine.authoring.lint import lint
@@ -163,15 +164,43 @@ def test_a_source_that_cannot_be_built_says_why(tmp_path: Path, html: str, says:
         build(source(tmp_path / "t", html))
 
 
-def test_metadata_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    folder = source(tmp_path / "t", "<!doctype html>")
-    for content, says in (("[]", "not a JSON object"), ('{\n"a"', "line 2 is not JSON")):
-        (folder / "metadata.json").write_text(content)
-        with pytest.raises(BuildError, match=says):
-            build(folder)
-    (folder / "metadata.json").unlink()
-    with pytest.raises(BuildError, match=r"metadata.json is missing"):
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("metadata.json", "[]", r"t/metadata\.json is not a JSON object"),
+        ("metadata.json", '{\n"a"', r"t/metadata\.json line 2 is not JSON"),
+        ("metadata.json", None, r"t/metadata\.json is missing"),
+        ("schema.json", "{", r"t/schema\.json is not JSON"),
+        ("../brand.json", '{\n"a"', r"brand\.json line 2 is not JSON"),
+        ("source.html", b"\xff", r"t/source\.html is not UTF-8 at byte 0"),
+        ("../_layout/layout.html", b"a\xff", r"_layout/layout\.html is not UTF-8 at byte 1"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_its_line(
+    tmp_path: Path, file: str, content: str | bytes | None, says: str
+) -> None:
+    folder = source(tmp_path / "t", '[% extends "layout.html" %]')
+    path = folder / file
+    path.parent.mkdir(exist_ok=True)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(BadFileError, match=says):
         build(folder)
+
+
+def test_a_byte_order_mark_in_a_source_changes_nothing_of_what_is_built(tmp_path: Path) -> None:
+    folder = create(tmp_path, "mine", like="invoice")
+    (tmp_path / "brand.json").write_text('{"brandName": "Owl"}')
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "email.css").write_text(".heading { margin: 0 }")
+    build(folder).write(folder)
+    before = build(folder).files
+    for path in [*folder.iterdir(), tmp_path / "brand.json", tmp_path / "_layout" / "email.css"]:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert build(folder).files == before
+    assert build(folder).stale(folder) == []
 
 
 @pytest.mark.parametrize("like", [None, "newsletter"])
@@ -202,6 +231,16 @@ def test_a_directory_without_templates_says_what_was_expected(tmp_path: Path) ->
         find_folder(tmp_path, "mine")
 
 
+def test_a_folder_is_found_by_its_own_name_alone(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    create(tmp_path, "other")
+    create(tmp_path / "templates", "mine")
+    assert find_folder(tmp_path / "templates", "mine").path == tmp_path / "templates" / "mine"
+    for name in ("../other", "mine/../../other", str(tmp_path / "other"), "."):
+        with pytest.raises(NoTemplateError):
+            find_folder(tmp_path / "templates", name)
+
+
 def test_a_folder_that_is_a_template_is_taken_for_one(tmp_path: Path) -> None:
     assert [folder.name for folder in find_folders(create(tmp_path, "mine"))] == ["mine"]
 
@@ -209,7 +248,7 @@ def test_a_folder_that_is_a_template_is_taken_for_one(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     folder = Folder(create(tmp_path, "mine"))
     (folder.path / "template.txt").write_bytes(b"\xff")
-    with pytest.raises(NoTemplateError, match=r"template.txt is not UTF-8 at byte 0"):
+    with pytest.raises(BadFileError, match=r"template.txt is not UTF-8 at byte 0"):
         folder.read("template.txt")
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tinycss2.color3 import RGBA
 
-from engine.authoring.contrast import contrast, faint_texts
-from engine.authoring.findings import Finding
+from engine.authoring.contrast import contrast, low_contrast_texts
+from engine.authoring.findings import LintFinding
 from engine.authoring.folder import Folder
 from engine.authoring.lint import lint
-from engine.authoring.markup import read_page, with_lines, without_jinja
+from engine.authoring.markup import parse_page, with_lines, without_jinja
 from engine.authoring.scaffold import create
 from engine.authoring.support import unsupported
 from engine.authoring.support_data import condense
@@ -40,7 +40,7 @@ def template(
     return Folder(folder)
 
 
-def serious(folder: Folder) -> list[Finding]:
+def serious(folder: Folder) -> list[LintFinding]:
     return [finding for finding in lint(folder) if finding.level != "note"]
 
 
@@ -182,6 +182,46 @@ def test_schema_and_sample_must_agree_with_the_metadata(tmp_path: Path) -> None:
     assert "is no JSON Schema" in serious(folder)[0].message
 
 
+@pytest.mark.parametrize("name", ["my template", "a..b", "n" * 65, "größe"])
+def test_a_folder_that_no_request_can_name_is_an_error(tmp_path: Path, name: str) -> None:
+    folder = template(tmp_path)
+    found = serious(Folder(folder.path.rename(tmp_path / name)))
+    assert [(one.file, one.code, one.level) for one in found if one.code == "name"] == [
+        ("metadata.json", "name", "error")
+    ]
+    assert f"no request can name a template {name!r}; expected 1 to 64 of A-Z" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line", "says"),
+    [
+        ("sample.json", b'{\n"a":', 2, "is not JSON: Expecting value"),
+        ("sample.json", b"[]", 1, "is not a JSON object"),
+        ("schema.json", b"{", 1, "is not JSON: Expecting property name"),
+        ("schema.json", b"true", 1, "is not a JSON object"),
+        ("template.txt", b"\xff", 1, "is not UTF-8 at byte 0"),
+        ("template.html", b"\xff", 1, "is not UTF-8 at byte 0"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_found_by_name_and_line_beside_the_other_findings(
+    tmp_path: Path, file: str, content: bytes, line: int, says: str
+) -> None:
+    folder = template(tmp_path, text="Hello {{ userName }}", optionalVariables=["plan"])
+    (folder.path / file).write_bytes(content)
+    found = serious(folder)
+    assert [(one.file, one.line) for one in found if one.code == "unreadable"] == [(file, line)]
+    assert any(says in one.message for one in found)
+
+
+def test_a_byte_order_mark_in_any_file_is_read_as_nothing(tmp_path: Path) -> None:
+    folder = Folder(create(tmp_path, "mine"))
+    before = lint(folder)
+    for path in folder.path.iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert lint(Folder(folder.path)) == before
+    assert "\ufeff" not in str(folder.render(folder.sample() or {}))
+
+
 def test_what_is_not_built_is_found(tmp_path: Path) -> None:
     folder = Folder(create(tmp_path, "mine"))
     (folder.path / "template.txt").write_text("Hello {{ userName }} {{ actionUrl | default('') }}")
@@ -207,18 +247,18 @@ def test_what_goes_missing_without_harm_is_only_noted(tmp_path: Path) -> None:
 
 
 def test_dark_screens_are_judged_by_their_own_rules() -> None:
-    page = read_page(
+    page = parse_page(
         "<style>@media (prefers-color-scheme: dark) { .card { background-color: #111 !important }"
         " .card, h1 { color: #222 } .ok { color: #fff } }</style>"
         '<div class="card" style="background-color:#fff;color:#000">dim<p class="ok">fine</p></div>'
     )
-    (faint,) = faint_texts(page)
-    assert faint.told() == "'dim' is #222222 on #111111 (dark): contrast 1.2, expected at least 4.5"
+    (faint,) = low_contrast_texts(page)
+    assert faint.message() == "'dim' is #222222 on #111111 (dark): contrast 1.2, expected at least 4.5"
 
 
 def test_contrast_is_what_the_guidelines_say() -> None:
-    page = read_page('<p style="color:#767676;background-color:#fff">x</p><p bgcolor="black">y</p>')
-    (faint,) = faint_texts(page)
+    page = parse_page('<p style="color:#767676;background-color:#fff">x</p><p bgcolor="black">y</p>')
+    (faint,) = low_contrast_texts(page)
     assert faint.ratio == pytest.approx(1.0)
     assert contrast(RGBA(0, 0, 0, 1), RGBA(1, 1, 1, 1)) == pytest.approx(21)
 
@@ -229,7 +269,7 @@ def test_lines_survive_rendering_and_blanks_keep_their_places() -> None:
         '{# a\nb #}<p data-line="2">\n<!-- <i> --><b data-line="3"\n>{{ x }}</b>'
         '{% if a > b %}<br data-line="4">{% endif %}</p>'
     )
-    assert [(one.tag, one.line) for one in read_page(without_jinja(source)).elements] == [
+    assert [(one.tag, one.line) for one in parse_page(without_jinja(source)).elements] == [
         ("p", 2),
         ("b", 3),
         ("br", 4),
@@ -238,7 +278,7 @@ def test_lines_survive_rendering_and_blanks_keep_their_places() -> None:
 
 
 def test_a_closing_tag_that_nothing_opened_is_passed_over() -> None:
-    page = read_page("</p><b>x</b></i>")
+    page = parse_page("</p><b>x</b></i>")
     assert [text for _, text in page.texts] == ["x"]
 
 
@@ -271,6 +311,6 @@ def test_the_tables_are_condensed_to_what_a_linter_can_see() -> None:
 
 
 def test_clients_are_called_by_the_names_people_know() -> None:
-    (use,) = unsupported(read_page('<p style="position:absolute">x</p>'))
-    assert "Gmail" in use.feature.told()
-    assert "https://www.caniemail.com/features/css-position/" in use.feature.told()
+    (use,) = unsupported(parse_page('<p style="position:absolute">x</p>'))
+    assert "Gmail" in use.feature.message()
+    assert use.feature.url == "https://www.caniemail.com/features/css-position/"

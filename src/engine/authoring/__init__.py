@@ -1,4 +1,4 @@
-"""Tools to write templates with: building from readable sources, checks, previews, and the way to the bucket.
+"""Tools for the authors of templates: building from sources, checks, live preview, push and pull.
 
-None of this is deployed. What the functions know of templates is in `engine.templating.template`.
+None of this is deployed. The functions render templates with `engine.templating.template`.
 """

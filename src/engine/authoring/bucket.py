@@ -1,6 +1,6 @@
-"""Templates in the bucket: listed, fetched, pushed, and put back to what they were.
+"""The templates in the bucket: list, fetch, push and roll back.
 
-A push marks every object that it writes with the same `change`, so that going back takes back the whole push
+A push marks every object that it writes with the same `change`, so that a rollback takes back the whole push
 and nothing else. The bucket keeps all versions: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html
 """
 
@@ -15,7 +15,7 @@ from uuid import uuid4
 import aioboto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from engine.authoring.folder import SHARED
+from engine.authoring.files import ENCODING, SHARED, TemplateToolError, is_template_name
 from engine.templating.template import METADATA_FILE
 
 if TYPE_CHECKING:
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "templates/"
 _CHANGE: Final = "change"
-# What carries no mark, such as the starter templates of a deployment, was written within this of each other.
+# Objects without a mark, such as the starter templates of a deployment, count as one change if they were
+# written within this time of each other.
 _TOGETHER: Final = timedelta(seconds=60)
 
 
-class BucketError(Exception):
-    """The bucket can't be read or written; says which, and what AWS said."""
+class BucketError(TemplateToolError):
+    """The bucket can't be read or written; the message names it and has AWS's reason."""
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A template of the bucket: its files, and when the newest of them came."""
+class BucketTemplate:
+    """A template of the bucket: its files, and when the newest of them was written."""
 
     name: str
     files: tuple[str, ...]
@@ -41,8 +42,8 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Version:
-    """What an object was from `at` on; a `deleted` one was nothing."""
+class ObjectVersion:
+    """A version of an object, written at `at`; `deleted` if it is a delete marker."""
 
     file: str
     version_id: str
@@ -51,8 +52,8 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Restored:
-    """What going back did to a file: when the version came that is there again, or None where it is gone."""
+class RestoredFile:
+    """A file after a rollback: `to` is when its present version was first written, None if it is gone."""
 
     file: str
     to: datetime | None
@@ -60,7 +61,7 @@ class Restored:
 
 @asynccontextmanager
 async def open_bucket(bucket: str, **options: Any) -> AsyncIterator["TemplateBucket"]:
-    """The bucket, with a client of its own. Errors of AWS come out as BucketError."""
+    """The bucket, with a client of its own. Raises BucketError for what AWS or the network refuses."""
     try:
         async with aioboto3.Session().client("s3", **options) as client:
             yield TemplateBucket(client, bucket)
@@ -75,27 +76,27 @@ class TemplateBucket:
         self._client = client
         self.bucket = bucket
 
-    async def listed(self) -> list[Listed]:
+    async def list_templates(self) -> list[BucketTemplate]:
         """Every template, by name."""
         found: dict[str, list[tuple[str, datetime]]] = {}
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=_PREFIX)
         async for page in pages:
-            for told in page.get("Contents", []):
-                name, slash, file = told["Key"].removeprefix(_PREFIX).partition("/")
-                if slash and file:
-                    found.setdefault(name, []).append((file, told["LastModified"]))
+            for item in page.get("Contents", []):
+                name, _, file = item["Key"].removeprefix(_PREFIX).partition("/")
+                if file and is_template_name(name):
+                    found.setdefault(name, []).append((file, item["LastModified"]))
         return [
-            Listed(name, tuple(sorted(file for file, _ in files)), max(at for _, at in files))
+            BucketTemplate(name, tuple(sorted(file for file, _ in files)), max(at for _, at in files))
             for name, files in sorted(found.items())
         ]
 
     async def fetch(self, name: str) -> dict[str, str]:
-        """The template's files that belong to a folder; none where there is no such template."""
+        """The template's files that an author has in a folder; empty where there is no such template."""
         found = {file: await self._get(name, file) for file in SHARED}
         return {file: content for file, content in found.items() if content is not None}
 
     async def push(self, name: str, files: Mapping[str, str]) -> None:
-        """Writes `files` as one change; metadata.json last, because it makes a template of the others."""
+        """Write `files` as one change; metadata.json last, since without it the others are no template."""
         change = uuid4().hex
         for file in sorted(files, key=lambda file: (file == METADATA_FILE, file)):
             await self._client.put_object(
@@ -106,8 +107,8 @@ class TemplateBucket:
                 Metadata={_CHANGE: change},
             )
 
-    async def roll_back(self, name: str) -> list[Restored]:
-        """Takes back the newest change of a template. Raises BucketError where nothing came before it."""
+    async def roll_back(self, name: str) -> list[RestoredFile]:
+        """Take back the newest change of a template. Raises BucketError if nothing was there before it."""
         history = await self._history(name)
         if not history:
             raise BucketError(f"s3://{self.bucket} has no template {name}")
@@ -128,29 +129,29 @@ class TemplateBucket:
                 return None
             raise
         async with answer["Body"] as body:
-            return (await body.read()).decode("utf-8-sig")
+            return (await body.read()).decode(ENCODING)
 
-    async def _history(self, name: str) -> dict[str, list[Version]]:
+    async def _history(self, name: str) -> dict[str, list[ObjectVersion]]:
         """Each file's versions, newest first."""
-        found: dict[str, list[Version]] = {}
+        found: dict[str, list[ObjectVersion]] = {}
         prefix = _key(name, "")
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
         async for page in pages:
-            for told, deleted in (
+            for item, deleted in (
                 *((one, False) for one in page.get("Versions", [])),
                 *((one, True) for one in page.get("DeleteMarkers", [])),
             ):
-                file = told["Key"].removeprefix(prefix)
-                version = Version(file, told["VersionId"], told["LastModified"], deleted)
+                file = item["Key"].removeprefix(prefix)
+                version = ObjectVersion(file, item["VersionId"], item["LastModified"], deleted)
                 versions = found.setdefault(file, [])
-                # Within a key S3 lists the newest first; markers come in a list of their own.
-                versions.insert(0 if told["IsLatest"] else len(versions), version)
+                # S3 lists the newest of a key first; delete markers are in a list of their own.
+                versions.insert(0 if item["IsLatest"] else len(versions), version)
         for versions in found.values():
             versions[1:] = sorted(versions[1:], key=lambda version: version.at, reverse=True)
         return found
 
-    async def _newest_change(self, name: str, history: dict[str, list[Version]]) -> list[str]:
-        """The files that were written together last."""
+    async def _newest_change(self, name: str, history: dict[str, list[ObjectVersion]]) -> list[str]:
+        """The files of the newest change."""
         newest = max((versions[0] for versions in history.values()), key=lambda version: version.at)
         change = await self._change_of(name, newest)
         members = []
@@ -163,19 +164,21 @@ class TemplateBucket:
                 members.append(file)
         return members
 
-    async def _change_of(self, name: str, version: Version) -> str | None:
+    async def _change_of(self, name: str, version: ObjectVersion) -> str | None:
         if version.deleted:
             return None
-        told = await self._client.head_object(
+        head = await self._client.head_object(
             Bucket=self.bucket, Key=_key(name, version.file), VersionId=version.version_id
         )
-        return told["Metadata"].get(_CHANGE)
+        return head["Metadata"].get(_CHANGE)
 
-    async def _restore(self, name: str, file: str, version: Version | None, change: str) -> Restored:
+    async def _restore(
+        self, name: str, file: str, version: ObjectVersion | None, change: str
+    ) -> RestoredFile:
         key = _key(name, file)
         if version is None or version.deleted:
             await self._client.delete_object(Bucket=self.bucket, Key=key)
-            return Restored(file, None)
+            return RestoredFile(file, None)
         await self._client.copy_object(
             Bucket=self.bucket,
             Key=key,
@@ -184,7 +187,7 @@ class TemplateBucket:
             ContentType=f"{mimetypes.guess_type(file)[0] or 'text/plain'}; charset=utf-8",
             Metadata={_CHANGE: change},
         )
-        return Restored(file, version.at)
+        return RestoredFile(file, version.at)
 
 
 def _key(name: str, file: str) -> str:

@@ -1,8 +1,8 @@
-"""Templates out of readable sources: parts put in, CSS inlined, variables with defaults declared.
+"""Build templates from their sources: put in parts, inline CSS, declare variables with defaults.
 
-A source is Jinja twice over. What stands in `[% %]`, `[[ ]]` and `[# #]` is done here, once; what stands in
-`{% %}` and `{{ }}` goes through untouched and is done with every email. Parts are looked for in the
-template's own folder, then in `_layout` beside it, then among those of this package.
+A source holds Jinja for two times. `[% %]`, `[[ ]]` and `[# #]` run here, once; `{% %}` and `{{ }}` stay as
+they are and run with every email. Parts are looked up in the template's own folder, then in `_layout` beside
+it, then in this package.
 """
 
 import json
@@ -15,39 +15,45 @@ from typing import Any, Final
 import jinja2
 from jinja2 import meta
 
+from engine.authoring.files import (
+    BRAND_FILE,
+    LAYOUT_FOLDER,
+    SAMPLE_FILE,
+    SCHEMA_FILE,
+    SOURCE_HTML,
+    SOURCE_TEXT,
+    BadFileError,
+    TemplateToolError,
+    json_text,
+    read_object,
+    read_text,
+)
 from engine.authoring.inlining import BadSource, inline, joined_blocks
 from engine.authoring.palette import palette
 from engine.templating.environment import TemplateEnvironment
 from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE
-
-SOURCE_HTML: Final = "source.html"
-SOURCE_TEXT: Final = "source.txt"
-SAMPLE_FILE: Final = "sample.json"
-SCHEMA_FILE: Final = "schema.json"
-BRAND_FILE: Final = "brand.json"
-LAYOUT_FOLDER: Final = "_layout"
 
 _PACKAGE: Final = files("engine.authoring").joinpath("sources")
 _DEFAULT_BRAND: Final = {"brandName": "", "brandColor": "#2453d6"}
 _VARIABLES: Final = TemplateEnvironment(autoescape=True)
 
 
-class BuildError(Exception):
+class BuildError(TemplateToolError):
     """A source that can't be built; says file, line and what was expected."""
 
 
 @dataclass(frozen=True)
-class Built:
-    """The files of a template, by name, as they belong into its folder."""
+class BuiltTemplate:
+    """The files that a template's source makes, by name."""
 
     files: dict[str, str]
 
     def stale(self, folder: Path) -> list[str]:
-        """The files of `folder` that are not what its source makes."""
-        return [name for name, content in self.files.items() if _read(folder / name) != content]
+        """The files of `folder` that differ from these."""
+        return [name for name, content in self.files.items() if read_text(folder / name) != content]
 
     def write(self, folder: Path) -> list[str]:
-        """Bring `folder` up to date; the names of the files that changed."""
+        """Write the files that differ into `folder`; returns their names."""
         stale = self.stale(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in stale:
@@ -55,20 +61,19 @@ class Built:
         return stale
 
 
-def build(source: Path) -> Built:
-    """What the folder `source` makes; nothing where it has no source.html. Raises BuildError."""
+def build(source: Path) -> BuiltTemplate:
+    """Build the folder `source`; nothing where it has no source.html. Raises BuildError and BadFileError."""
     if not (source / SOURCE_HTML).exists():
-        return Built({})
+        return BuiltTemplate({})
     try:
-        return Built(dict(_files(source)))
+        return BuiltTemplate(dict(_files(source)))
     except jinja2.TemplateSyntaxError as error:
-        raise BuildError(f"{error.name} line {error.lineno}: {error.message}") from error
+        file = error.filename or f"{source.name}/{error.name}"
+        raise BuildError(f"{file} line {error.lineno}: {error.message}") from error
     except jinja2.TemplateNotFound as error:
         raise BuildError(f"{source.name}: there is no part called {error.name}") from error
     except (jinja2.TemplateError, BadSource) as error:
         raise BuildError(f"{source.name}/{SOURCE_HTML}: {error}") from error
-    except json.JSONDecodeError as error:
-        raise BuildError(f"{source.name}: line {error.lineno} is not JSON: {error.msg}") from error
 
 
 def starters() -> Iterator[Path]:
@@ -77,9 +82,9 @@ def starters() -> Iterator[Path]:
         yield from sorted(path for path in package.iterdir() if (path / SOURCE_HTML).exists())
 
 
-def starter_files(source: Path) -> Built:
+def starter_files(source: Path) -> BuiltTemplate:
     """A starter as it is shipped: with its sample, without its source."""
-    return Built(build(source).files | {SAMPLE_FILE: _json(_object(source / SAMPLE_FILE))})
+    return BuiltTemplate(build(source).files | {SAMPLE_FILE: json_text(_required(source / SAMPLE_FILE))})
 
 
 def brand_schema() -> dict[str, Any]:
@@ -89,27 +94,38 @@ def brand_schema() -> dict[str, Any]:
 
 
 def _files(source: Path) -> Iterator[tuple[str, str]]:
-    told = _object(source / METADATA_FILE)
-    told.setdefault("requiredVariables", [])
-    told.setdefault("optionalVariables", [])
+    written = _required(source / METADATA_FILE)
+    written.setdefault("requiredVariables", [])
+    written.setdefault("optionalVariables", [])
     parts = _environment(source)
     html = joined_blocks(parts.get_template(SOURCE_HTML).render())
     css, screen = (parts.get_template(sheet).render(html=html) for sheet in ("email.css", "screen.css"))
     html = joined_blocks(parts.get_template("colours.html").render(used=_used(html + screen))) + html
     has_text = (source / SOURCE_TEXT).exists()
     text = joined_blocks(parts.get_template(SOURCE_TEXT).render()) if has_text else ""
-    fields = (str(told.get(field) or "") for field in ("subject", "senderName", "senderEmail"))
-    metadata = _with_brand(told, _used("".join((html, screen, text, *fields))))
-    optional = metadata["optionalVariables"]
+    fields = (str(written.get(field) or "") for field in ("subject", "senderName", "senderEmail"))
+    # The layout uses variables of the brand that no author lists.
+    used = _used("".join((html, screen, text, *fields)))
+    listed = {*written["requiredVariables"], *written["optionalVariables"]}
+    brand = [name for name in brand_schema() if name in used and name not in listed]
+    optional = [*written["optionalVariables"], *brand]
+    metadata = written | {"optionalVariables": optional}
     yield HTML_FILE, inline(_defaults(html + screen, optional) + html, css, screen)
     if has_text:
         yield TEXT_FILE, _defaults(text, optional) + text
-    yield METADATA_FILE, _json(metadata)
-    if (source / SCHEMA_FILE).exists():
-        yield SCHEMA_FILE, _json(_schema(_object(source / SCHEMA_FILE), metadata))
+    yield METADATA_FILE, json_text(metadata)
+    schema = read_object(source / SCHEMA_FILE)
+    if schema is not None:
+        yield SCHEMA_FILE, json_text(_schema(schema, metadata))
 
 
 def _environment(source: Path) -> jinja2.Environment:
+    def load(name: str) -> tuple[str, str, None] | None:
+        for path in (source / name, source.parent / LAYOUT_FOLDER / name):
+            if (text := read_text(path)) is not None:
+                return text, str(path), None
+        return None
+
     environment = jinja2.Environment(
         block_start_string="[%",
         block_end_string="%]",
@@ -119,7 +135,7 @@ def _environment(source: Path) -> jinja2.Environment:
         comment_end_string="#]",
         loader=jinja2.ChoiceLoader(
             [
-                jinja2.FileSystemLoader([source, source.parent / LAYOUT_FOLDER]),
+                jinja2.FunctionLoader(load),
                 jinja2.PackageLoader("engine.authoring", "sources"),
             ]
         ),
@@ -129,18 +145,15 @@ def _environment(source: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - what is written is a template, whose own rendering escapes
     )
-    brand = _DEFAULT_BRAND | _object(source.parent / BRAND_FILE, {})
-    environment.globals.update(brand=brand, name=source.name, palette=_palette(brand["brandColor"]))
+    brand = _DEFAULT_BRAND | (read_object(source.parent / BRAND_FILE) or {})
+    try:
+        colours = palette(str(brand["brandColor"]))
+    except ValueError as error:
+        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
+    environment.globals.update(brand=brand, name=source.name, palette=colours)
     environment.filters["literal"] = _literal
     environment.globals["part"] = environment.get_template("parts.html").module
     return environment
-
-
-def _palette(colour: Any) -> dict[str, str]:
-    try:
-        return palette(str(colour))
-    except ValueError as error:
-        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
 
 
 def _literal(text: str) -> str:
@@ -149,7 +162,7 @@ def _literal(text: str) -> str:
 
 
 def _defaults(body: str, optional: Iterable[str]) -> str:
-    """Declares the optional variables that `body` uses, so that it may just ask for them."""
+    """Statements that give the optional variables used in `body` their default."""
     used = _used(body)
     lines = (f"{{%- set {name} = {name} | default('', true) -%}}\n" for name in optional if name in used)
     return "".join(lines)
@@ -157,13 +170,6 @@ def _defaults(body: str, optional: Iterable[str]) -> str:
 
 def _used(body: str) -> set[str]:
     return meta.find_undeclared_variables(_VARIABLES.parse(body))
-
-
-def _with_brand(metadata: dict[str, Any], used: set[str]) -> dict[str, Any]:
-    """Lists the variables of the brand that are used, which the layout brings and no author thinks of."""
-    named = {*metadata["requiredVariables"], *metadata["optionalVariables"]}
-    brand = [name for name in brand_schema() if name in used and name not in named]
-    return metadata | {"optionalVariables": [*metadata["optionalVariables"], *brand]}
 
 
 def _schema(own: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
@@ -177,25 +183,12 @@ def _schema(own: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
         **own,
         "required": metadata["requiredVariables"],
         "properties": described
-        | {key: told for key, told in brand_schema().items() if key in listed - set(described)},
+        | {key: meaning for key, meaning in brand_schema().items() if key in listed - set(described)},
     }
 
 
-def _object(path: Path, otherwise: dict[str, Any] | None = None) -> dict[str, Any]:
-    content = _read(path)
-    if content is None:
-        if otherwise is not None:
-            return otherwise
-        raise BuildError(f"{path.parent.name}: {path.name} is missing")
-    value = json.loads(content)
-    if not isinstance(value, dict):
-        raise BuildError(f"{path.parent.name}/{path.name} is not a JSON object")
+def _required(path: Path) -> dict[str, Any]:
+    value = read_object(path)
+    if value is None:
+        raise BadFileError(path, "is missing")
     return value
-
-
-def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,6 +1,6 @@
-"""Whether text can be read: the contrast of every text with what is behind it, in light and in dark.
+"""Measure the contrast of every text with its background, on light and on dark screens (WCAG 2.2).
 
-https://www.w3.org/TR/WCAG22/#contrast-minimum. Only plain colours are judged, those in `style` and `bgcolor`
+https://www.w3.org/TR/WCAG22/#contrast-minimum. Only plain colours are judged: those in `style` and `bgcolor`
 and, for dark screens, those that a class gets inside `@media (prefers-color-scheme: dark)`.
 """
 
@@ -13,6 +13,7 @@ from tinycss2.ast import AtRule, Declaration, QualifiedRule
 from tinycss2.color3 import RGBA, parse_color
 
 from engine.authoring.markup import Element, Page, declarations
+from engine.authoring.palette import luminance
 
 ENOUGH: Final = 4.5
 ENOUGH_WHEN_LARGE: Final = 3.0
@@ -23,53 +24,54 @@ _Rules = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
-class Faint:
-    """A text that too few can read."""
+class LowContrastText:
+    """A text whose contrast is below the minimum of WCAG 2.2."""
 
     line: int
     text: str
-    ink: str
-    ground: str
+    colour: str
+    background: str
     ratio: float
     enough: float
     scheme: str
 
-    def told(self) -> str:
+    def message(self) -> str:
         return (
-            f"{self.text[:40]!r} is {self.ink} on {self.ground} ({self.scheme}): contrast {self.ratio:.1f},"
-            f" expected at least {self.enough:g}"
+            f"{self.text[:40]!r} is {self.colour} on {self.background} ({self.scheme}):"
+            f" contrast {self.ratio:.1f}, expected at least {self.enough:g}"
         )
 
 
-def faint_texts(page: Page) -> Iterator[Faint]:
-    """The texts of a rendered page whose contrast is too low, each scheme apart."""
+def low_contrast_texts(page: Page) -> Iterator[LowContrastText]:
+    """The texts of a rendered page whose contrast is too low, for each colour scheme."""
     dark = _dark_rules(page)
     for scheme, rules in (("light", {}), ("dark", dark)):
         if scheme == "light" or dark:
-            yield from _faint(page, scheme, rules)
+            yield from _low_contrast(page, scheme, rules)
 
 
 def contrast(one: RGBA, other: RGBA) -> float:
     """1 for the same colour to 21 for black on white."""
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    dark, light = sorted(luminance(*(channel * 255 for channel in colour[:3])) for colour in (one, other))
     return (light + 0.05) / (dark + 0.05)
 
 
-def _faint(page: Page, scheme: str, rules: _Rules) -> Iterator[Faint]:
+def _low_contrast(page: Page, scheme: str, rules: _Rules) -> Iterator[LowContrastText]:
     styles: dict[int, dict[str, str]] = {}
     seen: set[tuple[int, str]] = set()
     for element, text in page.texts:
-        lineage = [styles.setdefault(id(one), _style(one, rules)) for one in element.lineage()]
-        if any(style.get("display") == "none" for style in lineage):
+        ancestry = [styles.setdefault(id(one), _style(one, rules)) for one in element.ancestors()]
+        if any(style.get("display") == "none" for style in ancestry):
             continue
-        ink = _colour(_first(lineage, "color") or "#000000")
-        ground = _colour(_first(lineage, "background-color") or ("#ffffff" if scheme == "light" else ""))
-        if ink is None or ground is None:
+        colour = _colour(_first(ancestry, "color") or "#000000")
+        behind = _first(ancestry, "background-color") or ("#ffffff" if scheme == "light" else "")
+        background = _colour(behind)
+        if colour is None or background is None:
             continue
-        ratio, enough = contrast(ink, ground), _enough(lineage)
+        ratio, enough = contrast(colour, background), _enough(ancestry)
         if ratio < enough and (element.line, text) not in seen:
             seen.add((element.line, text))
-            yield Faint(element.line, text, _hex(ink), _hex(ground), ratio, enough, scheme)
+            yield LowContrastText(element.line, text, _hex(colour), _hex(background), ratio, enough, scheme)
 
 
 def _style(element: Element, rules: _Rules) -> dict[str, str]:
@@ -95,8 +97,8 @@ def _dark_rules(page: Page) -> _Rules:
         for media in tinycss2.parse_stylesheet(sheet, True, True):  # noqa: FBT003 - the library has them in this place only
             if not isinstance(media, AtRule) or media.content is None:
                 continue
-            asked = tinycss2.serialize(media.prelude).replace(" ", "")
-            if media.lower_at_keyword == "media" and "prefers-color-scheme:dark" in asked:
+            query = tinycss2.serialize(media.prelude).replace(" ", "")
+            if media.lower_at_keyword == "media" and "prefers-color-scheme:dark" in query:
                 for rule in tinycss2.parse_rule_list(media.content, True, True):  # noqa: FBT003 - as above
                     _add(rules, rule)
     return rules
@@ -109,20 +111,20 @@ def _add(rules: _Rules, rule: Any) -> None:
     for selector in tinycss2.serialize(rule.prelude).split(","):
         name = selector.strip()
         if name.startswith(".") and name[1:].replace("-", "").replace("_", "").isalnum():
-            # Taken out first, so that a class mentioned again counts as the later rule that it is.
+            # Removed first, so that a class with a second rule moves to that rule's place in the order.
             rules[name[1:]] = rules.pop(name[1:], {}) | declared
 
 
-def _first(lineage: list[dict[str, str]], name: str) -> str | None:
+def _first(ancestry: list[dict[str, str]], name: str) -> str | None:
     return next(
-        (style[name] for style in lineage if style.get(name) not in {None, "inherit", "transparent"}), None
+        (style[name] for style in ancestry if style.get(name) not in {None, "inherit", "transparent"}), None
     )
 
 
-def _enough(lineage: list[dict[str, str]]) -> float:
-    size = _first(lineage, "font-size") or "16px"
+def _enough(ancestry: list[dict[str, str]]) -> float:
+    size = _first(ancestry, "font-size") or "16px"
     pixels = float(size.removesuffix("px")) if size.removesuffix("px").replace(".", "").isdigit() else 16.0
-    weight = _first(lineage, "font-weight") or "400"
+    weight = _first(ancestry, "font-weight") or "400"
     bold = weight in {"bold", "bolder"} or (weight.isdigit() and int(weight) >= 700)
     large = pixels >= _LARGE or (bold and pixels >= _LARGE_BOLD)
     return ENOUGH_WHEN_LARGE if large else ENOUGH
@@ -135,11 +137,3 @@ def _colour(text: str) -> RGBA | None:
 
 def _hex(colour: RGBA) -> str:
     return "#" + "".join(f"{round(channel * 255):02x}" for channel in colour[:3])
-
-
-def _luminance(colour: RGBA) -> float:
-    linear = [
-        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
-        for channel in colour[:3]
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,4 @@
-"""What a check says."""
+"""What the checks of a template report."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,10 +7,11 @@ Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something at a line of a template's file. An error must be mended, a warning considered.
+class LintFinding:
+    """A problem at a line of a template's file. An error must be corrected, a warning considered.
 
-    A note tells what some mail client lacks without harm. `code` is what a template may accept it by.
+    A note says what some mail client lacks without harm. A template accepts a finding by its `code`. `url` is
+    a page that says more, if there is one.
     """
 
     file: str
@@ -18,3 +19,4 @@ class Finding:
     code: str
     message: str
     level: Level = "error"
+    url: str = ""

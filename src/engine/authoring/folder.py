@@ -1,13 +1,21 @@
 """A template as a folder on disk, as its author has it."""
 
-import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from engine.authoring.build import SAMPLE_FILE, SCHEMA_FILE, SOURCE_HTML, SOURCE_TEXT
+from engine.authoring.files import (
+    PARTS,
+    SAMPLE_FILE,
+    SOURCE_HTML,
+    BadFileError,
+    TemplateToolError,
+    read_object,
+    read_text,
+)
 from engine.templating.template import (
     HTML_FILE,
     METADATA_FILE,
@@ -17,15 +25,9 @@ from engine.templating.template import (
     compile_template,
 )
 
-PARTS: Final = (HTML_FILE, TEXT_FILE, METADATA_FILE)
-"""What the engine reads."""
 
-SHARED: Final = (*PARTS, SAMPLE_FILE, SCHEMA_FILE, SOURCE_HTML, SOURCE_TEXT)
-"""What goes to the bucket: what the engine reads, and what the next author needs."""
-
-
-class NoTemplateError(Exception):
-    """A folder that holds no template, or a file of it that can't be read."""
+class NoTemplateError(TemplateToolError):
+    """A folder that holds no template."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,19 @@ class Folder:
         return self.path.name
 
     def read(self, file: str) -> str | None:
-        """A file's text, None where there is none. Raises NoTemplateError where it is not UTF-8."""
-        path = self.path / file
-        if not path.is_file():
-            return None
-        try:
-            return path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise NoTemplateError(f"{path} is not UTF-8 at byte {error.start}") from error
+        """A file's text, None where there is none. Raises BadFileError."""
+        return read_text(self.path / file)
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """metadata.json; empty where it can't be read, which compiling says with its reason."""
-        return self._object(METADATA_FILE)
+        """metadata.json; empty where it can't be read, since compiling refuses it with the reason."""
+        with suppress(BadFileError):
+            return read_object(self.path / METADATA_FILE) or {}
+        return {}
 
     def sample(self) -> dict[str, Any] | None:
-        """The data of sample.json; None where there is none."""
-        return None if self.read(SAMPLE_FILE) is None else self._object(SAMPLE_FILE)
+        """The data of sample.json; None where there is none. Raises BadFileError."""
+        return read_object(self.path / SAMPLE_FILE)
 
     def names(self, field: str) -> list[str]:
         """The variables that metadata.json lists in `requiredVariables` or `optionalVariables`."""
@@ -77,19 +75,10 @@ class Folder:
         lines = (self.read(file) or "").splitlines()
         return next((number for number, line in enumerate(lines, 1) if text in line), 1)
 
-    def _object(self, file: str) -> dict[str, Any]:
-        try:
-            value = json.loads(self.read(file) or "{}")
-        except json.JSONDecodeError:
-            return {}
-        return value if isinstance(value, dict) else {}
-
 
 def find_folders(directory: Path) -> list[Folder]:
     """The templates of a directory, or the directory itself where it is one; raises NoTemplateError."""
-    if _is_template(directory):
-        return [Folder(directory.resolve())]
-    found = list(_templates_in(directory)) if directory.is_dir() else []
+    found = list(_folders(directory))
     if not found:
         raise NoTemplateError(
             f"{directory}: there is no template; expected folders that hold {METADATA_FILE} and {HTML_FILE}"
@@ -98,18 +87,23 @@ def find_folders(directory: Path) -> list[Folder]:
 
 
 def find_folder(directory: Path, name: str) -> Folder:
-    """One template of a directory; raises NoTemplateError."""
-    path = directory / name
-    if not _is_template(path):
-        raise NoTemplateError(f"{path}: there is no template; `sesmailengine templates new {name}` makes one")
-    return Folder(path)
+    """The template of that name among those of a directory; raises NoTemplateError."""
+    for folder in _folders(directory):
+        if folder.name == name:
+            return folder
+    raise NoTemplateError(
+        f"{directory / name}: there is no template; `sesmailengine templates new {name}` makes one"
+    )
 
 
-def _templates_in(directory: Path) -> Iterator[Folder]:
-    for path in sorted(directory.iterdir()):
-        if not path.name.startswith(("_", ".")) and _is_template(path):
-            yield Folder(path)
+def _folders(directory: Path) -> Iterator[Folder]:
+    if _is_template(directory):
+        yield Folder(directory.resolve())
+    elif directory.is_dir():
+        for path in sorted(directory.iterdir()):
+            if not path.name.startswith(("_", ".")) and _is_template(path):
+                yield Folder(path)
 
 
-def _is_template(path: Path) -> bool:
-    return any((path / file).is_file() for file in (*PARTS, SOURCE_HTML))
+def _is_template(directory: Path) -> bool:
+    return any((directory / file).is_file() for file in (*PARTS, SOURCE_HTML))

@@ -1,4 +1,4 @@
-"""CSS into `style` attributes, past the Jinja tags that an HTML parser would move or mangle."""
+"""Inline CSS into `style` attributes, with Jinja tags hidden from the HTML parser, which would move them."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ import css_inline
 
 _BLOCK_LINE: Final = re.compile(r"^[ \t]*((?:\{%(?:(?!%\})[^\n])*%\})+)[ \t]*\n", re.MULTILINE)
 _JINJA: Final = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
-_SHIELDED: Final = re.compile(r"<!--jx(\d+)x-->|jx(\d+)x")
+_PLACEHOLDER: Final = re.compile(r"<!--jx(\d+)x-->|jx(\d+)x")
 _ENTITY: Final = re.compile(r"&#?\w+;")
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 PIECES: Final = re.compile(
@@ -24,49 +24,49 @@ _MAIN: Final = re.compile(r"<!doctype", re.IGNORECASE)
 _SCREEN: Final = "<!--screen.css-->"
 
 
-class BadSource(Exception):  # noqa: N818 - becomes a BuildError, in the words it carries
-    """A source that can't go through an HTML parser."""
+class BadSource(Exception):  # noqa: N818 - becomes a BuildError with the same message
+    """A source that an HTML parser can't process."""
 
 
 def joined_blocks(source: str) -> str:
-    """Takes the line break after a line that holds nothing but `{% %}`, so that it leaves no empty line."""
+    """Remove the line break after a line of `{% %}` alone, so that it leaves no empty line."""
     return _BLOCK_LINE.sub(r"\1", source)
 
 
 def inline(html: str, css: str, screen: str) -> str:
-    """`html` with `css` in its elements, and with `screen`, which can't be inlined, where it asks for it.
+    """`html` with `css` in its elements, and with `screen`, which can't be inlined, at its placeholder.
 
     What stands before the doctype stays as it is. Class names that `screen` does not mention are dropped.
     """
     start = _MAIN.search(html)
     if start is None:
         raise BadSource("there is no <!doctype html>")
-    shield = _Shield()
+    jinja = _Placeholders()
     inliner = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True, extra_css=css)
-    page = inliner.inline(shield.put_up(html[start.start() :]))
+    page = inliner.inline(jinja.insert(html[start.start() :]))
     # The parser puts these in, also between a loop and its first row; no client needs them.
     page = _TABLE_BODY.sub("", page)
     page = _without_unused_classes(page, screen)
     page = page.replace(_SCREEN, f"<style>\n{screen.strip()}\n</style>")
-    return html[: start.start()] + shield.take_down(page).strip() + "\n"
+    return html[: start.start()] + jinja.restore(page).strip() + "\n"
 
 
-class _Shield:
-    """Puts words in the place of Jinja tags and entities, and takes them away again."""
+class _Placeholders:
+    """Words in place of Jinja tags and entities, which the parser leaves alone."""
 
     def __init__(self) -> None:
-        self._behind: list[str] = []
+        self._originals: list[str] = []
 
-    def put_up(self, html: str) -> str:
+    def insert(self, html: str) -> str:
         return PIECES.sub(self._piece, html)
 
-    def take_down(self, html: str) -> str:
-        return _SHIELDED.sub(lambda match: self._behind[int(match[1] or match[2])], html)
+    def restore(self, html: str) -> str:
+        return _PLACEHOLDER.sub(lambda match: self._originals[int(match[1] or match[2])], html)
 
     def _piece(self, match: re.Match[str]) -> str:
         piece = match[0]
         if match["comment"]:
-            return piece  # no parser looks inside
+            return piece  # the parser leaves its content alone
         if match["tag"]:
             if _JINJA.search(_QUOTED.sub("", piece)):
                 raise BadSource(
@@ -82,8 +82,8 @@ class _Shield:
         return _ENTITY.sub(lambda one: self._word(one[0]), _JINJA.sub(lambda one: self._word(one[0]), piece))
 
     def _word(self, original: str) -> str:
-        self._behind.append(original)
-        return f"jx{len(self._behind) - 1}x"
+        self._originals.append(original)
+        return f"jx{len(self._originals) - 1}x"
 
 
 def _without_unused_classes(page: str, screen: str) -> str:

@@ -1,6 +1,5 @@
-"""What is wrong with a template, with file and line: its Jinja, its variables, its files and its size."""
+"""Check a template, with file and line: its name, Jinja, variables, files and size."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -8,13 +7,22 @@ from typing import Any, Final
 import jsonschema
 from jinja2 import TemplateSyntaxError, meta, nodes
 
-from engine.authoring.build import SAMPLE_FILE, SCHEMA_FILE, SOURCE_HTML, BuildError, build
-from engine.authoring.findings import Finding
+from engine.authoring.build import BuildError, build
+from engine.authoring.files import (
+    NAME_RULE,
+    SAMPLE_FILE,
+    SCHEMA_FILE,
+    SOURCE_HTML,
+    BadFileError,
+    is_template_name,
+    read_object,
+)
+from engine.authoring.findings import LintFinding
 from engine.authoring.folder import Folder
 from engine.authoring.lint_html import lint_html
 from engine.errors import Refused
 from engine.templating.environment import TemplateEnvironment
-from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE, Rendered
+from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE
 
 # Gmail cuts an email off here: https://www.caniemail.com/clients/gmail/
 _CUT: Final = 102_400
@@ -32,23 +40,36 @@ _ACCEPTED: Final = re.compile(
 )
 
 
-def lint(folder: Folder) -> list[Finding]:
+def lint(folder: Folder) -> list[LintFinding]:
     """All findings, in the order of files and lines.
 
     A template accepts one by a comment with a reason, as in
     `{# accept: css-gap because only the webmail of our own staff shows it #}`.
     """
-    accepted = {match["code"] for match in _ACCEPTED.finditer(folder.read(HTML_FILE) or "")}
-    found = {finding for finding in _findings(folder) if finding.code not in accepted}
+    found: set[LintFinding] = set()
+    try:
+        accepted = {match["code"] for match in _ACCEPTED.finditer(folder.read(HTML_FILE) or "")}
+        for finding in _findings(folder):
+            if finding.code not in accepted:
+                found.add(finding)
+    except BadFileError as error:
+        found.add(LintFinding(error.path.name, error.line, "unreadable", error.problem))
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding.code, finding.message))
 
 
-def _findings(folder: Folder) -> Iterator[Finding]:
+def _findings(folder: Folder) -> Iterator[LintFinding]:
+    if not is_template_name(folder.name):
+        message = f"no request can name a template {folder.name!r}; expected {NAME_RULE}"
+        yield LintFinding(METADATA_FILE, 1, "name", message)
     yield from _build(folder)
     if folder.read(TEXT_FILE) is None:
-        yield Finding(TEXT_FILE, 1, "text-missing", "is missing: some readers and filters want plain text")
+        yield LintFinding(
+            TEXT_FILE, 1, "text-missing", "is missing: some readers and filters want plain text"
+        )
     if folder.read(HTML_FILE) is None:
-        yield Finding(HTML_FILE, 1, "html-missing", "is missing: the email would be plain text", "warning")
+        yield LintFinding(
+            HTML_FILE, 1, "html-missing", "is missing: the email would be plain text", "warning"
+        )
     try:
         folder.compile()
     except Refused as refused:
@@ -59,17 +80,17 @@ def _findings(folder: Folder) -> Iterator[Finding]:
     yield from _rendering(folder)
 
 
-def _build(folder: Folder) -> Iterator[Finding]:
+def _build(folder: Folder) -> Iterator[LintFinding]:
     try:
         for file in build(folder.path).stale(folder.path):
-            yield Finding(
+            yield LintFinding(
                 file, 1, "stale", f"is not what {SOURCE_HTML} makes; run `sesmailengine templates build`"
             )
-    except BuildError as error:
-        yield Finding(SOURCE_HTML, 1, "build", str(error))
+    except (BuildError, BadFileError) as error:
+        yield LintFinding(SOURCE_HTML, 1, "build", str(error))
 
 
-def _variables(folder: Folder) -> Iterator[Finding]:
+def _variables(folder: Folder) -> Iterator[LintFinding]:
     required, optional = folder.names("requiredVariables"), folder.names("optionalVariables")
     known = {*required, *optional}
     used: set[str] = set()
@@ -78,7 +99,7 @@ def _variables(folder: Folder) -> Iterator[Finding]:
         for name, at in names.items():
             used.add(name)
             if name not in known | own:
-                yield Finding(
+                yield LintFinding(
                     file,
                     at if file != METADATA_FILE else line,
                     "variable-undeclared",
@@ -87,7 +108,7 @@ def _variables(folder: Folder) -> Iterator[Finding]:
     for name in [*required, *optional]:
         if name not in used:
             line = folder.line_of(METADATA_FILE, f'"{name}"')
-            yield Finding(METADATA_FILE, line, "variable-unused", f"{name} is listed, and used nowhere")
+            yield LintFinding(METADATA_FILE, line, "variable-unused", f"{name} is listed, and used nowhere")
 
 
 def _sources(folder: Folder) -> Iterator[tuple[str, str, int]]:
@@ -100,9 +121,9 @@ def _sources(folder: Folder) -> Iterator[tuple[str, str, int]]:
 
 
 def _used(source: str) -> tuple[dict[str, int], set[str]]:
-    """The variables that a source takes from the data, each with its first line; and those it sets somewhere.
+    """The variables that a source takes from the data, each with its first line, and those that it sets.
 
-    To Jinja one that is set in a branch comes from the data in the other.
+    One that is set in a branch is both: in the other branch Jinja takes it from the data.
     """
     try:
         tree = _ENVIRONMENT.parse(source)
@@ -119,38 +140,37 @@ def _used(source: str) -> tuple[dict[str, int], set[str]]:
     return lines, own
 
 
-def _schema(folder: Folder) -> Iterator[Finding]:
-    source = folder.read(SCHEMA_FILE)
-    if source is None:
+def _schema(folder: Folder) -> Iterator[LintFinding]:
+    schema = read_object(folder.path / SCHEMA_FILE)
+    if schema is None:
         return
     try:
-        schema = json.loads(source)
         validator = jsonschema.Draft202012Validator(schema)
         validator.check_schema(schema)
-    except (ValueError, jsonschema.SchemaError) as error:
-        yield Finding(SCHEMA_FILE, 1, "schema", f"is no JSON Schema: {str(error).splitlines()[0]}")
+    except jsonschema.SchemaError as error:
+        yield LintFinding(SCHEMA_FILE, 1, "schema", f"is no JSON Schema: {str(error).splitlines()[0]}")
         return
     required, optional = folder.names("requiredVariables"), folder.names("optionalVariables")
-    for field, told, listed in (
+    for field, given, listed in (
         ("required", schema.get("required", []), required),
         ("properties", schema.get("properties", {}), [*required, *optional]),
     ):
-        if differing := sorted(set(told) ^ set(listed)):
+        if differing := sorted(set(given) ^ set(listed)):
             line = folder.line_of(SCHEMA_FILE, f'"{field}"')
-            yield Finding(
+            yield LintFinding(
                 SCHEMA_FILE, line, "schema", f"{field} and {METADATA_FILE} differ: {', '.join(differing)}"
             )
     for mismatch in validator.iter_errors(sample) if (sample := folder.sample()) else ():
         place = mismatch.json_path.removeprefix("$.")
         line = folder.line_of(SAMPLE_FILE, f'"{place.partition(".")[0].partition("[")[0]}"')
-        yield Finding(SAMPLE_FILE, line, "sample", f"{place}: {mismatch.message}")
+        yield LintFinding(SAMPLE_FILE, line, "sample", f"{place}: {mismatch.message}")
 
 
-def _rendering(folder: Folder) -> Iterator[Finding]:
+def _rendering(folder: Folder) -> Iterator[LintFinding]:
     sample = folder.sample()
     if not sample:
         message = "is missing or empty: nothing can be rendered, and half of the checks need that"
-        yield Finding(SAMPLE_FILE, 1, "sample-missing", message, "warning")
+        yield LintFinding(SAMPLE_FILE, 1, "sample-missing", message, "warning")
         yield from lint_html(folder, None)
         return
     least = {name: value for name, value in sample.items() if name in folder.names("requiredVariables")}
@@ -160,23 +180,17 @@ def _rendering(folder: Folder) -> Iterator[Finding]:
         except Refused as refused:
             yield _refusal(refused, "rendering", f" ({what})")
             return
-        yield from _size(rendered)
+        size = len((rendered.html or "").encode())
+        if size > _HEAVY:
+            message = f"has {size:,} bytes rendered; expected at most {_HEAVY:,}, Gmail cuts at {_CUT:,}"
+            yield LintFinding(HTML_FILE, 1, "size", message, "error" if size > _CUT else "warning")
     yield from lint_html(folder, sample)
 
 
-def _size(rendered: Rendered) -> Iterator[Finding]:
-    size = len((rendered.html or "").encode())
-    if size > _CUT:
-        yield Finding(HTML_FILE, 1, "size", f"has {size:,} bytes rendered; Gmail cuts at {_CUT:,}")
-    elif size > _HEAVY:
-        message = f"has {size:,} bytes rendered; expected at most {_HEAVY:,}, Gmail cuts at {_CUT:,}"
-        yield Finding(HTML_FILE, 1, "size", message, "warning")
-
-
-def _refusal(refused: Refused, code: str, more: str = "") -> Finding:
-    """The engine's own words, and the place out of them."""
+def _refusal(refused: Refused, code: str, more: str = "") -> LintFinding:
+    """The engine's refusal, with the file and line that its message names."""
     message = refused.refusal.message
     match = _PLACE.match(message)
-    told: dict[str, Any] = match.groupdict() if match else {}
-    file = told.get("file") or METADATA_FILE
-    return Finding(file, int(told.get("line") or 1), code, f"{told.get('rest') or message}{more}")
+    place: dict[str, Any] = match.groupdict() if match else {}
+    file = place.get("file") or METADATA_FILE
+    return LintFinding(file, int(place.get("line") or 1), code, f"{place.get('rest') or message}{more}")

@@ -1,4 +1,4 @@
-"""A template's HTML as elements that know their line in the source, before and after rendering."""
+"""Parse a template's HTML into elements with their line in the source, before or after rendering."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _START_TAG: Final = re.compile(r"<[A-Za-z][\w:-]*")
 
 @dataclass(frozen=True, eq=False)
 class Element:
-    """A start tag, where it stands in the source, and what it is in."""
+    """A start tag, its line in the source, and the element around it."""
 
     tag: str
     attributes: dict[str, str]
@@ -31,15 +31,15 @@ class Element:
 
     @property
     def declarations(self) -> list[Declaration]:
-        """The `style` attribute."""
+        """The declarations of the `style` attribute."""
         return declarations(self.attributes.get("style", ""))
 
     @property
     def classes(self) -> list[str]:
         return self.attributes.get("class", "").split()
 
-    def lineage(self) -> Iterator["Element"]:
-        """The element, its parent, and so on up."""
+    def ancestors(self) -> Iterator["Element"]:
+        """The element itself, its parent, and so on up."""
         element: Element | None = self
         while element is not None:
             yield element
@@ -48,7 +48,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Page:
-    """Elements in order, the texts with the element each is in, and the style sheets with their line."""
+    """Elements in order, texts with the element around each, and style sheets with their line."""
 
     elements: list[Element] = field(default_factory=list)
     texts: list[tuple[Element, str]] = field(default_factory=list)
@@ -58,12 +58,12 @@ class Page:
         return (element for element in self.elements if element.tag == tag)
 
 
-def read_page(html: str) -> Page:
-    """The elements of `html`; a `data-line` attribute says the line, or else the place in `html` does."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    return reader.page
+def parse_page(html: str) -> Page:
+    """The elements of `html`; their line is that of a `data-line` attribute, or else that in `html`."""
+    parser = _PageParser()
+    parser.feed(html)
+    parser.close()
+    return parser.page
 
 
 def declarations(style: str) -> list[Declaration]:
@@ -73,12 +73,12 @@ def declarations(style: str) -> list[Declaration]:
 
 
 def without_jinja(source: str) -> str:
-    """The source with blanks and words in place of Jinja tags, every other character where it was."""
+    """The source with blanks and words in place of Jinja tags; all other characters keep their place."""
     return _JINJA.sub(_blank, source)
 
 
 def with_lines(source: str) -> str:
-    """The source with the line of every element in an attribute of it, which survives rendering."""
+    """The source with a `data-line` attribute in every element, which survives rendering."""
 
     def marked(match: re.Match[str]) -> str:
         start = _START_TAG.match(match[0])
@@ -97,7 +97,7 @@ def _blank(match: re.Match[str]) -> str:
     return "".join(character if character == "\n" else " " for character in tag)
 
 
-class _Reader(HTMLParser):
+class _PageParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.page = Page()

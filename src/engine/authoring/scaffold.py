@@ -1,23 +1,20 @@
-"""A new template, out of the layout or after the pattern of a starter."""
+"""Make a new template: from the plain layout, or as a copy of a starter."""
 
-import json
-import re
 from pathlib import Path
-from shutil import copyfile
 from typing import Final
 
-from engine.authoring.build import (
+from engine.authoring.build import BuildError, build, starters
+from engine.authoring.files import (
+    NAME_RULE,
     SAMPLE_FILE,
     SCHEMA_FILE,
     SOURCE_HTML,
     SOURCE_TEXT,
-    BuildError,
-    build,
-    starters,
+    is_template_name,
+    json_text,
+    read_text,
 )
 from engine.templating.template import METADATA_FILE
-
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _HTML: Final = """\
 [% extends "layout.html" %]
@@ -73,26 +70,25 @@ _SAMPLE: Final = {
 
 
 def create(directory: Path, name: str, *, like: str | None = None) -> Path:
-    """The folder of a new template, built and ready to look at; raises BuildError.
+    """Make the folder of a new template, built and ready to preview. Raises BuildError.
 
-    `like` names a starter template to begin with, the plain layout otherwise.
+    `like` names a starter template to copy; without it, the plain layout is used.
     """
-    if not _NAME.fullmatch(name) or ".." in name or name.startswith(("_", ".")):
-        raise BuildError(f"{name!r} can't name a template; expected letters, digits and . _ -, at most 64")
+    if not is_template_name(name) or name.startswith(("_", ".")):
+        raise BuildError(f"{name!r} can't name a template; expected {NAME_RULE}, and no _ or . first")
     folder = directory / name
     if folder.exists() and any(folder.iterdir()):
         raise BuildError(f"{folder} is there already")
+    files = _plain_files(name) if like is None else _starter_files(like)
     folder.mkdir(parents=True, exist_ok=True)
-    if like is None:
-        _from_layout(folder)
-    else:
-        _from_starter(folder, like)
+    for file, content in files.items():
+        (folder / file).write_text(content, encoding="utf-8", newline="\n")
     build(folder).write(folder)
     return folder
 
 
-def _from_layout(folder: Path) -> None:
-    title = folder.name.replace("-", " ").replace("_", " ").capitalize()
+def _plain_files(name: str) -> dict[str, str]:
+    title = name.replace("-", " ").replace("_", " ").capitalize()
     metadata = {
         "subject": title,
         "senderName": "{{ brandName | default('', true) }}",
@@ -101,23 +97,18 @@ def _from_layout(folder: Path) -> None:
         "requiredVariables": ["userName"],
         "optionalVariables": ["actionUrl"],
     }
-    for file, content in (
-        (SOURCE_HTML, _HTML.replace("TITLE", title)),
-        (SOURCE_TEXT, _TEXT.replace("TITLE", title)),
-        (METADATA_FILE, _json(metadata)),
-        (SCHEMA_FILE, _json(_SCHEMA)),
-        (SAMPLE_FILE, _json(_SAMPLE)),
-    ):
-        (folder / file).write_text(content, encoding="utf-8", newline="\n")
+    return {
+        SOURCE_HTML: _HTML.replace("TITLE", title),
+        SOURCE_TEXT: _TEXT.replace("TITLE", title),
+        METADATA_FILE: json_text(metadata),
+        SCHEMA_FILE: json_text(_SCHEMA),
+        SAMPLE_FILE: json_text(_SAMPLE),
+    }
 
 
-def _from_starter(folder: Path, like: str) -> None:
+def _starter_files(name: str) -> dict[str, str]:
     known = {path.name: path for path in starters()}
-    if like not in known:
-        raise BuildError(f"there is no starter called {like}; expected one of {', '.join(known)}")
-    for file in (SOURCE_HTML, SOURCE_TEXT, METADATA_FILE, SCHEMA_FILE, SAMPLE_FILE):
-        copyfile(known[like] / file, folder / file)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    if name not in known:
+        raise BuildError(f"there is no starter called {name}; expected one of {', '.join(known)}")
+    files = (SOURCE_HTML, SOURCE_TEXT, METADATA_FILE, SCHEMA_FILE, SAMPLE_FILE)
+    return {file: read_text(known[name] / file) or "" for file in files}

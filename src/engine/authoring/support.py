@@ -1,4 +1,4 @@
-"""Which mail clients lack what an email uses, by the tables of https://www.caniemail.com."""
+"""Support of HTML and CSS features by mail clients, by the tables of https://www.caniemail.com."""
 
 import json
 import re
@@ -33,32 +33,32 @@ CLIENTS: Final = {
 """The clients that templates are checked against, by their names in the data."""
 
 GRACEFUL: Final = {
-    "html-style": "what stands in it only improves on the style attributes",
+    "html-style": "its rules only improve on the style attributes",
     "html-body": "the table inside has the same colours",
     "css-border-radius": "corners are square there",
     "css-max-width": "the table for Outlook in a conditional comment has the width",
-    "css-max-height": "it only helps to hide what display:none hides already",
-    "css-overflow": "it only helps to hide what display:none hides already",
-    "css-opacity": "it only helps to hide what display:none hides already",
+    "css-max-height": "it only helps to hide what display:none hides",
+    "css-overflow": "it only helps to hide what display:none hides",
+    "css-opacity": "it only helps to hide what display:none hides",
     "css-word-break": "long words wrap a little later there",
     "css-overflow-wrap": "long words wrap a little later there",
     "css-white-space": "an amount may wrap there",
-    "css-letter-spacing": "letters stand as usual there",
+    "css-letter-spacing": "letters have their usual spacing there",
     "css-color-scheme": "the client chooses its own dark colours there",
     "html-meta-color-scheme": "the client chooses its own dark colours there",
-    "html-aria-label": "readers say the text itself there",
-    "html-aria-hidden": "readers say the sign too there",
-    "html-aria-describedby": "readers say less there",
-    "html-aria-labelledby": "readers say less there",
-    "html-role": "readers say more of the layout there",
-    "html-lang": "readers use their own language there",
+    "html-aria-label": "screen readers read the text itself there",
+    "html-aria-hidden": "screen readers read the sign too there",
+    "html-aria-describedby": "screen readers read less there",
+    "html-aria-labelledby": "screen readers read less there",
+    "html-role": "screen readers announce the layout table there",
+    "html-lang": "screen readers use their own language there",
     "html-target": "links open as the client likes",
     "css-text-decoration-color": "the line has the text's colour there",
     "css-pseudo-class-hover": "nothing changes under the pointer there",
     "css-transition": "changes are sudden there",
-    "css-height": "the height attribute, or the content, has it",
+    "css-height": "the height attribute or the content gives the height there",
 }
-"""What may be missing without anybody missing it, and what happens then."""
+"""Features whose lack does no harm, with what happens in a client without them."""
 
 _MEDIA: Final = frozenset({"media", "supports"})
 _DIMENSION: Final = re.compile(r"\.(\w+)(?:[?#].*)?$")
@@ -66,7 +66,7 @@ _DIMENSION: Final = re.compile(r"\.(\w+)(?:[?#].*)?$")
 
 @dataclass(frozen=True)
 class Feature:
-    """A row of the tables, and the named clients whose newest version does not have it."""
+    """A feature of the tables, and the named clients whose newest version does not support it."""
 
     slug: str
     title: str
@@ -76,23 +76,30 @@ class Feature:
     def is_graceful(self) -> bool:
         return self.slug in GRACEFUL
 
-    def told(self) -> str:
+    @property
+    def url(self) -> str:
+        """The page that says which versions of the clients support it."""
+        return f"https://www.caniemail.com/features/{self.slug}/"
+
+    def message(self) -> str:
+        """Which clients lack it, and what that does where it does no harm."""
         clients = ", ".join(CLIENTS[client] for client in self.missing)
-        return f"{self.title} is not supported by {clients} (https://www.caniemail.com/features/{self.slug}/)"
+        consequence = f": {GRACEFUL[self.slug]}" if self.is_graceful else ""
+        return f"{self.title} is not supported by {clients}{consequence}"
 
 
 @dataclass(frozen=True)
 class Use:
-    """A feature at a line of the HTML."""
+    """The use of a feature, at a line of the HTML."""
 
     feature: Feature
     line: int
 
 
 def unsupported(page: Page) -> Iterator[Use]:
-    """What `page` uses and some named client lacks, once a line.
+    """The features that `page` uses and some named client lacks, once a line.
 
-    Inside @media and @supports everything is for those who understand it, so nothing there is counted.
+    Rules inside @media and @supports are for clients that understand them, and are not counted.
     """
     seen: set[tuple[str, int]] = set()
     for sign, line in _signs(page):
@@ -104,11 +111,11 @@ def unsupported(page: Page) -> Iterator[Use]:
 
 @cache
 def _features() -> dict[str, list[Feature]]:
-    told: dict[str, Any] = json.loads(
+    tables: dict[str, Any] = json.loads(
         files("engine.authoring").joinpath("data", "caniemail.json").read_text("utf-8")
     )
     by_sign: dict[str, list[Feature]] = {}
-    for row in told["features"]:
+    for row in tables["features"]:
         missing = tuple(client for client in CLIENTS if client in row["missing"])
         if missing:
             for sign in row["signs"]:

@@ -1,4 +1,4 @@
-"""Makes data/caniemail.json out of the data of https://www.caniemail.com, which takes 650 KB and says more.
+"""Condense the data of https://www.caniemail.com (650 KB) to what the checks need, data/caniemail.json.
 
 python -m engine.authoring.support_data node_modules/caniemail/data/caniemail.json
 """
@@ -17,7 +17,7 @@ _PAIR: Final = re.compile(r"([a-z-]+):\s*([a-z-]+)")
 _FUNCTION: Final = re.compile(r"([a-z-]+)\(\)")
 _ELEMENT: Final = re.compile(r"<(\w+)[ >]")
 
-# What the titles don't say in a form that can be read.
+# Where the titles don't say it in a form that can be parsed.
 _BY_HAND: Final = {
     "css-variables": ["function var"],
     "css-system-ui": [],
@@ -33,36 +33,34 @@ _BY_HAND: Final = {
 
 
 def condense(raw: dict[str, Any]) -> dict[str, Any]:
-    """What each feature is recognised by, and which clients' newest version does not have it."""
-    features = [
-        feature for told in raw["data"] if (feature := _feature(told))["signs"] and feature["missing"]
-    ]
+    """The signs of each feature in HTML and CSS, and the clients whose newest version does not support it."""
+    features = [feature for row in raw["data"] if (feature := _feature(row))["signs"] and feature["missing"]]
     return {"source": "https://www.caniemail.com", "updated": raw["last_update_date"], "features": features}
 
 
-def _feature(told: dict[str, Any]) -> dict[str, Any]:
-    slug = told["slug"]
+def _feature(row: dict[str, Any]) -> dict[str, Any]:
+    slug = row["slug"]
     return {
         "slug": slug,
-        "title": told["title"].strip(),
-        "signs": _BY_HAND[slug] if slug in _BY_HAND else sorted(set(_signs(told))),
+        "title": row["title"].strip(),
+        "signs": _BY_HAND[slug] if slug in _BY_HAND else sorted(set(_signs(row))),
         "missing": [
             f"{family}.{platform}"
-            for family, platforms in told["stats"].items()
+            for family, platforms in row["stats"].items()
             for platform, versions in platforms.items()
             if list(versions.values())[-1].startswith("n")
         ],
     }
 
 
-def _signs(told: dict[str, Any]) -> Iterator[str]:
-    """How a linter sees the feature: `property gap`, `value display flex`, and so on."""
-    title, keywords = told["title"].strip(), _SEPARATOR.split((told["keywords"] or "").strip())
-    if told["category"] == "image":
-        yield f"image {told['slug'].removeprefix('image-')}"
-    elif told["category"] == "html":
+def _signs(row: dict[str, Any]) -> Iterator[str]:
+    """The signs of a feature: `property gap`, `value display flex`, and so on."""
+    title, keywords = row["title"].strip(), _SEPARATOR.split((row["keywords"] or "").strip())
+    if row["category"] == "image":
+        yield f"image {row['slug'].removeprefix('image-')}"
+    elif row["category"] == "html":
         yield from _html_signs(title, keywords)
-    elif told["category"] == "css":
+    elif row["category"] == "css":
         yield from _css_signs(title, [word for word in keywords if "-" in word])
 
 

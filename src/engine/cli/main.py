@@ -1,4 +1,4 @@
-"""The commands, each with what it says on the screen."""
+"""The command line: `demo` and `local`, and the groups of other commands."""
 
 import asyncio
 import signal
@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from engine.cli.screen import DemoScreen
+from engine.cli.demo_screen import DemoScreen
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
 from engine.local.cdk import CdkError
 from engine.local.demo import Demo
 from engine.local.emulator import EmulatorError
-from engine.local.environment import INBOX_PORT, LocalEnvironment, running_environment
+from engine.local.environment import INBOX_PORT, running_environment
 
 app = typer.Typer(
     help="SESMailEngine: a self-hosted email engine on Amazon SES.",
@@ -27,22 +27,22 @@ app.add_typer(templates, name="templates")
 app.command()(send)
 console = Console()
 
-Port = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]
+InboxPort = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]
 
 
 @app.callback()
 def _commands() -> None:
-    """Keep `sesmailengine demo` a command of its own, however many there are."""
+    """Make `demo` a subcommand even where it is the only one; Typer would drop its name."""
 
 
 @app.command()
-def demo(inbox_port: Port = 0) -> None:
-    """Start everything, send one email of each fate, and show what became of it."""
+def demo(inbox_port: InboxPort = 0) -> None:
+    """Start everything, send one email for every outcome, and show the status that each reaches."""
     raise typer.Exit(_run(_demo(inbox_port)))
 
 
 @app.command()
-def local(inbox_port: Port = INBOX_PORT) -> None:
+def local(inbox_port: InboxPort = INBOX_PORT) -> None:
     """Start everything and keep it running, with the inbox open."""
     raise typer.Exit(_run(_local(inbox_port)))
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """The exit code. Ctrl-C and SIGTERM stop the work, which then cleans up."""
+    """Run to the exit code. Ctrl-C and SIGTERM cancel the work, which then cleans up."""
 
     async def stoppable() -> int:
         task = asyncio.ensure_future(work)
@@ -80,9 +80,8 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 async def _demo(inbox_port: int) -> int:
     screen = DemoScreen(console)
     with screen.starting() as say:
-        environment = running_environment(say, inbox_port=inbox_port)
-        async with environment as running:
-            run = Demo(running, screen.refresh)
+        async with running_environment(say, inbox_port=inbox_port) as running:
+            run = Demo(running)
             screen.begin(run.progress, running.url)
             try:
                 good = await run.run()
@@ -96,13 +95,8 @@ async def _local(inbox_port: int) -> int:
     screen = DemoScreen(console)
     with screen.starting() as say:
         async with running_environment(say, inbox_port=inbox_port) as running:
-            await _say_hello(running)
+            async with running.emails("local") as emails:
+                await emails.send(cases()[0].request)  # so that the inbox is not empty
             screen.stay(running)
             await asyncio.Event().wait()
     return 0
-
-
-async def _say_hello(environment: LocalEnvironment) -> None:
-    """One email, so that the inbox is not empty."""
-    async with environment.emails("local") as emails:
-        await emails.send(cases()[0].request)

@@ -1,4 +1,4 @@
-"""What an application imports to ask for emails: typed, async, and loud about what was not accepted.
+"""What an application imports to request emails: typed, async, with an error for every one not accepted.
 
 async with EmailClient("mail-EmailBus", source="shop") as emails:
     await emails.send(EmailRequest(to="ada@example.com", template_name="welcome", template_data={...}))
@@ -7,7 +7,14 @@ async with EmailClient("mail-EmailBus", source="shop") as emails:
 
 from engine.client.backoff import Backoff
 from engine.client.email_client import EmailClient
-from engine.client.report import Accepted, NoSuchBusError, NotAccepted, NotAcceptedError, Progress, Report
+from engine.client.report import (
+    Accepted,
+    NoSuchBusError,
+    NotAccepted,
+    NotAcceptedError,
+    PublishProgress,
+    PublishReport,
+)
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
 
 __all__ = [
@@ -19,8 +26,8 @@ __all__ = [
     "NoSuchBusError",
     "NotAccepted",
     "NotAcceptedError",
-    "Progress",
-    "Report",
+    "PublishProgress",
+    "PublishReport",
     "SenderOverride",
     "Unsubscribe",
 ]

@@ -1,4 +1,4 @@
-"""The client: Email Requests onto the engine's bus."""
+"""The client: publishes Email Requests on the engine's bus."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 
 from engine.aws.put_events import put_events
 from engine.client.backoff import Backoff
-from engine.client.bus import RetryingPublisher
-from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, Report
-from engine.client.stream import OnProgress, PendingEvent, Requests, Stream
+from engine.client.publisher import RetryingPublisher
+from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport
+from engine.client.stream import EmailRequests, OnProgress, PendingEvent, Stream
 from engine.requests.identity import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_PATIENCE = Backoff()  # a minute and a half, about
+_BACKOFF = Backoff()  # gives up after about a minute and a half
 
 
 class EmailClient:
     """Publishes Email Requests on the engine's bus.
 
-    `source` names the application; with the idempotency key it makes the email's id, so keep it the same.
+    `source` names the application. Email ids are made of it and the idempotency key, so keep it the same.
     A request without a key gets a random one before it leaves: the SDK repeats a call whose answer was lost,
-    and without a key that would be two emails. `session`: for a profile or credentials of one's own. Options
-    go to aioboto3's client (`region_name`, ...).
+    and without a key that would be two emails. `session` brings a profile or credentials other than the
+    default ones. Options go to aioboto3's client (`region_name`, ...).
     """
 
     def __init__(
@@ -68,7 +68,10 @@ class EmailClient:
         await self._stack.aclose()
 
     async def check_bus(self) -> None:
-        """Raises NoSuchBusError; says nothing where the caller may not look (events:DescribeEventBus)."""
+        """Raise NoSuchBusError if the bus does not exist.
+
+        A caller without events:DescribeEventBus can't know, so that counts as existing.
+        """
         try:
             await self._opened().describe_event_bus(Name=self._bus)
         except ClientError as error:
@@ -76,14 +79,14 @@ class EmailClient:
                 raise NoSuchBusError(self._bus) from None
 
     async def send(self, request: EmailRequest) -> str:
-        """Ask for one email; answers its email id. Raises NotAcceptedError."""
+        """Request one email. Returns its email id. Raises NotAcceptedError."""
         (own_id,) = await self.send_all([request])
         return own_id
 
     async def send_all(self, requests: Sequence[EmailRequest]) -> list[str]:
-        """Ask for many, ten a call; answers their email ids in order.
+        """Request many emails, ten a call. Returns their email ids, in order.
 
-        Raises NotAcceptedError, which names those that EventBridge left.
+        Raises NotAcceptedError, which names those that EventBridge did not take.
         """
         client = self._opened()
         keyed = [_with_key(request) for request in requests]
@@ -94,29 +97,29 @@ class EmailClient:
 
     async def send_many(
         self,
-        requests: Requests,
+        requests: EmailRequests,
         *,
         concurrency: int = 8,
-        backoff: Backoff = _PATIENCE,
+        backoff: Backoff = _BACKOFF,
         on_progress: OnProgress | None = None,
-    ) -> Report:
-        """Ask for any number, out of an iterator or an async one; memory stays flat.
+    ) -> PublishReport:
+        """Request any number of emails, from an iterator or an async iterator, with flat memory.
 
         `concurrency` calls of ten requests are under way at once, and no more is read than they carry. What
-        EventBridge throttles or fails is tried again by `backoff`; what it refuses is in the report. Where it
-        takes nothing of a call after all tries, reading stops and the report says why. `on_progress` hears of
-        every call. Cancelling ends the calls under way; what they carried may have been accepted, so ask
-        again with the same idempotency keys.
+        EventBridge throttles or fails is retried by `backoff`; what it refuses, and what can't be encoded, is
+        in the report. When it takes nothing of a call after all tries, reading stops and the report says why.
+        `on_progress` is called after every call. Cancelling ends the calls under way; EventBridge may have
+        taken what they carried, so send it again with the same idempotency keys.
         """
-        bus = RetryingPublisher(self._opened(), backoff, self._sleep, SystemRandom().uniform)
-        return await Stream(requests, bus, self._letter, on_progress).run(concurrency)
+        publisher = RetryingPublisher(self._opened(), backoff, self._sleep, SystemRandom().uniform)
+        return await Stream(requests, publisher, self._pending_event, on_progress).run(concurrency)
 
     def _opened(self) -> "EventBridgeClient":
         if self._client is None:
             raise RuntimeError("EmailClient is used outside its 'async with' block")
         return self._client
 
-    def _letter(self, request: EmailRequest) -> PendingEvent:
+    def _pending_event(self, request: EmailRequest) -> PendingEvent:
         keyed = _with_key(request)
         return PendingEvent(email_id(self._source, keyed.idempotency_key or ""), self._entry(keyed))
 

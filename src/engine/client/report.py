@@ -1,4 +1,4 @@
-"""What became of requests on their way to the bus."""
+"""The result of publishing requests: progress, report, and the client's errors."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,8 +15,8 @@ NAMED: Final = 1000
 class NotAccepted(Struct, frozen=True):
     """A request that EventBridge did not confirm: its place among those given, and why.
 
-    With the codes `ServiceUnavailable` and `NoAnswer` the call itself failed, and it may have been taken all
-    the same.
+    With the codes `ServiceUnavailable` and `NoAnswer` the call itself failed, and EventBridge may have taken
+    the request all the same. `NotEncodable`: the request holds something that JSON can't carry.
     """
 
     index: int
@@ -31,8 +31,8 @@ class Accepted(Struct, frozen=True):
     email_id: str
 
 
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far `send_many` is, and what its latest call brought."""
+class PublishProgress(Struct, frozen=True, kw_only=True):
+    """Totals of a `send_many` under way, and what its latest call added."""
 
     accepted: int
     not_accepted: int
@@ -40,11 +40,11 @@ class Progress(Struct, frozen=True, kw_only=True):
     newly_not_accepted: Sequence[NotAccepted]
 
 
-class Report(Struct, frozen=True, kw_only=True):
-    """What became of all requests; `first_not_accepted` names up to a thousand of them.
+class PublishReport(Struct, frozen=True, kw_only=True):
+    """The result of `send_many`; `first_not_accepted` names up to a thousand of those not accepted.
 
-    `stopped`: why `send_many` read no further, where the bus took nothing any more; what it did not read is
-    not counted. Asking again for all requests is safe where each has an idempotency key of its own.
+    `stopped`: why `send_many` read no further, where the bus no longer took anything; requests that it did
+    not read are not counted. Repeating all requests is safe where each has an idempotency key of its own.
     """
 
     accepted: int
@@ -54,13 +54,15 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
+        """Whether EventBridge took every request."""
         return not self.not_accepted and self.stopped is None
 
 
 class NotAcceptedError(EngineError):
-    """Some requests are not known to have reached the bus, after every try; all others did.
+    """EventBridge did not confirm some of the requests, after all tries; it took all others.
 
-    Asking again for `failed` is safe: the idempotency keys in `requests` keep an email from going out twice.
+    Sending those of `failed` again is safe: `requests` has them with the idempotency keys that they left
+    with.
     """
 
     def __init__(self, failed: Sequence[NotAccepted], requests: Sequence[EmailRequest]) -> None:
@@ -75,7 +77,7 @@ class NotAcceptedError(EngineError):
 
 
 class NoSuchBusError(EngineError):
-    """The bus is not there. EventBridge would accept requests for it all the same, and drop them.
+    """The bus does not exist. EventBridge accepts events for such a bus all the same, and drops them.
 
     Source: https://github.com/aws/aws-cli/issues/9186
     """

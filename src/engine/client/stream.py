@@ -1,59 +1,57 @@
-"""Requests from an iterator to the bus: a few calls at a time, and never read ahead of them."""
+"""Any number of requests from an iterator to the bus, a few calls at a time, with flat memory."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
 from engine.aws.put_events import BYTES, ENTRIES, entry_size
-from engine.client.bus import NOT_TRIED, RetryingPublisher
-from engine.client.report import NAMED, Accepted, NotAccepted, Progress, Report
+from engine.client.publisher import NOT_TRIED, RetryingPublisher
+from engine.client.report import NAMED, Accepted, NotAccepted, PublishProgress, PublishReport
 from engine.schemas.request import EmailRequest
 
 if TYPE_CHECKING:
     from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
 
-Requests = AsyncIterable[EmailRequest] | Iterable[EmailRequest]
-OnProgress = Callable[[Progress], None]
+EmailRequests = AsyncIterable[EmailRequest] | Iterable[EmailRequest]
+OnProgress = Callable[[PublishProgress], None]
+
+NOT_ENCODABLE: Final = "NotEncodable"
+# Raised for a value that JSON can't carry: an object, a lone surrogate, a cycle.
+_ENCODING_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError, MsgspecError)
 
 
 class PendingEvent(Struct, frozen=True):
-    """A request, ready for the bus."""
+    """A request as an entry for the bus, with the id that its email will have."""
 
     email_id: str
     entry: "PutEventsRequestEntryTypeDef"
 
 
-class _Item(Struct, frozen=True):
-    index: int
-    letter: PendingEvent
-    size: int
-
-
 class Stream:
-    """One run of `send_many`. Workers take turns at the iterator; each carries what it took to the bus."""
+    """One run of `send_many`: workers take turns at reading a batch, and publish what they read."""
 
     def __init__(
         self,
-        requests: Requests,
-        bus: RetryingPublisher,
-        letter_of: Callable[[EmailRequest], PendingEvent],
+        requests: EmailRequests,
+        publisher: RetryingPublisher,
+        encode: Callable[[EmailRequest], PendingEvent],
         on_progress: OnProgress | None,
     ) -> None:
-        self._requests = _read(requests)
-        self._bus = bus
-        self._letter_of = letter_of
+        self._requests = _iterate(requests)
+        self._publisher = publisher
+        self._encode = encode
         self._on_progress = on_progress
-        self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._next_index = 0
-        self._kept: _Item | None = None  # did not fit into the batch before
+        self._carried_over: tuple[int, PendingEvent] | None = None  # did not fit into the batch before
         self._ended = False
         self._stopped: str | None = None
         self._accepted = self._not_accepted = 0
         self._named: list[NotAccepted] = []
 
-    async def run(self, concurrency: int) -> Report:
+    async def run(self, concurrency: int) -> PublishReport:
         """Raises what the iterator or `on_progress` raises, once the calls under way have ended."""
         workers = [asyncio.create_task(self._work()) for _ in range(concurrency)]
         try:
@@ -65,7 +63,7 @@ class Stream:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return Report(
+        return PublishReport(
             accepted=self._accepted,
             not_accepted=self._not_accepted,
             first_not_accepted=tuple(self._named),
@@ -77,45 +75,49 @@ class Stream:
             while batch := await self._next_batch():
                 await self._publish(batch)
         finally:
-            self._ended = True  # the iterator has ended, or there is no use in reading on
+            self._ended = True  # the iterator has ended, or reading on is of no use
 
-    # -- in ----------------------------------------------------------------------------------------------
-
-    async def _next_batch(self) -> dict[int, _Item]:
-        """What one call carries; empty at the end."""
-        async with self._turn:
-            batch: dict[int, _Item] = {}
+    async def _next_batch(self) -> dict[int, PendingEvent]:
+        """What one call carries, by the requests' places; empty at the end."""
+        async with self._reading:
+            batch: dict[int, PendingEvent] = {}
             size = 0
-            while len(batch) < ENTRIES and (item := self._kept or await self._next_item()):
-                self._kept = item if batch and size + item.size > BYTES else None
-                if self._kept:
+            while len(batch) < ENTRIES and (pending := self._carried_over or await self._next_event()):
+                index, event = pending
+                size += entry_size(event.entry)
+                if batch and size > BYTES:
+                    self._carried_over = pending
                     break
-                batch[item.index] = item
-                size += item.size
+                self._carried_over = None
+                batch[index] = event
             return batch
 
-    async def _next_item(self) -> _Item | None:
-        request = None if self._ended else await anext(self._requests, None)
-        if request is None:
-            self._ended = True
-            return None
-        letter = self._letter_of(request)
-        self._next_index += 1
-        return _Item(self._next_index - 1, letter, entry_size(letter.entry))
+    async def _next_event(self) -> tuple[int, PendingEvent] | None:
+        """The next request that can be encoded; reports those before it that can't."""
+        while not self._ended:
+            request = await anext(self._requests, None)
+            if request is None:
+                self._ended = True
+                break
+            index = self._next_index
+            self._next_index += 1
+            try:
+                return index, self._encode(request)
+            except _ENCODING_ERRORS as error:
+                self._count({}, [NotAccepted(index, NOT_ENCODABLE, f"{type(error).__name__}: {error}")])
+        return None
 
-    # -- out ---------------------------------------------------------------------------------------------
-
-    async def _publish(self, batch: dict[int, _Item]) -> None:
+    async def _publish(self, batch: dict[int, PendingEvent]) -> None:
         if self._stopped is not None:
             left = [NotAccepted(index, NOT_TRIED, self._stopped) for index in batch]
         else:
-            outcome = await self._bus.put({index: item.letter.entry for index, item in batch.items()})
-            left = sorted(outcome.left, key=lambda entry: entry.index)
-            if outcome.stop is not None:
-                self._stopped, self._ended = outcome.stop, True
+            result = await self._publisher.put({index: event.entry for index, event in batch.items()})
+            left = sorted(result.left, key=lambda entry: entry.index)
+            if result.stop is not None:
+                self._stopped, self._ended = result.stop, True
         self._count(batch, left)
 
-    def _count(self, batch: dict[int, _Item], left: list[NotAccepted]) -> None:
+    def _count(self, batch: dict[int, PendingEvent], left: list[NotAccepted]) -> None:
         taken = batch.keys() - {entry.index for entry in left}
         self._accepted += len(taken)
         self._not_accepted += len(left)
@@ -123,16 +125,16 @@ class Stream:
         if self._on_progress is None:
             return
         self._on_progress(
-            Progress(
+            PublishProgress(
                 accepted=self._accepted,
                 not_accepted=self._not_accepted,
-                newly_accepted=[Accepted(index, batch[index].letter.email_id) for index in sorted(taken)],
+                newly_accepted=[Accepted(index, batch[index].email_id) for index in sorted(taken)],
                 newly_not_accepted=left,
             )
         )
 
 
-async def _read(requests: Requests) -> AsyncIterator[EmailRequest]:
+async def _iterate(requests: EmailRequests) -> AsyncIterator[EmailRequest]:
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield request

@@ -1,4 +1,4 @@
-"""The emails of the demo: every kind of fate, and the end that each must find."""
+"""The cases of the demo: an email for every outcome, with the status that it must reach."""
 
 import base64
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ _SAMPLES: Final = PROJECT / "starter_templates"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One email of the demo, and the end that it must find.
+    """One email of the demo, and the status that it must reach.
 
-    `copies`: how often SES must have taken it. `after`: a case that must have ended before this one is
-    published. `attempt` 1 follows the soft-bounce retry instead of the first try. `until`: an attribute of
-    the row that must be there as well, for news that changes no status. `size`: of a campaign, whose
-    recipients are numbered, and of whom everyone must find that end.
+    `code`: the reason's code that it must have. `copies`: how often SES must have taken it. `publishes`: how
+    often the event is published. `after`: a case that must have settled before this one is published.
+    `attempt` 1 follows the soft-bounce retry instead of the first try. `until`: an attribute that the row
+    must have as well, for reports that change no status. `size`: the number of recipients of a campaign, each
+    of whom must reach that status.
     """
 
     title: str
@@ -44,7 +45,7 @@ class Case:
 
     @property
     def email_ids(self) -> list[str]:
-        """Of the emails whose ends are awaited."""
+        """The emails whose status is awaited."""
         first = [email_id(SOURCE, request.idempotency_key or "") for request in self.requests()]
         return [retry_id(own_id, self.attempt) for own_id in first] if self.attempt else first
 
@@ -59,7 +60,7 @@ class Case:
 
 
 def request(to: str, template: str = "welcome", **more: Any) -> EmailRequest:
-    """A request with the template's own sample data."""
+    """A request with the template's sample data."""
     return EmailRequest(to=to, template_name=template, **({"template_data": sample(template)} | more))
 
 
@@ -69,8 +70,8 @@ def sample(template: str) -> dict[str, Any]:
 
 
 def cases() -> list[Case]:
-    """One of each."""
-    invoice = Attachment(
+    """One case for every outcome."""
+    terms = Attachment(
         file_name="terms.txt",
         content_type="text/plain",
         content=base64.b64encode(b"Thirty days, no questions.\n").decode(),
@@ -91,7 +92,7 @@ def cases() -> list[Case]:
         ),
         Case(
             title="with attachment",
-            request=request(f"success+file@{_SIMULATOR}", "order-confirmation", attachments=[invoice]),
+            request=request(f"success+file@{_SIMULATOR}", "invoice", attachments=[terms]),
             status="delivered",
         ),
         Case(
@@ -125,13 +126,13 @@ def cases() -> list[Case]:
         ),
         Case(
             title="unknown template",
-            request=request("ada@example.com", "no-such-template"),
+            request=request("ada@example.com", "farewell"),
             status="failed",
             code="template-not-found",
             copies=0,
         ),
         Case(
-            title="missing variables",
+            title="lacks variables",
             request=request("ada@example.com", template_data={}),
             status="failed",
             code="template-error",

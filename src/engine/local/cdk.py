@@ -1,4 +1,4 @@
-"""The CDK CLI as it comes from PyPI, with the Node that comes from there too."""
+"""Run the CDK CLI from PyPI, with the Node from PyPI."""
 
 import asyncio
 import os
@@ -10,20 +10,21 @@ from pathlib import Path
 
 from engine.local.emulator import PROJECT
 
-Progress = Callable[[str], None]
-
 _CDK = Path(sys.executable).parent / "cdk"
 _LINES_SHOWN = 30
 
 
 class CdkError(RuntimeError):
-    """`cdk` failed; the message ends with what it said last."""
+    """`cdk` failed; the message ends with the last lines of its output."""
 
 
-async def cdk(*arguments: str, environment: Mapping[str, str], log: Path, progress: Progress) -> None:
-    """Run `cdk` in the project; every line that it says goes to `log`, and to `progress`.
+async def cdk(
+    *arguments: str, environment: Mapping[str, str], log: Path, on_line: Callable[[str], None]
+) -> None:
+    """Run `cdk` in the project; every line of its output goes to `log`, and to `on_line`.
 
-    Nothing that the caller's own environment says about AWS reaches it. A cancelled call ends the process.
+    AWS and CDK variables of the caller's environment do not reach it. Cancelling ends the process. Raises
+    CdkError.
     """
     if not _CDK.exists():
         raise CdkError("The CDK CLI is not installed; call `make .venv/.ready`.")
@@ -32,7 +33,7 @@ async def cdk(*arguments: str, environment: Mapping[str, str], log: Path, progre
         *arguments,
         "--no-notices",
         "--no-color",
-        "--ci",  # says everything on standard output
+        "--ci",  # writes everything to standard output
         cwd=PROJECT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -48,27 +49,31 @@ async def cdk(*arguments: str, environment: Mapping[str, str], log: Path, progre
         },
     )
     try:
-        said = await _said(process, log, progress)
+        output = await _read_output(process, log, on_line)
         returncode = await process.wait()
     finally:
         if process.returncode is None:
             await asyncio.shield(_kill(process))
     if returncode:
-        last = "\n".join(said[-_LINES_SHOWN:])
-        raise CdkError(f"`cdk {arguments[0]}` failed (exit code {returncode}); {log} has all of it:\n{last}")
+        last = "\n".join(output[-_LINES_SHOWN:])
+        raise CdkError(
+            f"`cdk {arguments[0]}` failed (exit code {returncode}); the whole output is in {log}:\n{last}"
+        )
 
 
-async def _said(process: asyncio.subprocess.Process, log: Path, progress: Progress) -> list[str]:
-    assert process.stdout is not None  # noqa: S101 -- asked for when the process was made
-    said: list[str] = []
+async def _read_output(
+    process: asyncio.subprocess.Process, log: Path, on_line: Callable[[str], None]
+) -> list[str]:
+    assert process.stdout is not None  # noqa: S101 -- it is a pipe, see above
+    lines: list[str] = []
     with log.open("w") as file:
         async for raw in process.stdout:
             line = raw.decode(errors="replace").rstrip()
             print(line, file=file, flush=True)
             if line:
-                said.append(line)
-                progress(line)
-    return said
+                lines.append(line)
+                on_line(line)
+    return lines
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:

@@ -1,23 +1,24 @@
-"""The demo: every kind of fate that an email can meet, published for real and awaited to its end."""
+"""The demo: one email for every outcome, published for real and followed until its final status."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from engine.local.cases import SOURCE, Case, cases
 from engine.local.environment import LocalEnvironment
+from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import RANK
 
-PATIENCE: Final = 90.0  # seconds until an email that has not settled counts as stuck
+PATIENCE: Final = 90.0  # seconds until an email without its final status counts as stuck
 _RANKS: Final = {status.value: rank for status, rank in RANK.items()}
 
 
 @dataclass
-class Progress:
-    """How far a case has come. Times by the monotonic clock."""
+class CaseProgress:
+    """What is known of a case. Times by the monotonic clock."""
 
     case: Case
     published_at: float | None = None
@@ -32,36 +33,33 @@ class Progress:
 
     @property
     def seconds(self) -> float | None:
+        """From publishing to the status reached last."""
         if self.published_at is None or self.settled_at is None:
             return None
         return self.settled_at - self.published_at
 
     @property
-    def reached_its_end(self) -> bool:
+    def is_settled(self) -> bool:
+        """Whether the case has reached the status that it should."""
         return self.status == self.case.status and self.code == self.case.code
 
-    def hear(self, event: dict[str, Any]) -> None:
-        """A status event of one of the case's emails; they come in any order, and the furthest counts."""
-        own_id, status = event["emailId"], event["status"]
-        self.seen.append(status)
-        if _rank(status) < _rank(self._status_of.get(own_id, "")):
+    def record(self, event: EmailStatusChanged) -> None:
+        """Add a status event of one of the case's emails; they come in any order, the highest rank counts."""
+        self.seen.append(event.status)
+        if _rank(event.status) < _rank(self._status_of.get(event.email_id, "")):
             return
-        self._status_of[own_id] = status
-        reason = event["reason"] or {}
-        self.status, self.code = status, reason.get("code")
-        self.message = reason.get("message", "")
-        if self.case.code is None and status == self.case.status:
-            self.code = None  # a reason beside a good end is for reading, not for comparing
+        self._status_of[event.email_id] = event.status
+        self.status = event.status
+        self.code = event.reason.code if event.reason else None
+        self.message = event.reason.message if event.reason else ""
+        if self.case.code is None and self.status == self.case.status:
+            self.code = None  # a reason beside a good status is for reading, not for comparing
         self.settled_at = time.monotonic()
         if self.case.size > 1:
-            self._sum_up()
-
-    def _sum_up(self) -> None:
-        """A campaign has reached its end when each of its emails has."""
-        there = list(self._status_of.values()).count(self.case.status)
-        self.note = f"{there} of {self.case.size}"
-        if there < self.case.size:
-            self.status = "sent"
+            there = list(self._status_of.values()).count(self.case.status)
+            self.note = f"{there} of {self.case.size}"
+            if there < self.case.size:
+                self.status = "sent"
 
 
 def _rank(status: str) -> int:
@@ -69,18 +67,17 @@ def _rank(status: str) -> int:
 
 
 class Demo:
-    """Publishes the cases and follows them. `show` is called whenever something has changed."""
+    """Publishes the cases and follows them; `progress` always says how far they are."""
 
-    def __init__(self, environment: LocalEnvironment, show: Callable[[], None]) -> None:
-        self.progress = [Progress(case) for case in cases()]
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self.progress = [CaseProgress(case) for case in cases()]
         self._environment = environment
-        self._show = show
         self._changed = asyncio.Event()
-        self._of_id = {own_id: progress for progress in self.progress for own_id in progress.case.email_ids}
-        environment.listeners.append(self._hear)
+        self._by_id = {own_id: progress for progress in self.progress for own_id in progress.case.email_ids}
+        environment.listeners.append(self._record)
 
     async def run(self) -> bool:
-        """Whether every email found its end within `PATIENCE` seconds. What did not says why."""
+        """Whether every case reached its status within `PATIENCE` seconds; otherwise `problem` says why."""
         async with (
             self._environment.emails(SOURCE) as emails,
             self._environment.client("dynamodb") as dynamodb,
@@ -90,77 +87,68 @@ class Demo:
                 for _ in range(case.publishes):
                     await emails.send_many(case.requests())
 
-            self._row_of = _rows(dynamodb, self._environment.deployment.tracking_table)
+            async def row_of(email_id: str) -> dict[str, str]:
+                table = self._environment.deployment.tracking_table
+                answer = await dynamodb.get_item(TableName=table, Key={"emailId": {"S": email_id}})
+                return {name: value["S"] for name, value in answer.get("Item", {}).items() if "S" in value}
+
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
                     for progress in self.progress:
-                        group.create_task(self._follow(progress, publish))
+                        group.create_task(self._follow(progress, publish, row_of))
             for progress in self.progress:
-                await self._examine(progress)
-        self._show()
+                progress.problem = await self._problem(progress, row_of)
         return not any(progress.problem for progress in self.progress)
 
-    async def _follow(self, progress: Progress, publish: Callable[[Case], Awaitable[None]]) -> None:
-        if progress.case.after:
-            await self._until(self._named(progress.case.after))
-        await publish(progress.case)
+    async def _follow(
+        self,
+        progress: CaseProgress,
+        publish: Callable[[Case], Awaitable[None]],
+        row_of: Callable[[str], Awaitable[dict[str, str]]],
+    ) -> None:
+        case = progress.case
+        for other in self.progress:
+            if other.case.title == case.after:
+                await self._settled(other)
+        await publish(case)
         progress.published_at = time.monotonic()
         progress.status = "published" if progress.status == "waiting" else progress.status
-        self._show()
-        await self._until(progress)
-        for own_id in progress.case.email_ids:
-            await self._noted(own_id, progress.case.until)
+        await self._settled(progress)
+        for email_id in case.email_ids if case.until else ():
+            # An attribute of a row makes no event to wait for.
+            while case.until not in await row_of(email_id):  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.2)
 
-    async def _noted(self, own_id: str, until: str | None) -> None:
-        """A note in a row makes no event to wait for."""
-        while until and until not in await self._row_of(own_id):  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.2)
-
-    async def _until(self, progress: Progress) -> None:
-        while not progress.reached_its_end:
+    async def _settled(self, progress: CaseProgress) -> None:
+        while not progress.is_settled:
             self._changed.clear()
             await self._changed.wait()
 
-    def _named(self, title: str) -> Progress:
-        return next(progress for progress in self.progress if progress.case.title == title)
-
-    def _hear(self, event: dict[str, Any]) -> None:
-        progress = self._of_id.get(event["emailId"])
+    def _record(self, event: EmailStatusChanged) -> None:
+        progress = self._by_id.get(event.email_id)
         if progress is None:
             return
-        progress.hear(event)
+        progress.record(event)
         self._changed.set()
-        self._show()
 
-    async def _examine(self, progress: Progress) -> None:
-        """The ledger and SES must agree with what was told."""
+    async def _problem(
+        self, progress: CaseProgress, row_of: Callable[[str], Awaitable[dict[str, str]]]
+    ) -> str | None:
+        """Where status events, ledger and SES don't agree on the status that the case should reach."""
         case = progress.case
-        if not progress.reached_its_end:
+        if not progress.is_settled:
             seen = ", ".join(dict.fromkeys(progress.seen)) or "no status event"
-            progress.problem = (
-                f"expected {case.status} {progress.note or case.code or ''} but saw {seen} within"
-                f" {PATIENCE:.0f} s"
-            )
-            return
-        problems = [await self._problem_of(case, own_id) for own_id in case.email_ids]
-        progress.problem = next(filter(None, problems), None)
-
-    async def _problem_of(self, case: Case, own_id: str) -> str | None:
-        row = await self._row_of(own_id)
-        messages = self._environment.simulator.messages
-        taken = sum(message.tags.get("emailId") == own_id for message in messages)
-        if case.status != "dry_run" and row.get("status") != case.status:
-            return f"was told {case.status}, but its row says {row.get('status', 'nothing')}"
-        if case.status != "dry_run" and case.code and row.get("failureCode") != case.code:
-            return f"was told {case.code}, but its row says {row.get('failureCode', 'nothing')}"
-        if taken != case.copies:
-            return f"SES took it {taken} times instead of {case.copies}"
+            expected = " ".join(filter(None, (case.status, progress.note or case.code)))
+            return f"expected {expected} but saw {seen} within {PATIENCE:.0f} s"
+        tags = [message.tags.get("emailId") for message in self._environment.simulator.messages]
+        for email_id in case.email_ids:
+            row = await row_of(email_id)
+            if case.status != "dry_run" and row.get("status") != case.status:
+                return f"its status event says {case.status}, but its row says {row.get('status', 'nothing')}"
+            if case.status != "dry_run" and case.code and row.get("failureCode") != case.code:
+                return (
+                    f"its status event says {case.code}, but its row says {row.get('failureCode', 'nothing')}"
+                )
+            if (taken := tags.count(email_id)) != case.copies:
+                return f"SES took it {taken} times instead of {case.copies}"
         return None
-
-
-def _rows(dynamodb: Any, table: str) -> Callable[[str], Awaitable[dict[str, str]]]:
-    async def row_of(own_id: str) -> dict[str, str]:
-        answer = await dynamodb.get_item(TableName=table, Key={"emailId": {"S": own_id}})
-        return {name: value["S"] for name, value in answer.get("Item", {}).items() if "S" in value}
-
-    return row_of

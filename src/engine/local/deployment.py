@@ -1,7 +1,7 @@
 """A real `cdk deploy` of `infra/`, against the emulator.
 
-Synthesizing takes longer than everything else together, and its outcome depends on files and settings alone:
-an assembly is kept under the digest of both, and deployed again as it is.
+Synthesizing takes longer than all else together, and depends on files and settings alone: an assembly is kept
+under the digest of both, and deployed again as it is.
 """
 
 import hashlib
@@ -9,22 +9,22 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
-from engine.local.cdk import Progress, cdk
+from engine.local.cdk import cdk
 from engine.local.emulator import PROJECT, Emulator
 
 ACCOUNT = "000000000000"
 STACK_NAME = "sesmailengine"
 DEFAULT_SENDER = "no-reply@example.com"
 
-# What an assembly is made of, and what of it no function sees.
+# What an assembly depends on, and what of it no function contains.
 _SOURCES = ("infra", "src/engine", "starter_templates", "requirements/lambda.txt", "cdk.json")
-_NOT_DEPLOYED = ("src/engine/local", "src/engine/cli")
+_NOT_DEPLOYED = ("src/engine/authoring", "src/engine/cli", "src/engine/client", "src/engine/local")
 _KEPT_ASSEMBLIES = 3
 
 _CONTEXT = {
@@ -32,7 +32,7 @@ _CONTEXT = {
     "stackName": STACK_NAME,
     "defaultSenderEmail": DEFAULT_SENDER,
     "environment": "dev",
-    # Every environment of a function is a process here, and takes a core for a second to start.
+    # Every environment of a function is a process here, whose start takes a core for a second.
     "bulkConcurrency": "2",
 }
 
@@ -58,20 +58,20 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 def feedback_topic_arn(region: str) -> str:
-    """The topic's ARN before there is a topic: the simulator, which publishes to it, starts first."""
+    """The topic's ARN, for the simulator, which starts before the topic exists."""
     return f"arn:aws:sns:{region}:{ACCOUNT}:{STACK_NAME}-SESFeedback"
 
 
-def _no_progress(_line: str) -> None:
+def _ignore(_line: str) -> None:
     pass
 
 
 async def synthesize(
-    folder: Path, settings: Mapping[str, str] | None = None, *, progress: Progress = _no_progress
+    folder: Path, settings: Mapping[str, str] | None = None, *, on_line: Callable[[str], None] = _ignore
 ) -> Path:
-    """The cloud assembly of `infra/` for this machine, in `folder`; made anew only when something changed.
+    """The cloud assembly of `infra/` for this machine, in `folder`; synthesized only after a change.
 
-    `settings` are CDK context keys, over those that fit a local environment. Raises `CdkError`.
+    `settings` are CDK context keys that override those of a local environment. Raises `CdkError`.
     """
     context = {**_CONTEXT, **(settings or {})}
     assemblies = _Assemblies(folder)
@@ -81,14 +81,16 @@ async def synthesize(
         made = f"{scratch}/assembly"
         command = ("synth", "--quiet", "--app", f'"{sys.executable}" -m infra.app', "--output", made)
         pairs = [argument for pair in context.items() for argument in ("-c", "=".join(pair))]
-        await cdk(*command, *pairs, environment={}, log=assemblies.log, progress=progress)
+        await cdk(*command, *pairs, environment={}, log=assemblies.log, on_line=on_line)
         return assemblies.keep(Path(made), context)
 
 
-async def deploy(emulator: Emulator, assembly: Path, *, progress: Progress = _no_progress) -> Deployment:
-    """Deploy `assembly` and return the stack's outputs; CDK's log stands beside the emulator's.
+async def deploy(
+    emulator: Emulator, assembly: Path, *, on_line: Callable[[str], None] = _ignore
+) -> Deployment:
+    """Deploy `assembly` and return the stack's outputs; CDK's log is beside the emulator's.
 
-    Each line that CDK says goes to `progress`. Raises `CdkError` with the failed resources.
+    `on_line` gets every line of CDK's output. Raises `CdkError` with the failed resources.
     """
     # All that is left of `cdk bootstrap` when CDK acts with the caller's own credentials.
     bucket = f"{emulator.endpoint}/cdk-hnb659fds-assets-{ACCOUNT}-{emulator.region}"
@@ -98,13 +100,13 @@ async def deploy(emulator: Emulator, assembly: Path, *, progress: Progress = _no
     await cdk(
         "deploy", "--app", str(assembly), "--outputs-file", str(outputs),
         "--require-approval", "never", "--progress", "events",
-        environment=emulator.environment, log=emulator.log.with_name("deploy.log"), progress=progress,
+        environment=emulator.environment, log=emulator.log.with_name("deploy.log"), on_line=on_line,
     )  # fmt: skip
     return msgspec.json.decode(outputs.read_bytes(), type=dict[str, Deployment])[STACK_NAME]
 
 
 class _Assemblies:
-    """The assemblies in a folder, the last few, each under the digest of what it was made of."""
+    """The latest assemblies in a folder, each under the digest of what it depends on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()

@@ -16,7 +16,7 @@ import msgspec
 PROJECT = Path(__file__).resolve().parents[3]
 _PYTHON = PROJECT / ".venv-emulator" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
 _PROCESS = Path(__file__).with_name("emulator_process.py")
-# Of the caller's environment, what a process can't do without; nothing that says where AWS is.
+# What a process needs of the caller's environment; nothing that says where AWS is.
 _INHERITED = ("PATH", "HOME", "LANG", "SYSTEMROOT")
 
 _SECONDS_TO_START = 60
@@ -25,7 +25,7 @@ _LOG_LINES_SHOWN = 20
 
 
 class EmulatorError(RuntimeError):
-    """The emulator can't be started; the message says what to do about it."""
+    """The emulator can't be started; the message says what to do."""
 
 
 class Emulator(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,18 +57,25 @@ async def running_emulator(
     async_environments: int = 2,
     async_retry_seconds: float = 1.0,
 ) -> AsyncIterator[Emulator]:
-    """An emulator with nothing in it, until the block ends, however it ends.
+    """Start an empty emulator; it is stopped when the block ends, however it ends.
 
     `folder` is emptied, and then holds the log and what the functions unpack. `port` None takes a free one.
-    `functions_environment` is what differs between this machine and AWS: every function gets it, under what
-    its own configuration says, so that the stack stays the same. At most `async_environments` of one function
+    `functions_environment` is what differs between this machine and AWS: every function gets it, and its own
+    configuration overrides it, so that the stack stays the same. At most `async_environments` of one function
     serve EventBridge and SNS at a time; a failed event is retried after `async_retry_seconds` and twice that.
     Raises `EmulatorError` when it is not installed, the port is taken, or it does not come up.
     """
     if not _PYTHON.exists():
         raise EmulatorError("The AWS emulator is not installed; call `make .venv-emulator/.ready`.")
-    port = _free_port() if port is None else _not_taken(port)
-    scratch, log = _emptied(folder)
+    try:
+        with socket.create_server(("127.0.0.1", port or 0)) as server:
+            port = server.getsockname()[1]
+    except OSError as error:
+        raise EmulatorError(
+            f"The AWS emulator can't listen on 127.0.0.1:{port} ({error.strerror}). "
+            "Stop what listens there, or choose another port."
+        ) from error
+    scratch, log = _empty_folder(folder)
     emulator = Emulator(endpoint=f"http://127.0.0.1:{port}", region=region, log=log)
     environment = {
         **{name: os.environ[name] for name in _INHERITED if name in os.environ},
@@ -96,24 +103,7 @@ async def running_emulator(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def _not_taken(port: int) -> int:
-    try:
-        with socket.create_server(("127.0.0.1", port)):
-            return port
-    except OSError as error:
-        raise EmulatorError(
-            f"The AWS emulator can't listen on 127.0.0.1:{port} ({error.strerror}). "
-            "Stop what listens there, or choose another port."
-        ) from error
-
-
-def _emptied(folder: Path) -> tuple[Path, Path]:
+def _empty_folder(folder: Path) -> tuple[Path, Path]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     scratch = folder / "tmp"
@@ -123,8 +113,8 @@ def _emptied(folder: Path) -> tuple[Path, Path]:
 
 async def _start(environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
     with log.open("wb") as output:
-        # -P keeps this folder, with its module names, off the emulator's path. A session of its own keeps
-        # Ctrl-C away from it: it is needed until what depends on it has stopped.
+        # -P keeps this folder, with its module names, off the emulator's path. In a session of its own it
+        # gets no Ctrl-C: it must run until what depends on it has stopped.
         return await asyncio.create_subprocess_exec(
             _PYTHON,
             "-P",

@@ -1,12 +1,12 @@
-"""The emulator's own process: MiniStack, plus the queue that AWS has in front of an asynchronous invocation.
+"""The emulator's own process: MiniStack, with the queue that AWS has before asynchronous invocations.
 
 Started by `engine.local.emulator` with the Python of `.venv-emulator`: nothing of the engine can be imported.
 
 MiniStack 1.5.33 runs a function for EventBridge and SNS once, in a thread of its own: when the function fails
 or is throttled the event is gone, and a burst starts one process for each event. Lambda queues the event,
 invokes as concurrency allows, retries a failed one twice, and hands it to the on-failure destination. Two
-functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay; AWS
-waits a minute. A third is led to take a number that a template's parameter gave as text, as AWS takes it.
+functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay; on AWS
+it is a minute. A third is wrapped to take a number that a template's parameter gives as text, as AWS does.
 """
 
 import json
@@ -64,19 +64,19 @@ class _Invocation:
         else:
             self._report(result, "is lost, for want of an on-failure destination")
 
-    def _report(self, result: dict[str, Any], fate: str) -> None:
+    def _report(self, result: dict[str, Any], consequence: str) -> None:
         _log.warning(
             "%s failed (attempt %d), the event %s: %s\n%s",
             self.function,
             self.attempt + 1,
-            fate,
+            consequence,
             result.get("body"),
             result.get("log", ""),
         )
 
 
 class _Queue:
-    """One pool of threads for each function: what does not fit waits."""
+    """One pool of threads for each function; invocations beyond it wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ def _concurrency(mapping: dict[str, Any], *others: Any) -> int:
 
 
 def _stop_with_parent() -> None:
-    """Standard input is a pipe that the parent holds open: its end is the parent's end, however that came."""
+    """Stop when the parent ends, however it ends: standard input is a pipe that it holds open."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

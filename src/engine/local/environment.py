@@ -1,14 +1,16 @@
-"""The whole engine on one machine: emulator, SES simulator, inbox, and a real `cdk deploy` between them."""
+"""The whole engine on this machine: emulator, SES simulator, inbox, and the stack by a real `cdk deploy`."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import aioboto3
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from engine.client import EmailClient
@@ -20,29 +22,36 @@ from engine.local.ses.outgoing import lifelike
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator
 from engine.local.ses.topic import sns_topic
-from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE
+from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, EmailStatusChanged
 
 FOLDER: Final = PROJECT / ".local"
 INBOX_PORT: Final = 8025
 _REGION: Final = "us-east-1"
 _STATUS_QUEUE: Final = "local-status-events"
-# What takes a quarter of an hour in an account takes seconds here.
+# Waits that take a quarter of an hour in an account take seconds here.
 _SHORT_WAITS: Final = {"SOFT_BOUNCE_RETRY_SECONDS": "3", "RECONCILE_SECONDS": "20"}
 
-# The emulator checks no signature; fixed names keep a person's own AWS profile out of it.
-_ANYBODY: Final[dict[str, Any]] = {
+# The emulator checks no signature; fixed names keep the user's own AWS profile out of it.
+_CREDENTIALS: Final[dict[str, Any]] = {
     "aws_access_key_id": "local",
     "aws_secret_access_key": "local",
     "region_name": _REGION,
 }
 
-Say = Callable[[str], None]
-OnStatus = Callable[[dict[str, Any]], None]
+OnStatus = Callable[[EmailStatusChanged], None]
+
+logger = logging.getLogger(__name__)
+
+
+class StatusEvent(msgspec.Struct, frozen=True):
+    """An event of the bus, as a queue that is a rule's target receives it."""
+
+    detail: EmailStatusChanged
 
 
 @dataclass(frozen=True)
 class LocalEnvironment:
-    """A running environment. `listeners` hear every status event."""
+    """A running environment. `listeners` are called with every status event."""
 
     url: str
     emulator: Emulator
@@ -53,24 +62,24 @@ class LocalEnvironment:
 
     def client(self, service: str) -> Any:
         """An aioboto3 client, to be entered."""
-        session: Any = aioboto3.Session(**_ANYBODY)
+        session: Any = aioboto3.Session(**_CREDENTIALS)
         return session.client(service, endpoint_url=self.emulator.endpoint)
 
     def emails(self, source: str) -> EmailClient:
-        options: dict[str, Any] = {"endpoint_url": self.emulator.endpoint, **_ANYBODY}
+        options: dict[str, Any] = {"endpoint_url": self.emulator.endpoint, **_CREDENTIALS}
         return EmailClient(self.deployment.event_bus_name, source=source, **options)
 
 
 @asynccontextmanager
 async def running_environment(
-    say: Say, *, inbox_port: int = INBOX_PORT, folder: Path = FOLDER
+    say: Callable[[str], None], *, inbox_port: int = INBOX_PORT, folder: Path = FOLDER
 ) -> AsyncIterator[LocalEnvironment]:
-    """Everything started and deployed, until the block ends. `say` hears what is being done.
+    """Start and deploy everything, and keep it until the block ends. `say` gets what is being done.
 
     Raises EmulatorError, CdkError, and OSError where the inbox's port is taken.
     """
     async with AsyncExitStack() as stack:
-        outgoing: list[Callable[[str], Any]] = []  # the way to the topic, once there is one
+        outgoing: list[Callable[[str], Any]] = []  # publishes to the topic, once there is one
 
         async def publish(message: str) -> None:
             await outgoing[0](message)
@@ -87,18 +96,18 @@ async def running_environment(
             )
         topic = sns_topic(feedback_topic_arn(_REGION), endpoint_url=emulator.endpoint, region=_REGION)
         outgoing.append(await stack.enter_async_context(topic))
-        # First of all on the way out: what SES would still report finds no topic any more.
+        # Closes before the topic: what SES would still report could not be published any more.
         stack.push_async_callback(simulator.aclose)
         say("Deploying with cdk deploy")
         deployment = await deploy(emulator, synthesis.result())
         environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])
-        await stack.enter_async_context(_listening(environment))
+        await stack.enter_async_context(_status_events(environment))
         yield environment
 
 
 @asynccontextmanager
-async def _listening(environment: LocalEnvironment) -> AsyncIterator[None]:
-    """Hand every status event of the bus to the environment's listeners."""
+async def _status_events(environment: LocalEnvironment) -> AsyncIterator[None]:
+    """Bring every status event of the bus to the environment's listeners, through a queue of its own."""
     async with environment.client("sqs") as sqs, environment.client("events") as events:
         queue_url = (await sqs.create_queue(QueueName=_STATUS_QUEUE))["QueueUrl"]
         attributes = await sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
@@ -107,7 +116,7 @@ async def _listening(environment: LocalEnvironment) -> AsyncIterator[None]:
         await events.put_rule(Name=_STATUS_QUEUE, EventBusName=bus, EventPattern=pattern)
         target = {"Id": "inbox", "Arn": attributes["Attributes"]["QueueArn"]}
         await events.put_targets(Rule=_STATUS_QUEUE, EventBusName=bus, Targets=[target])
-        poller = asyncio.create_task(_poll(environment, sqs, queue_url))
+        poller = asyncio.create_task(poll_status_events(sqs, queue_url, environment.listeners))
         try:
             yield
         finally:
@@ -116,14 +125,24 @@ async def _listening(environment: LocalEnvironment) -> AsyncIterator[None]:
                 await poller
 
 
-async def _poll(environment: LocalEnvironment, sqs: Any, queue_url: str) -> None:
+async def poll_status_events(sqs: Any, queue_url: str, listeners: Sequence[OnStatus]) -> None:
+    """Call the listeners with every status event of a queue, until cancelled.
+
+    Anybody may publish on a bus: an event that can't be read, or that a listener fails on, is logged and
+    skipped.
+    """
     while True:
         try:
             answer = await sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             for message in answer.get("Messages", ()):
-                detail = json.loads(message["Body"])["detail"]
-                for listener in environment.listeners:
-                    listener(detail)
+                try:
+                    event = msgspec.json.decode(message["Body"], type=StatusEvent)
+                    for listener in listeners:
+                        listener(event.detail)
+                except msgspec.MsgspecError as error:
+                    logger.warning("Skipped a status event that can't be read: %s", error)
+                except Exception:
+                    logger.exception("Skipped a status event that could not be shown")
                 await sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         except (ClientError, BotoCoreError):
             await asyncio.sleep(0.5)  # the emulator is busy or stopping; the messages stay in the queue

@@ -1,1 +1,1 @@
-"""A campaign from a file: read its lines, ask for its emails, and remember how far it came."""
+"""A campaign from a file: read and check its rows, publish their requests, and save how far it came."""

@@ -1,104 +1,115 @@
-"""The recipients' file, line by line: CSV with a header, or one JSON object a line."""
+"""The recipients' file, row by row: CSV with a header, or JSON lines."""
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from msgspec import Struct
 
-from engine.cli.campaign.columns import Columns
+from engine.cli.campaign.columns import Columns, trimmed
 from engine.errors import EngineError
+
+# Excel writes and reads such a first line: https://support.microsoft.com/office/5250ac4c-663c-47ce-937b-339e391393ba
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<delimiter>[,;\t|])"?\s*', re.IGNORECASE)
 
 
 class RecipientsError(EngineError):
-    """The file can't be read on from here; the message names file, line and what was expected."""
+    """The file can't be read further; the message names file, line and what was expected."""
 
 
-class Line(Struct, frozen=True):
-    """One row: `row` counts rows from 0, `number` is the line that it begins on, counted from 1.
+class RecipientRow(Struct, frozen=True):
+    """One row: `row` counts rows from 0, `line` is the line on which it begins, counted from 1.
 
-    `detail`: the fields of an Email Request, unchecked; where there is a `problem`, none can be told.
+    `detail`: the fields of an Email Request, unchecked; None where there is a `problem`.
     """
 
     row: int
-    number: int
+    line: int
     detail: dict[str, Any] | None = None
     problem: str = ""
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """Every row, one at a time. Raises RecipientsError."""
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise RecipientsError(f"{path}: expected a file that ends in {', '.join(_READERS)}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from read(path, file)
-    except OSError as error:
-        raise RecipientsError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise RecipientsError(f"{path}: is not UTF-8 ({error.reason}); save it as UTF-8") from None
+class RecipientsFile:
+    """Iterates over a file's rows, one at a time, and counts what it passes over. Raises RecipientsError."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.blank_rows = 0
+        self.empty_columns = 0
 
-# -- CSV -------------------------------------------------------------------------------------------------
-
-
-def _csv_lines(path: Path, file: TextIO) -> Iterator[Line]:
-    header = file.readline()
-    columns = _columns(path, header)
-    rows = csv.reader(file, delimiter=columns.delimiter, strict=True)
-    row, begins = 0, 2
-    while True:
+    def __iter__(self) -> Iterator[RecipientRow]:
+        readers = {".csv": self._csv, ".jsonl": self._json_lines, ".ndjson": self._json_lines}
+        read = readers.get(self._path.suffix.lower())
+        if read is None:
+            raise RecipientsError(f"{self._path}: expected a file that ends in {', '.join(readers)}")
+        self.blank_rows = self.empty_columns = 0
         try:
-            cells = next(rows, None)
-        except csv.Error as error:
-            raise RecipientsError(f"{path} line {begins}: is not CSV: {error}") from None
-        if cells is None:
-            return
-        if cells:
-            detail, problem = columns.read(cells)
-            yield Line(row, begins, detail, problem)
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                yield from read(file)
+        except OSError as error:
+            raise RecipientsError(f"{self._path}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise RecipientsError(f"{self._path}: is not UTF-8 ({error.reason}); save it as UTF-8") from None
+
+    def _csv(self, file: TextIO) -> Iterator[RecipientRow]:
+        delimiters, number = ",;\t", 1
+        header = file.readline()
+        while header and (not trimmed(header) or _SEPARATOR_LINE.fullmatch(header)):
+            if match := _SEPARATOR_LINE.fullmatch(header):
+                delimiters = match["delimiter"]
+            else:
+                self.blank_rows += 1
+            header, number = file.readline(), number + 1
+        columns, delimiter = self._columns(header, number, delimiters)
+        self.empty_columns = columns.empty
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        row, begins = 0, number + 1
+        while True:
+            try:
+                cells = next(rows, None)
+            except csv.Error as error:
+                raise RecipientsError(f"{self._path} line {begins}: is not CSV: {error}") from None
+            if cells is None:
+                return
+            if any(trimmed(cell) for cell in cells):
+                try:
+                    yield RecipientRow(row, begins, columns.read(cells))
+                except ValueError as error:
+                    yield RecipientRow(row, begins, problem=str(error))
+                row += 1
+            else:
+                self.blank_rows += 1
+            begins = number + rows.line_num + 1
+
+    def _columns(self, header: str, number: int, delimiters: str) -> tuple[Columns, str]:
+        """The columns, and the delimiter: the one that makes `to` a column."""
+        place = f"{self._path} line {number}"
+        for delimiter in delimiters:
+            try:
+                cells = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+            except csv.Error as error:
+                raise RecipientsError(f"{place}: is not a CSV header: {error}") from None
+            if "to" in map(trimmed, cells):
+                try:
+                    return Columns.of(cells), delimiter
+                except ValueError as error:
+                    raise RecipientsError(f"{place}: {error}") from None
+        raise RecipientsError(f"{place}: expected a header with a column 'to'")
+
+    def _json_lines(self, file: TextIO) -> Iterator[RecipientRow]:
+        row = 0
+        for number, text in enumerate(file, 1):
+            if not trimmed(text):
+                self.blank_rows += 1
+                continue
+            try:
+                detail = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                yield RecipientRow(row, number, problem=f"is not JSON: {error}")
+            else:
+                problem = "" if isinstance(detail, dict) else 'expected an object, as in {"to": …}'
+                yield RecipientRow(row, number, detail if isinstance(detail, dict) else None, problem)
             row += 1
-        begins = rows.line_num + 2
-
-
-def _columns(path: Path, header: str) -> Columns:
-    """A table program may write semicolons or tabs: the delimiter is the one that makes `to` a column."""
-    for delimiter in ",;\t":
-        try:
-            names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
-        except csv.Error as error:
-            raise RecipientsError(f"{path} line 1: is not a CSV header: {error}") from None
-        if "to" in names:
-            columns = Columns(names, delimiter)
-            if columns.problem:
-                raise RecipientsError(f"{path} line 1: {columns.problem}")
-            return columns
-    raise RecipientsError(f"{path} line 1: expected a header with a column 'to'")
-
-
-# -- JSON lines ------------------------------------------------------------------------------------------
-
-
-def _json_lines(_: Path, file: TextIO) -> Iterator[Line]:
-    row = 0
-    for number, text in enumerate(file, 1):
-        if not text.strip():
-            continue
-        try:
-            detail = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            yield Line(row, number, problem=f"is not JSON: {error}")
-        else:
-            problem = "" if isinstance(detail, dict) else 'expected an object, as in {"to": …}'
-            yield Line(row, number, detail if isinstance(detail, dict) else None, problem)
-        row += 1
-
-
-_READERS: Final[dict[str, Callable[[Path, TextIO], Iterator[Line]]]] = {
-    ".csv": _csv_lines,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-}

@@ -1,4 +1,4 @@
-"""What a campaign shows: a bar while it runs, and a summary."""
+"""What `sesmailengine send` prints: problems, a progress bar, and a summary."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +18,9 @@ from rich.progress import (
 from rich.text import Text
 
 from engine.cli.campaign.campaign import Survey
-from engine.client import EmailRequest, Report
-from engine.client import Progress as Sent
+from engine.client import PublishProgress, PublishReport
 
-GO_ON: Final = "Run the same command again to go on; nothing goes twice."
+RESUME: Final = "Run the same command again to go on; nothing goes twice."
 
 
 class _Rate(ProgressColumn):
@@ -31,28 +30,30 @@ class _Rate(ProgressColumn):
 
 
 class CampaignScreen:
-    """One run on one console."""
+    """One run of the command on one console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def say(self, text: str, *, bad: bool = False) -> None:
-        self._console.print(text, style="bold red" if bad else None, highlight=False, soft_wrap=True)
+        self._console.print(
+            text, style="bold red" if bad else None, highlight=False, soft_wrap=True, markup=False
+        )
 
     @contextmanager
-    def looking(self, name: str) -> Iterator[Callable[[int], None]]:
-        """A spinner over the first pass through the file."""
+    def checking(self, name: str) -> Iterator[Callable[[int], None]]:
+        """A spinner while the file is surveyed."""
         with self._console.status(f"Checking {name}") as status:
 
-            def seen(rows: int) -> None:
+            def show(rows: int) -> None:
                 if rows % 1000 == 0:
                     status.update(f"Checking {name}: {rows:,} rows")
 
-            yield seen
+            yield show
 
     @contextmanager
-    def sending(self, total: int, done: int) -> Iterator[Callable[[Sent], None]]:
-        """A bar with count, rate and time left. `done`: accepted in an earlier run."""
+    def publishing(self, total: int, done: int) -> Iterator[Callable[[PublishProgress], None]]:
+        """A bar with count, rate and time left. `done`: rows that earlier runs have done."""
         bar = Progress(
             TextColumn("Publishing"),
             BarColumn(),
@@ -66,12 +67,19 @@ class CampaignScreen:
         with bar:
             task = bar.add_task("", total=total, completed=done)
 
-            def show(progress: Sent) -> None:
+            def show(progress: PublishProgress) -> None:
                 bar.update(task, completed=done + progress.accepted + progress.not_accepted)
 
             yield show
 
-    def bad_rows(self, survey: Survey) -> None:
+    def survey(self, survey: Survey) -> None:
+        """What was passed over, and the bad rows."""
+        passed_over = [
+            _counted(survey.blank_rows, "blank row"),
+            _counted(survey.empty_columns, "empty column"),
+        ]
+        if any(passed_over):
+            self.say(f"Passed over: {' and '.join(filter(None, passed_over))}.")
         for problem in survey.named:
             self.say(problem, bad=True)
         if survey.bad > len(survey.named):
@@ -79,19 +87,21 @@ class CampaignScreen:
 
     def refusal(self, survey: Survey) -> None:
         self.say(
-            f"{survey.bad:,} of {survey.rows:,} rows can't be sent. Mend them, or send the others with"
+            f"{survey.bad:,} of {survey.rows:,} rows can't be sent. Correct them, or send the others with"
             " --skip-invalid. Nothing was sent.",
             bad=True,
         )
 
-    def rehearsal(self, survey: Survey, bus: str) -> None:
+    def dry_run(self, survey: Survey, bus: str) -> None:
         skipped = f", {survey.bad:,} bad rows left out" if survey.bad else ""
-        self.say(f"{_emails(survey.good)} would be asked for on {bus}{skipped}. Nothing was sent.")
+        emails = _counted(survey.good, "email") or "0 emails"
+        self.say(f"{emails} would be requested on {bus}{skipped}. Nothing was sent.")
         if survey.first:
             self.say("The first request:")
-            self._console.print_json(_text(survey.first))
+            given = {name: value for name, value in msgspec.to_builtins(survey.first).items() if value}
+            self._console.print_json(msgspec.json.encode(given).decode())
 
-    def summary(self, report: Report, *, before: int, refused: list[str], whole: bool) -> None:
+    def summary(self, report: PublishReport, *, before: int, refused: list[str], whole: bool) -> None:
         """`whole`: the file was read to its end."""
         for problem in refused:
             self.say(problem, bad=True)
@@ -101,15 +111,11 @@ class CampaignScreen:
             self.say(f"EventBridge takes no more: {report.stopped}", bad=True)
         missing = f", {report.not_accepted:,} not" if report.not_accepted else ""
         earlier = f" {before:,} were before." if before else ""
-        self.say(f"{_emails(report.accepted)} accepted{missing}.{earlier}")
+        self.say(f"{_counted(report.accepted, 'email') or '0 emails'} accepted{missing}.{earlier}")
         if not (whole and report.complete):
-            self.say(GO_ON)
+            self.say(RESUME)
 
 
-def _emails(count: int) -> str:
-    return f"{count:,} email{'' if count == 1 else 's'}"
-
-
-def _text(request: EmailRequest) -> str:
-    asked = {name: value for name, value in msgspec.to_builtins(request).items() if value}
-    return msgspec.json.encode(asked).decode()
+def _counted(count: int, thing: str) -> str:
+    """`1 email`, `2 emails`; empty for none."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}" if count else ""

@@ -1,4 +1,4 @@
-"""The local inbox: what was sent, what became of it, and buttons that change it."""
+"""The local inbox: the emails sent and refused, their timelines, and buttons that make SES report."""
 
 from engine.local.inbox.inbox import Inbox
 from engine.local.inbox.pages import inbox_pages

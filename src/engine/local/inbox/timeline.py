@@ -1,4 +1,4 @@
-"""What happened to one email, told in one line a piece: SES's events and the engine's statuses together."""
+"""The timeline of an email: SES's events and the engine's status events, one entry each."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from engine.local.ses import Message, SesEvent
-from engine.local.ses.events import Event
+from engine.local.ses import Message, SimulatedEvent
+from engine.local.ses.events import EventDocument
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import Status, can_transition
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a timeline. `who` is "SES" or "Engine"; `tone` colours it; `raw` is the JSON behind it."""
+    """One entry. `who` is "SES" or "Engine"; `tone` is its colour; `raw` is the event's JSON."""
 
     at: datetime
     who: str
@@ -34,10 +34,10 @@ TONES = {
     "complained": "bad",
     "dry_run": "quiet",
 }
-"""How good a status is, for its colour."""
+"""The colour of each status."""
 
 LABELS = {"soft_bounced": "soft bounced", "dry_run": "dry run"}
-"""How people write the statuses that programs write with an underscore."""
+"""Labels of the statuses that are written with an underscore."""
 
 
 def label_of(status: str) -> str:
@@ -46,44 +46,37 @@ def label_of(status: str) -> str:
 
 
 def timeline(
-    message: Message | None, events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]
+    message: Message | None, events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]
 ) -> list[Entry]:
     """Everything known about an email, oldest first."""
-    entries = [] if message is None else [_accepted(message)]
+    entries = []
+    if message is not None:
+        about = f"{message.operation} answered with a message id"
+        entries.append(Entry(at=message.accepted_at, who="SES", title="Accepted", tone="quiet", about=about))
     entries += [_from_event(event) for event in events]
     entries += [_from_status(change) for change in statuses]
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def status_by(events: Iterable[SesEvent], statuses: Iterable[EmailStatusChanged]) -> str:
-    """The status reached: the engine's word if it gave one, else what SES's events amount to."""
-    told = [change.status for change in statuses]
-    if "dry_run" in told:
+def final_status(events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]) -> str:
+    """The status reached, by the engine's status events; without any, by SES's events."""
+    published = [change.status for change in statuses]
+    if "dry_run" in published:
         return "dry_run"
     current = Status.SENDING
-    for status in [Status(word) for word in told] or [_status_after(event) for event in events]:
+    for status in [Status(status) for status in published] or [_status_after(event) for event in events]:
         if can_transition(current, status):
             current = status
     return current.value
 
 
 def moment(text: str) -> datetime:
-    """An ISO 8601 time; the start of time for text that is none, so that a page never fails on it."""
+    """An ISO 8601 time; 1970 for text that is none, so that a page never fails because of it."""
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter at either end of the calendar
         return datetime.fromtimestamp(0, UTC)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def _accepted(message: Message) -> Entry:
-    return Entry(
-        at=message.accepted_at,
-        who="SES",
-        title="Accepted",
-        tone="quiet",
-        about=f"{message.operation} answered with a message id",
-    )
 
 
 def _from_status(change: EmailStatusChanged) -> Entry:
@@ -99,7 +92,7 @@ def _from_status(change: EmailStatusChanged) -> Entry:
     )
 
 
-def _from_event(event: SesEvent) -> Entry:
+def _from_event(event: SimulatedEvent) -> Entry:
     document = event.document()
     tone, describe = _EVENTS[event.event_type]
     return Entry(
@@ -112,13 +105,13 @@ def _from_event(event: SesEvent) -> Entry:
     )
 
 
-def _status_after(event: SesEvent) -> Status:
+def _status_after(event: SimulatedEvent) -> Status:
     if event.event_type == "Bounce":
         return Status.SOFT_BOUNCED if _is_soft(event.document()) else Status.BOUNCED
     return _STATUS_AFTER.get(event.event_type, Status.SENDING)
 
 
-def _is_soft(document: Event) -> bool:
+def _is_soft(document: EventDocument) -> bool:
     return bool(document["eventType"] == "Bounce" and document["bounce"]["bounceType"] != "Permanent")
 
 
@@ -126,23 +119,23 @@ def _pretty(data: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
 
 
-def _bounce(document: Event) -> str:
+def _bounce(document: EventDocument) -> str:
     bounce = document["bounce"]
     diagnostics = [one["diagnosticCode"] for one in bounce["bouncedRecipients"] if "diagnosticCode" in one]
     kind = f"{bounce['bounceType']} / {bounce['bounceSubType']}"
     return " · ".join([kind, *dict.fromkeys(diagnostics)])
 
 
-def _delay(document: Event) -> str:
+def _delay(document: EventDocument) -> str:
     delay = document["deliveryDelay"]
     return f"{delay['delayType']} · SES tries until {delay['expirationTime']}"
 
 
-def _nothing(_document: Event) -> str:
+def _nothing(_document: EventDocument) -> str:
     return ""
 
 
-_EVENTS: dict[str, tuple[str, Callable[[Event], str]]] = {
+_EVENTS: dict[str, tuple[str, Callable[[EventDocument], str]]] = {
     "Send": ("sent", _nothing),
     "Delivery": ("good", lambda document: str(document["delivery"]["smtpResponse"])),
     "Open": ("best", _nothing),

@@ -1,9 +1,9 @@
-"""A simulator of Amazon SES: takes mail as SES v2 does, decides its fate, publishes SES's events."""
+"""A simulator of Amazon SES v2: accepts or refuses email, and publishes the events that SES would."""
 
 from engine.local.ses.account import Account
 from engine.local.ses.faults import FaultPlan, Faults
-from engine.local.ses.message import Attachment, Message
-from engine.local.ses.outgoing import SesEvent, at_once, lifelike, on_release
+from engine.local.ses.message import Message, MessageAttachment
+from engine.local.ses.outgoing import SimulatedEvent, at_once, lifelike, on_release
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator
 from engine.local.ses.threaded import ThreadedSimulator
@@ -11,11 +11,11 @@ from engine.local.ses.topic import sns_topic
 
 __all__ = [
     "Account",
-    "Attachment",
     "FaultPlan",
     "Faults",
     "Message",
-    "SesEvent",
+    "MessageAttachment",
+    "SimulatedEvent",
     "Simulator",
     "ThreadedSimulator",
     "at_once",

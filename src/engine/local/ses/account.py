@@ -1,4 +1,4 @@
-"""The SES account: what it may send, and how much of that is used."""
+"""The SES account: its limits, and how much of them is used."""
 
 import math
 from collections import deque
@@ -48,10 +48,10 @@ class Usage:
         self._by_hour: deque[tuple[datetime, int]] = deque()
 
     def refusal(self, recipients: int) -> SesError | None:
-        """The error that `recipients` more right now would meet, if any.
+        """The error for `recipients` more at this moment, if they would exceed the rate or the quota.
 
-        A message with more recipients than the rate itself passes when nothing else was sent in its second:
-        SES could never accept it otherwise.
+        A message with more recipients than the rate itself passes if nothing else was sent in its second;
+        otherwise SES could never accept it.
         """
         now = self._now()
         self._forget(now)

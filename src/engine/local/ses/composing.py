@@ -1,6 +1,6 @@
-"""From a request to a message: what a reader will get, after charsets, templates and MIME.
+"""From a request's content to a message's: character sets, templates, MIME, and SES's limits on content.
 
-Everything that is wrong with a request's content raises here, before anything is counted or accepted.
+Raises SesError for content that SES refuses, before anything is counted or accepted.
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 
 from engine.local.ses import rules
 from engine.local.ses.errors import bad_request, not_found
-from engine.local.ses.message import Attachment
+from engine.local.ses.message import MessageAttachment
 from engine.local.ses.wire import (
     AttachmentPart,
     Content,
@@ -23,23 +23,24 @@ from engine.local.ses.wire import (
     RawContent,
     SimpleContent,
     Tag,
-    Template,
     TemplateContent,
+    TemplateWithData,
 )
 
 _PLACEHOLDER = re.compile(r"\{\{\{?\s*([A-Za-z0-9_.-]+)\s*\}?\}\}")
 _TAGS_HEADER = "X-SES-MESSAGE-TAGS"
 _CONFIGURATION_SET_HEADER = "X-SES-CONFIGURATION-SET"
+_ENVELOPE = frozenset({"from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"})
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
-    """A message's content. The last fields are those that a raw message brings by itself."""
+    """A message's content. From `raw` on: what a raw message brings in its own headers."""
 
     subject: str = ""
     html: str | None = None
     text: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
     rendering_failure: str | None = None
     raw: bytes | None = None
     sender: str | None = None
@@ -64,12 +65,12 @@ def compose(content: EmailContent) -> Composed:
 
 
 def templated(
-    template: Template, data: Mapping[str, Any] | None = None, headers: Sequence[Any] = ()
+    template: TemplateWithData, data: Mapping[str, Any] | None = None, headers: Sequence[Any] = ()
 ) -> Composed:
     """The content of a template, with the default data overlaid by `data` and default headers by `headers`.
 
-    A placeholder without data is a rendering failure, not an error: SES accepts the message and reports it
-    later.
+    A placeholder without data is a rendering failure, not an error: SES accepts the message and reports the
+    failure as an event.
     """
     content = inline_content(template)
     values = {**template_data(template.template_data), **(data or {})}
@@ -77,7 +78,11 @@ def templated(
     rules.check_headers(tuple(merged.values()))
     rules.check_size((content.subject, content.html, content.text), template.attachments)
     try:
-        rendered = _render(content, values)
+        rendered = Composed(
+            subject=_fill(content.subject, values),
+            html=None if content.html is None else _fill(content.html, values),
+            text=None if content.text is None else _fill(content.text, values),
+        )
     except LookupError as missing:
         failure = f"Attribute '{missing.args[0]}' is not present in the rendering data."
         return Composed(subject=content.subject, rendering_failure=failure)
@@ -88,7 +93,7 @@ def templated(
     )
 
 
-def inline_content(template: Template) -> TemplateContent:
+def inline_content(template: TemplateWithData) -> TemplateContent:
     """The template's inline content. Stored templates are not simulated; the engine sends none."""
     if template.template_content is None:
         raise not_found(f"Template {template.template_name or template.template_arn} does not exist.")
@@ -106,14 +111,6 @@ def template_data(text: str | None) -> Mapping[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError:
         raise bad_request("Template data is not a JSON object.") from None
-
-
-def _render(content: TemplateContent, values: Mapping[str, Any]) -> Composed:
-    return Composed(
-        subject=_fill(content.subject, values),
-        html=None if content.html is None else _fill(content.html, values),
-        text=None if content.text is None else _fill(content.text, values),
-    )
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> str:
@@ -158,9 +155,11 @@ def _decoded(content: Content) -> str:
         raise bad_request(f"Unknown charset {charset}.") from None
 
 
-def _attachments(parts: Sequence[AttachmentPart]) -> tuple[Attachment, ...]:
+def _attachments(parts: Sequence[AttachmentPart]) -> tuple[MessageAttachment, ...]:
+    for part in parts:
+        rules.check_attachment(part.file_name, part.content_type, part.content_id)
     return tuple(
-        Attachment(
+        MessageAttachment(
             file_name=part.file_name,
             content_type=part.content_type or "application/octet-stream",
             content=part.raw_content,
@@ -176,11 +175,16 @@ def _raw(content: RawContent) -> Composed:
     mail = message_from_bytes(content.data, _class=EmailMessage, policy=policy.default)
     html = mail.get_body(("html",))
     text = mail.get_body(("plain",))
+    tags = (tag.partition("=") for tag in str(mail.get(_TAGS_HEADER, "")).split(",") if tag.strip())
     return Composed(
         subject=str(mail.get("Subject", "")),
         html=None if html is None else html.get_content(),
         text=None if text is None else text.get_content(),
-        headers=tuple((name, str(value)) for name, value in mail.items() if not _is_envelope(name)),
+        headers=tuple(
+            (name, str(value))
+            for name, value in mail.items()
+            if name.lower() not in _ENVELOPE and not name.lower().startswith(("content-", "x-ses-"))
+        ),
         attachments=tuple(_raw_attachment(part) for part in mail.iter_attachments()),
         raw=content.data,
         sender=str(mail["From"]) if mail["From"] else None,
@@ -188,30 +192,24 @@ def _raw(content: RawContent) -> Composed:
         cc=_mailboxes(mail, "Cc"),
         bcc=_mailboxes(mail, "Bcc"),
         reply_to=_mailboxes(mail, "Reply-To"),
-        tags=tuple(_header_tags(str(mail.get(_TAGS_HEADER, "")))),
+        tags=tuple(Tag(name=name.strip(), value=value.strip()) for name, _, value in tags),
         configuration_set=mail.get(_CONFIGURATION_SET_HEADER),
     )
-
-
-def _is_envelope(name: str) -> bool:
-    own = {"from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"}
-    return name.lower() in own or name.lower().startswith(("content-", "x-ses-"))
 
 
 def _mailboxes(mail: EmailMessage, name: str) -> tuple[str, ...]:
     return tuple(address for _, address in getaddresses([str(value) for value in mail.get_all(name, [])]))
 
 
-def _header_tags(value: str) -> list[Tag]:
-    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
-    return [Tag(name=name.strip(), value=text.strip()) for name, _, text in pairs]
-
-
-def _raw_attachment(part: Any) -> Attachment:
-    return Attachment(
-        file_name=part.get_filename() or "attachment",
+def _raw_attachment(part: Any) -> MessageAttachment:
+    file_name = part.get_filename() or "attachment"
+    rules.check_attachment(file_name)
+    # A part of type message/… is parsed into messages, whose text is its content.
+    parts = part.get_payload() if part.is_multipart() else []
+    return MessageAttachment(
+        file_name=file_name,
         content_type=part.get_content_type(),
-        content=part.get_payload(decode=True) or b"",
+        content=b"\n".join(map(bytes, parts)) or part.get_payload(decode=True) or b"",
         content_id=(part["Content-ID"] or "").strip("<>") or None,
         disposition=(part.get_content_disposition() or "attachment").upper(),
     )

@@ -1,4 +1,4 @@
-"""The simulator's refusals, in the form that SES v2 puts on the wire.
+"""The errors of SES v2, in the form that it puts on the wire.
 
 SES v2 speaks rest-json: the code travels in the header `x-amzn-ErrorType`, the text in `{"message": ...}`.
 Status codes are those of botocore's sesv2 service model.

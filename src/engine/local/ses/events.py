@@ -1,6 +1,6 @@
-"""What a configuration set publishes about a message, field for field, as pure functions of their arguments.
+"""The ten types of event that a configuration set publishes, field for field, as pure functions.
 
-The other wire form, an identity's own notifications, is in `notifications`.
+The other wire form, feedback notifications of an identity, is in `notifications`.
 
 Sources: "Contents of event data that Amazon SES publishes to Amazon SNS" and "Examples of event data ..."
 (https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html, ...-examples.html).
@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from engine.local.ses.mail import Mail, mail_object, timestamp
+from engine.local.ses.mail_object import MailObject, timestamp
 from engine.local.ses.message import bare_address
 
-Event = dict[str, Any]
-"""One event as JSON-able data; a fresh one with every call, so that a test may bend it."""
+EventDocument = dict[str, Any]
+"""One event as JSON-able data; every call makes a new one, so a test may change it."""
 
 MoreTags = Mapping[str, list[str]]
 
@@ -39,17 +39,17 @@ _READER_IP = "192.0.2.2"
 _USER_AGENT = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
 
-def send(mail: Mail) -> Event:
+def send(mail: MailObject) -> EventDocument:
     """SES accepted the message and will try to deliver it. Its body is empty."""
     return _event("Send", mail, "send", {})
 
 
-def reject(mail: Mail, *, reason: str = "Bad content") -> Event:
+def reject(mail: MailObject, *, reason: str = "Bad content") -> EventDocument:
     """SES found a virus after accepting the message. "Bad content" is the only documented reason."""
     return _event("Reject", mail, "reject", {"reason": reason})
 
 
-def delivery(mail: Mail, recipients: Sequence[str], now: datetime) -> Event:
+def delivery(mail: MailObject, recipients: Sequence[str], now: datetime) -> EventDocument:
     """The recipients' mail server took the message."""
     body = {
         "timestamp": timestamp(now),
@@ -62,7 +62,7 @@ def delivery(mail: Mail, recipients: Sequence[str], now: datetime) -> Event:
 
 
 def bounce(
-    mail: Mail,
+    mail: MailObject,
     recipients: Sequence[str],
     now: datetime,
     *,
@@ -70,7 +70,7 @@ def bounce(
     subtype: str = "General",
     status: str | None = "5.1.1",
     diagnostic: str | None = "smtp; 550 5.1.1 user unknown",
-) -> Event:
+) -> EventDocument:
     """The message came back. With `status=None` the bounce brings no delivery status notification (DSN).
 
     The defaults are what SES reports for bounce@simulator.amazonses.com.
@@ -90,18 +90,18 @@ def bounce(
 
 
 def complaint(
-    mail: Mail,
+    mail: MailObject,
     recipients: Sequence[str],
     now: datetime,
     *,
     feedback_type: str | None = "abuse",
     subtype: str | None = None,
-) -> Event:
+) -> EventDocument:
     """A recipient marked the message as spam. With `feedback_type=None` no feedback report was attached.
 
     `subtype` is null or `OnAccountSuppressionList`.
     """
-    body: Event = {
+    body: EventDocument = {
         "feedbackId": _feedback_id(mail, "complaint", now),
         "complaintSubType": subtype,
         "complainedRecipients": [{"emailAddress": bare_address(recipient)} for recipient in recipients],
@@ -116,19 +116,19 @@ def complaint(
     return _event("Complaint", mail, "complaint", body)
 
 
-def open_(mail: Mail, now: datetime) -> Event:
+def open_(mail: MailObject, now: datetime) -> EventDocument:
     """Someone's mail program loaded the tracking pixel."""
     body = {"ipAddress": _READER_IP, "timestamp": timestamp(now), "userAgent": _USER_AGENT}
     return _event("Open", mail, "open", body)
 
 
 def click(
-    mail: Mail,
+    mail: MailObject,
     now: datetime,
     *,
     link: str = "https://www.example.com/",
     link_tags: Mapping[str, Sequence[str]] | None = None,
-) -> Event:
+) -> EventDocument:
     """Someone followed a tracked link. `link_tags` is null unless the link had a `ses:tags` attribute."""
     body = {
         "ipAddress": _READER_IP,
@@ -140,13 +140,13 @@ def click(
     return _event("Click", mail, "click", body)
 
 
-def rendering_failure(mail: Mail, *, error: str, template: str = "") -> Event:
+def rendering_failure(mail: MailObject, *, error: str, template: str = "") -> EventDocument:
     """A template lacked data, so nothing was sent. The type has a space; the body is `failure`."""
     return _event("Rendering Failure", mail, "failure", {"errorMessage": error, "templateName": template})
 
 
 def delivery_delay(
-    mail: Mail,
+    mail: MailObject,
     recipients: Sequence[str],
     now: datetime,
     *,
@@ -154,7 +154,7 @@ def delivery_delay(
     status: str = "4.4.1",
     diagnostic: str = "smtp; 421 4.4.1 Unable to connect to remote host",
     expires_in: timedelta = timedelta(hours=14),
-) -> Event:
+) -> EventDocument:
     """SES could not deliver yet and goes on trying until `expires_in` from now."""
     body = {
         "timestamp": timestamp(now),
@@ -169,13 +169,13 @@ def delivery_delay(
 
 
 def subscription(
-    mail: Mail,
+    mail: MailObject,
     now: datetime,
     *,
     contact_list: str = "ContactList",
     topic: str = "Topic",
     unsubscribe_all: bool = True,
-) -> Event:
+) -> EventDocument:
     """A recipient changed what SES's own list management lets through."""
     body = {
         "contactList": contact_list,
@@ -187,25 +187,29 @@ def subscription(
     return _event("Subscription", mail, "subscription", body)
 
 
-def to_json(event: Event) -> str:
+def to_json(event: EventDocument) -> str:
     """The text that arrives as the `Message` of the SNS notification."""
     return msgspec.json.encode(event).decode()
 
 
 def _event(
-    kind: str, mail: Mail, body_name: str, body: Event, more_tags: Mapping[str, list[str]] | None = None
-) -> Event:
-    return {"eventType": kind, "mail": mail_object(mail, more_tags or {}), body_name: body}
+    kind: str,
+    mail: MailObject,
+    body_name: str,
+    body: EventDocument,
+    more_tags: Mapping[str, list[str]] | None = None,
+) -> EventDocument:
+    return {"eventType": kind, "mail": mail.document(more_tags or {}), body_name: body}
 
 
-def _preferences(topic: str, status: str, *, unsubscribe_all: bool) -> Event:
+def _preferences(topic: str, status: str, *, unsubscribe_all: bool) -> EventDocument:
     return {
         "unsubscribeAll": unsubscribe_all,
         "topicSubscriptionStatus": [{"topicName": topic, "subscriptionStatus": status}],
     }
 
 
-def _feedback_id(mail: Mail, kind: str, now: datetime) -> str:
-    """An id in SES's form, the same for the same news: a repeated event is a true duplicate."""
+def _feedback_id(mail: MailObject, kind: str, now: datetime) -> str:
+    """An id in SES's form, equal for equal events, so that a repeated event is a true duplicate."""
     number = int(now.timestamp() * 1000)
     return f"0100{number:012x}-{mail.message_id[17:53]}-{kind == 'bounce':06d}"

@@ -1,4 +1,4 @@
-"""How the simulator is told to misbehave: one frozen plan, changed from a test or over HTTP."""
+"""Faults on request: one frozen plan of what goes wrong, changed by a test or over HTTP."""
 
 import threading
 from typing import Any
@@ -17,7 +17,7 @@ from engine.local.ses.errors import (
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes wrong, and how often. `*_next` count the sending requests that it happens to; the rest holds.
+    """What goes wrong. `*_next` count the sending requests that it happens to; the rest lasts until changed.
 
     Requests: `throttle_next` (TooManyRequestsException), `server_error_next` (500), `refuse_next`
     (`refuse_code`, `refuse_message`), `reset_before_next` (not accepted, connection reset),
@@ -52,7 +52,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Faults:
-    """The plan in force. A test's thread may change it while the simulator's thread uses it up."""
+    """The plan in force. A test's thread may change it while the simulator's thread uses it."""
 
     def __init__(self, plan: FaultPlan | None = None) -> None:
         self._plan = plan or FaultPlan()
@@ -60,7 +60,7 @@ class Faults:
 
     @property
     def plan(self) -> FaultPlan:
-        """What is in force now; counters go down as they are used."""
+        """The plan in force now; counters go down as they are used."""
         return self._plan
 
     def set(self, **changes: Any) -> None:
@@ -70,12 +70,12 @@ class Faults:
             self._plan = msgspec.convert(merged, FaultPlan)
 
     def clear(self) -> None:
-        """Behave again."""
+        """Return to a plan without faults."""
         with self._lock:
             self._plan = FaultPlan()
 
     def refusal(self) -> SesError | None:
-        """The error for this sending request, if the plan has one; uses a counter up."""
+        """The error for this sending request, if the plan has one; takes one off its counter."""
         plan = self._plan
         lasting = (
             (plan.account_suspended, account_suspended),
@@ -101,7 +101,7 @@ class Faults:
         return self._use("reset_after_next")
 
     def hangs_after(self) -> bool:
-        """Whether this request is accepted and never answered."""
+        """Whether this request is accepted and gets no answer."""
         return self._use("hang_after_next")
 
     def account_fails(self) -> bool:

@@ -1,4 +1,4 @@
-"""Messages the simulator has accepted, as values."""
+"""Messages that the simulator has accepted, as values."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from email.utils import parseaddr
 import msgspec
 
 
-class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+class MessageAttachment(msgspec.Struct, frozen=True, kw_only=True):
     """A file beside the body; with a `content_id` and disposition INLINE it is part of the HTML."""
 
     file_name: str
@@ -37,7 +37,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     tags: Mapping[str, str] = {}
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
     configuration_set: str | None = None
     operation: str = "SendEmail"
     raw: bytes | None = None

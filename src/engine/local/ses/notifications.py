@@ -1,18 +1,18 @@
-"""The other wire form: feedback notifications of an identity, and what SES sends when a topic is set up.
+"""Feedback notifications of an identity, and the messages SES sends when a topic is set up.
 
 They carry `notificationType` instead of `eventType`, no message tags, and exist for bounces, complaints and
 deliveries only. Source: https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html.
 """
 
-from engine.local.ses.events import Event
-from engine.local.ses.mail import SOURCE_IP
+from engine.local.ses.events import EventDocument
+from engine.local.ses.mail_object import SOURCE_IP
 
 TOPIC_VALIDATED = "Successfully validated SNS topic for Amazon SES event publishing."
 """Plain text that SES sends to a topic once, when an event destination is made."""
 
 
-def as_notification(event: Event, *, with_headers: bool = False) -> Event:
-    """The same news as an identity's feedback notification; headers only where they were asked for.
+def as_notification(event: EventDocument, *, with_headers: bool = False) -> EventDocument:
+    """An event as an identity's feedback notification; with headers only where they are wanted.
 
     Raises ValueError for event types that exist with configuration sets only.
     """
@@ -31,7 +31,7 @@ def as_notification(event: Event, *, with_headers: bool = False) -> Event:
     return {"notificationType": kind, body_name: body, "mail": mail}
 
 
-def topic_subscribed(topic_arn: str, identity: str, kind: str = "Bounce") -> Event:
+def topic_subscribed(topic_arn: str, identity: str, kind: str = "Bounce") -> EventDocument:
     """What SES sends once when a topic is set for an identity's notifications."""
     message = (
         f"You have successfully subscribed your Amazon SNS topic '{topic_arn}' to receive '{kind}' "

@@ -1,4 +1,4 @@
-"""From an accepted message to published events: when, in which order, how often."""
+"""Publish events: when, in which order and how often, by the schedule and the faults."""
 
 import asyncio
 import logging
@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from engine.local.ses import events
-from engine.local.ses.events import Event
-from engine.local.ses.fates import Step
+from engine.local.ses.events import EventDocument, to_json
 from engine.local.ses.faults import Faults
-from engine.local.ses.mail import Mail
+from engine.local.ses.mail_object import MailObject
 from engine.local.ses.message import Message
+from engine.local.ses.outcomes import Step
 
 logger = logging.getLogger(__name__)
 
 Publish = Callable[[str], Awaitable[None]]
-"""Hands one event, as JSON text, to whoever listens: an SNS topic, a list."""
+"""Publishes one event, as JSON text: to an SNS topic, or to a list."""
 
 Schedule = Callable[[str], float | None]
 """Seconds from acceptance to an event of the given type; None keeps it until `release`."""
@@ -38,12 +37,12 @@ def on_release(_kind: str) -> float | None:
 
 
 def lifelike(kind: str) -> float | None:
-    """Small delays in a plausible order, for a person who watches."""
+    """Small delays in a plausible order, for a person watching."""
     return {"Send": 0.05, "Delivery": 0.3, "DeliveryDelay": 0.2, "Open": 1.0, "Click": 1.5}.get(kind, 0.5)
 
 
-class SesEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event about one message. The JSON is built when it is asked for: in a benchmark nobody may ask."""
+class SimulatedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event about one message. Its JSON is built on demand: a benchmark may never need it."""
 
     message: Message
     step: Step
@@ -62,45 +61,47 @@ class SesEvent(msgspec.Struct, frozen=True, kw_only=True):
         """The message that the event is about."""
         return self.message.message_id
 
-    def document(self) -> Event:
+    def document(self) -> EventDocument:
         """The event as JSON-able data."""
-        mail = Mail.of(self.message, account_id=self.account_id, region=self.region)
+        mail = MailObject.of(self.message, account_id=self.account_id, region=self.region)
         return self.step.build(mail, self.recipients, self.at)
 
     @property
     def body(self) -> str:
         """The event as the text that SNS carries."""
-        return events.to_json(self.document())
-
-
-Happening = Callable[[SesEvent], None]
-"""Told of every event that was published."""
+        return to_json(self.document())
 
 
 class Outgoing:
     """Publishes events by the schedule and the fault plan. Lives on one event loop."""
 
-    def __init__(self, publish: Publish | None, schedule: Schedule, faults: Faults, seen: Happening) -> None:
+    def __init__(
+        self,
+        publish: Publish | None,
+        schedule: Schedule,
+        faults: Faults,
+        on_published: Callable[[SimulatedEvent], None],
+    ) -> None:
         self._publish = publish
         self._schedule = schedule
         self._faults = faults
-        self._seen = seen
-        self._held: deque[SesEvent] = deque()
+        self._on_published = on_published
+        self._held: deque[SimulatedEvent] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(MAX_PUBLISHING)
+        self._slots = asyncio.Semaphore(MAX_PUBLISHING)
 
     @property
-    def held(self) -> tuple[SesEvent, ...]:
+    def held(self) -> tuple[SimulatedEvent, ...]:
         """Events that wait for `release`."""
         return tuple(self._held)
 
-    async def report(self, coming: Sequence[SesEvent]) -> None:
-        """Bring a message's events, in order, on their way. Those without delay are out when this returns."""
+    async def report(self, events: Sequence[SimulatedEvent]) -> None:
+        """Schedule a message's events, in order. Those without delay are published when this returns."""
         plan = self._faults.plan
         timed = [
             self._timed(event, position)
-            for position, event in enumerate(coming)
+            for position, event in enumerate(events)
             if event.event_type not in plan.events_lost
         ]
         if plan.events_reversed:
@@ -117,19 +118,19 @@ class Outgoing:
         return wanted
 
     async def aclose(self) -> None:
-        """Forget what is still to come and wait for what is under way."""
+        """Drop what is scheduled, and wait for what is being published."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         await asyncio.gather(*self._tasks)
 
-    def _timed(self, event: SesEvent, position: int) -> tuple[SesEvent, float | None]:
-        """The event with its own time; a millisecond a step keeps the order where nothing delays."""
+    def _timed(self, event: SimulatedEvent, position: int) -> tuple[SimulatedEvent, float | None]:
+        """The event with its own time; a millisecond each keeps the order where nothing is delayed."""
         delay = self._schedule(event.event_type)
         at = event.at + timedelta(seconds=delay or 0, milliseconds=position)
         return msgspec.structs.replace(event, at=at), delay
 
-    async def _dispatch(self, event: SesEvent, delay: float | None, late: float) -> None:
+    async def _dispatch(self, event: SimulatedEvent, delay: float | None, late: float) -> None:
         if delay is None:
             self._held.append(event)
         elif delay + late <= 0:
@@ -137,7 +138,7 @@ class Outgoing:
         else:
             self._later(event, delay + late)
 
-    def _later(self, event: SesEvent, delay: float) -> None:
+    def _later(self, event: SimulatedEvent, delay: float) -> None:
         def start() -> None:
             self._timers.discard(timer)
             task = loop.create_task(self._send(event))
@@ -148,14 +149,14 @@ class Outgoing:
         timer = loop.call_later(delay, start)
         self._timers.add(timer)
 
-    async def _send(self, event: SesEvent) -> None:
+    async def _send(self, event: SimulatedEvent) -> None:
         if self._publish is not None:
-            async with self._places:
+            async with self._slots:
                 try:
                     await self._publish(event.body)
                 except Exception:
-                    # SES does not take a message back because a topic is out of reach; neither does this.
+                    # SES does not take a message back because the topic can't be reached; neither does this.
                     logger.exception(
                         "The %s event of %s was not published", event.event_type, event.message_id
                     )
-        self._seen(event)
+        self._on_published(event)

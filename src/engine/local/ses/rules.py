@@ -1,11 +1,15 @@
-"""The limits that SES v2 puts on a message. Each check raises the error that SES answers with.
+"""SES v2's limits on a message. Each check raises the error that SES answers with.
 
 Sources: https://docs.aws.amazon.com/ses/latest/dg/quotas.html (50 recipients, 40 MB, 15 headers, tags),
-.../APIReference-V2/API_MessageHeader.html and API_MessageTag.html, .../dg/header-fields.html.
+.../APIReference-V2/API_MessageHeader.html, API_MessageTag.html and API_Attachment.html,
+.../dg/header-fields.html, .../dg/mime-types.html (file extensions). The wording of a refused file name and of
+a length that breaks a constraint is ours: SES documents neither.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from email.utils import formataddr, parseaddr
+from pathlib import PurePath
 
 from engine.local.ses.account import Account
 from engine.local.ses.errors import SesError, bad_request, not_found
@@ -17,9 +21,14 @@ MAX_MESSAGE_BYTES = 40 * 1024 * 1024
 MAX_HEADERS = 15
 MAX_HEADER_NAME = 126
 MAX_HEADER_VALUE = 995
+MAX_HEADER_NAME_AND_VALUE = 996
 MAX_TAGS = 50
 MAX_TAG = 256
 MAX_TEMPLATE_DATA = 262_144
+MAX_ADDRESS = 320
+MAX_FILE_NAME = 255
+MAX_CONTENT_TYPE = 78
+MAX_CONTENT_ID = 78
 
 _HEADER_NAME = re.compile(r"[!-9;-@A-~]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
@@ -39,6 +48,13 @@ _RESERVED_HEADERS = frozenset(
     | {"return-path", "subject", "to"}
 )
 _BASE64_GROWTH = 4 / 3
+_EXTENSIONS = """
+ade adp app asp bas bat cer chm cmd com cpl crt csh der exe fxp gadget hlp hta inf ins isp its js jse ksh
+lib lnk mad maf mag mam maq mar mas mat mau mav maw mda mdb mde mdt mdw mdz msc msh msh1 msh2 mshxml
+msh1xml msh2xml msi msp mst ops pcd pif plg prf prg reg scf scr sct shb shs sys ps1 ps1xml ps2 ps2xml
+psc1 psc2 tmp url vb vbe vbs vps vsmacros vss vst vsw vxd ws wsc wsf wsh xnk
+"""
+_UNSUPPORTED_EXTENSIONS = frozenset(_EXTENSIONS.split())
 
 
 def check_sender(account: Account, sender: str | None) -> str:
@@ -72,7 +88,10 @@ def check_recipients(recipients: Sequence[str]) -> None:
 
 
 def check_address(mailbox: str) -> None:
-    """The few things SES itself finds wrong with an address."""
+    """The few things SES itself finds wrong with `Name <user@host>` or `user@host`.
+
+    The limit of 320 is on the name, once encoded (RFC 2047), and the address together.
+    """
     local, at, domain = bare_address(mailbox).rpartition("@")
     if not at or not domain:
         raise bad_request("Missing final '@domain'")
@@ -83,6 +102,12 @@ def check_address(mailbox: str) -> None:
         raise bad_request("Domain contains illegal character.")
     if not local or any(character <= " " for character in local + domain):
         raise bad_request("Local address contains control or whitespace")
+    if mailbox.isascii() and len(mailbox) <= MAX_ADDRESS:  # nearly all, and nothing to encode
+        return
+    name, address = parseaddr(mailbox)
+    encoded = formataddr((name, address)) if address else mailbox.strip()
+    if len(encoded) > MAX_ADDRESS:
+        raise bad_request(f"Address length is more than {MAX_ADDRESS} characters long: '{encoded}'.")
 
 
 def check_headers(headers: Sequence[Header]) -> None:
@@ -96,6 +121,21 @@ def check_headers(headers: Sequence[Header]) -> None:
             raise bad_request(f"Header <{header.name}> cannot be set as a custom header.")
         if not (0 < len(header.value) <= MAX_HEADER_VALUE and _HEADER_VALUE.fullmatch(header.value)):
             raise bad_request(f"Invalid value of header <{header.name}>.")
+        if len(header.name) + len(header.value) > MAX_HEADER_NAME_AND_VALUE:
+            raise bad_request(f"Header <{header.name}> exceeds {MAX_HEADER_NAME_AND_VALUE} characters.")
+
+
+def check_attachment(file_name: str, content_type: str | None = None, content_id: str | None = None) -> None:
+    """A file of a supported extension. The content type may be anything, quoted parameters included."""
+    if PurePath(file_name).suffix.removeprefix(".").lower() in _UNSUPPORTED_EXTENSIONS:
+        raise bad_request(f"Illegal filename '{file_name}'.")
+    for member, value, longest in (
+        ("fileName", file_name, MAX_FILE_NAME),
+        ("contentType", content_type, MAX_CONTENT_TYPE),
+        ("contentId", content_id, MAX_CONTENT_ID),
+    ):
+        if value is not None and not 1 <= len(value) <= longest:
+            raise bad_request(f"Value at '{member}' failed to satisfy constraint: 1 to {longest} characters")
 
 
 def check_tags(tags: Sequence[Tag]) -> None:

@@ -1,4 +1,4 @@
-"""The simulator over HTTP: SES v2's endpoints, and `/_simulator/...` for those who steer it from outside.
+"""The simulator over HTTP: SES v2's endpoints, and `/_simulator/...` to control it from outside.
 
 | request | does |
 | --- | --- |
@@ -6,8 +6,10 @@
 | GET, PATCH, DELETE /_simulator/faults | the fault plan: read it, change fields of it, clear it |
 | PATCH /_simulator/account | change settings such as `max_send_rate` |
 | GET /_simulator/messages, /_simulator/events | what was accepted, what was published |
-| POST /_simulator/messages/{id}/report/{fate} | make SES report a fate for a message |
+| POST /_simulator/messages/{id}/report/{outcome} | make SES report an outcome of a message |
 | POST /_simulator/release | publish what the plan holds back; `?count=`, `?newest_first=1` |
+
+It answers this machine alone, and no page of another site.
 """
 
 import asyncio
@@ -28,9 +30,9 @@ from engine.local.ses.wire import (
     SendEmailRequest,
     SendEmailResponse,
 )
+from engine.local.web.server import STOPPING, local_application, serve_locally
 
 SIMULATOR = web.AppKey("simulator", Simulator)
-STOPPING = web.AppKey("stopping", asyncio.Event)
 
 Mount = Callable[[web.Application], None]
 """Adds pages to the simulator's server."""
@@ -43,10 +45,9 @@ _SEND_BULK_EMAIL = msgspec.json.Decoder(SendBulkEmailRequest)
 
 
 def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Application:
-    """The web application: SES, its controls, and whatever is mounted beside them."""
-    app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+    """The web application: SES, its controls, and the pages mounted beside them."""
+    app = local_application(client_max_size=_MAX_REQUEST_BYTES)
     app[SIMULATOR] = simulator
-    app[STOPPING] = asyncio.Event()
     app.add_routes(
         [
             web.post("/v2/email/outbound-emails", _send_email),
@@ -58,33 +59,23 @@ def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Appli
             web.patch("/_simulator/account", _change_account),
             web.get("/_simulator/messages", _messages),
             web.get("/_simulator/events", _events),
-            web.post("/_simulator/messages/{message_id}/report/{fate}", _report),
+            web.post("/_simulator/messages/{message_id}/report/{outcome}", _report),
             web.post("/_simulator/release", _release),
         ]
     )
-    app.on_shutdown.append(_stop)
     for mount in mounts:
         mount(app)
     return app
 
 
 @asynccontextmanager
-async def serve(
-    simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0, mounts: Sequence[Mount] = ()
-) -> AsyncIterator[str]:
+async def serve(simulator: Simulator, *, port: int = 0, mounts: Sequence[Mount] = ()) -> AsyncIterator[str]:
     """Serve the simulator until the block ends; yields its URL. Port 0 takes a free one."""
-    runner = web.AppRunner(application(simulator, mounts), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
+        async with serve_locally(application(simulator, mounts), port) as url:
+            yield url
     finally:
-        await runner.cleanup()
         await simulator.aclose()
-
-
-async def _stop(app: web.Application) -> None:
-    app[STOPPING].set()
 
 
 async def _send_email(request: web.Request) -> web.StreamResponse:
@@ -172,9 +163,9 @@ async def _events(request: web.Request) -> web.Response:
 
 async def _report(request: web.Request) -> web.Response:
     try:
-        await request.app[SIMULATOR].report(request.match_info["message_id"], request.match_info["fate"])
+        await request.app[SIMULATOR].report(request.match_info["message_id"], request.match_info["outcome"])
     except KeyError as error:
-        raise web.HTTPNotFound(text=f"No such message or fate: {error.args[0]}") from None
+        raise web.HTTPNotFound(text=f"No such message or outcome: {error.args[0]}") from None
     return web.Response(status=204)
 
 
@@ -206,7 +197,7 @@ def _json(value: Any, status: int = 200) -> web.Response:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Break the connection; what is returned finds nobody to read it."""
+    """Break the connection; the response returned here reaches no client."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)

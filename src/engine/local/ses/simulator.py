@@ -1,4 +1,4 @@
-"""SES itself, without HTTP: takes requests, refuses or accepts them, and reports what became of the mail."""
+"""SES without HTTP: accepts or refuses requests, and reports the outcomes of accepted messages."""
 
 import uuid
 from collections import deque
@@ -11,12 +11,12 @@ import msgspec
 from engine.local.ses import rules
 from engine.local.ses.account import Account, Usage
 from engine.local.ses.composing import Composed, compose, inline_content, template_data, templated
-from engine.local.ses.course import course_of, news_of
 from engine.local.ses.errors import SesError, bad_request
-from engine.local.ses.fates import FATES, is_mailbox_simulator, is_recovering
 from engine.local.ses.faults import Faults, bulk_status
 from engine.local.ses.message import Message
-from engine.local.ses.outgoing import Outgoing, Publish, Schedule, SesEvent, at_once
+from engine.local.ses.outcomes import OUTCOMES, is_mailbox_simulator, is_recovering
+from engine.local.ses.outgoing import Outgoing, Publish, Schedule, SimulatedEvent, at_once
+from engine.local.ses.scenario import later_events, scenario
 from engine.local.ses.wire import (
     BulkEntry,
     BulkEntryResult,
@@ -26,13 +26,13 @@ from engine.local.ses.wire import (
     SendQuota,
     Tag,
 )
+from engine.types import Clock
 
-Clock = Callable[[], datetime]
-Listener = Callable[[Message | SesEvent], None]
+Listener = Callable[[Message | SimulatedEvent], None]
 
 
 def utc_now() -> datetime:
-    """The time, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -58,7 +58,7 @@ class Simulator:
         self.usage = Usage(account or Account(), now)
         self._now = now
         self._messages: deque[Message] = deque(maxlen=keep)
-        self._events: deque[SesEvent] = deque(maxlen=keep)
+        self._events: deque[SimulatedEvent] = deque(maxlen=keep)
         self._failed_once: set[str] = set()
         self._listeners: list[Listener] = []
         self._outgoing = Outgoing(publish, schedule, self.faults, self._record)
@@ -69,12 +69,12 @@ class Simulator:
         return tuple(self._messages)
 
     @property
-    def events(self) -> tuple[SesEvent, ...]:
+    def events(self) -> tuple[SimulatedEvent, ...]:
         """Published events, in the order of publishing; repeated ones repeatedly."""
         return tuple(self._events)
 
     @property
-    def held(self) -> tuple[SesEvent, ...]:
+    def held(self) -> tuple[SimulatedEvent, ...]:
         """Events that wait for `release`."""
         return self._outgoing.held
 
@@ -83,7 +83,7 @@ class Simulator:
         self.usage.account = msgspec.structs.replace(self.usage.account, **changes)
 
     def listen(self, listener: Listener) -> None:
-        """Be told of every accepted message and every published event, on the simulator's loop."""
+        """Call `listener` with every accepted message and every published event, on the simulator's loop."""
         self._listeners.append(listener)
 
     def message(self, message_id: str) -> Message:
@@ -95,7 +95,7 @@ class Simulator:
 
     async def send_email(self, request: SendEmailRequest) -> str:
         """Accept one message and return its id, or raise SesError."""
-        self._misbehave()
+        self._raise_fault()
         composed = compose(request.content)
         account = self.usage.account
         sender = rules.check_sender(account, request.from_email_address or composed.sender)
@@ -118,7 +118,7 @@ class Simulator:
 
     async def send_bulk_email(self, request: SendBulkEmailRequest) -> tuple[BulkEntryResult, ...]:
         """Accept each entry that can be, or raise SesError when the request as a whole is refused."""
-        self._misbehave()
+        self._raise_fault()
         account = self.usage.account
         entries = request.bulk_email_entries
         if not 0 < len(entries) <= rules.MAX_RECIPIENTS:
@@ -157,20 +157,21 @@ class Simulator:
             enforcement_status="SHUTDOWN" if plan.account_suspended else "HEALTHY",
         )
 
-    async def report(self, message_id: str, fate: str) -> None:
-        """Make SES report a fate (a key of `FATES`) of a message. Raises KeyError if either is unknown.
+    async def report(self, message_id: str, outcome: str) -> None:
+        """Report an outcome (a key of `OUTCOMES`) of a message. Raises KeyError if either is unknown.
 
-        What precedes the news in the fate, the delivery, is not told again.
+        The delivery that precedes some outcomes is not reported again.
         """
         message = self.message(message_id)
-        await self._outgoing.report(news_of(message, FATES[fate], self.usage.account, self._now()))
+        events = later_events(message, OUTCOMES[outcome], self.usage.account, self._now())
+        await self._outgoing.report(events)
 
     async def release(self, count: int | None = None, *, newest_first: bool = False) -> int:
         """Publish events that the schedule or a fault held back; the number that went out."""
         return await self._outgoing.release(count, newest_first=newest_first)
 
     def forget(self) -> None:
-        """Drop all messages and events, and behave again."""
+        """Drop all messages, events and faults."""
         self._messages.clear()
         self._events.clear()
         self._failed_once.clear()
@@ -180,7 +181,7 @@ class Simulator:
         """Stop publishing."""
         await self._outgoing.aclose()
 
-    def _misbehave(self) -> None:
+    def _raise_fault(self) -> None:
         refusal = self.faults.refusal()
         if refusal is not None:
             raise refusal
@@ -210,6 +211,8 @@ class Simulator:
     def _message(self, composed: Composed, *, tags: Sequence[Tag], **envelope: Any) -> Message:
         rules.check_tags(tags)
         rules.check_recipients((*envelope["to"], *envelope["cc"], *envelope["bcc"]))
+        for mailbox in envelope["reply_to"]:
+            rules.check_address(mailbox)
         moment = self._now()
         return Message(
             message_id=_message_id(moment),
@@ -233,19 +236,19 @@ class Simulator:
         for_day = sum(not is_mailbox_simulator(recipient) for recipient in recipients)
         self.usage.take(len(recipients), counts_for_day=for_day)
         self._messages.append(message)
-        self._tell(message)
+        self._notify(message)
         if message.configuration_set:
-            course = course_of(message, self.usage.account, self._now(), self._failed_once.__contains__)
-            await self._outgoing.report(course)
+            events = scenario(message, self.usage.account, self._now(), self._failed_once.__contains__)
+            await self._outgoing.report(events)
         self._failed_once.update(recipient for recipient in recipients if is_recovering(recipient))
 
-    def _record(self, event: SesEvent) -> None:
+    def _record(self, event: SimulatedEvent) -> None:
         self._events.append(event)
-        self._tell(event)
+        self._notify(event)
 
-    def _tell(self, news: Message | SesEvent) -> None:
+    def _notify(self, subject: Message | SimulatedEvent) -> None:
         for listener in self._listeners:
-            listener(news)
+            listener(subject)
 
 
 def _failed(status: str, error: str = "The simulator was told to fail this entry.") -> BulkEntryResult:

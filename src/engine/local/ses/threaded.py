@@ -1,4 +1,4 @@
-"""The simulator in a thread of its own, for tests whose code under test runs an event loop itself."""
+"""The simulator in a thread of its own, for tests of code that runs an event loop itself."""
 
 import asyncio
 import threading
@@ -10,13 +10,14 @@ from typing import Any, Self, TypeVar
 from engine.local.ses.account import Account
 from engine.local.ses.faults import Faults
 from engine.local.ses.message import Message
-from engine.local.ses.outgoing import Publish, Schedule, SesEvent, at_once
+from engine.local.ses.outgoing import Publish, Schedule, SimulatedEvent, at_once
 from engine.local.ses.server import Mount, serve
-from engine.local.ses.simulator import Clock, Simulator, utc_now
+from engine.local.ses.simulator import Simulator, utc_now
+from engine.types import Clock
 
 _T = TypeVar("_T")
 
-_UNHURRIED = Account(max_send_rate=100_000)
+_UNTHROTTLED = Account(max_send_rate=100_000)
 
 
 class ThreadedSimulator:
@@ -25,8 +26,7 @@ class ThreadedSimulator:
     With the default schedule every event of a message is in `ses.events`, and was published, before its
     SendEmail call is answered. `publish` runs on the simulator's own loop.
 
-    Without an account given nothing is throttled: a test that is not about rates must not depend on the
-    clock.
+    Without an account nothing is throttled: a test that is not about rates must not depend on the clock.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ThreadedSimulator:
         mounts: Sequence[Mount] = (),
     ) -> None:
         self.simulator = Simulator(
-            account or _UNHURRIED, publish=publish, schedule=schedule, now=now, keep=keep
+            account or _UNTHROTTLED, publish=publish, schedule=schedule, now=now, keep=keep
         )
         self.url = ""
         self._port = port
@@ -73,12 +73,12 @@ class ThreadedSimulator:
         return self.simulator.messages
 
     @property
-    def events(self) -> tuple[SesEvent, ...]:
+    def events(self) -> tuple[SimulatedEvent, ...]:
         """Published events, in the order of publishing."""
         return self.simulator.events
 
     @property
-    def held(self) -> tuple[SesEvent, ...]:
+    def held(self) -> tuple[SimulatedEvent, ...]:
         """Events that wait for `release`."""
         return self.simulator.held
 
@@ -89,12 +89,12 @@ class ThreadedSimulator:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment variable that brings an AWS SDK here."""
+        """The environment variable that directs an AWS SDK here."""
         return {"AWS_ENDPOINT_URL_SESV2": self.url}
 
-    def report(self, message_id: str, fate: str) -> None:
-        """Make SES report a fate for a message."""
-        self.call(self.simulator.report(message_id, fate))
+    def report(self, message_id: str, outcome: str) -> None:
+        """Make SES report an outcome of a message."""
+        self.call(self.simulator.report(message_id, outcome))
 
     def release(self, count: int | None = None, *, newest_first: bool = False) -> int:
         """Publish events that were held back; the number that went out."""
@@ -105,7 +105,7 @@ class ThreadedSimulator:
         self.simulator.configure(**changes)
 
     def forget(self) -> None:
-        """Drop all messages and events, and behave again."""
+        """Drop all messages, events and faults."""
         self.simulator.forget()
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:

@@ -1,4 +1,4 @@
-"""Publishing to an SNS topic, as an event destination of a configuration set does."""
+"""Publish to an SNS topic, as an event destination of a configuration set does."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any
 
 import aioboto3
 
-from engine.local.ses.mail import timestamp
+from engine.local.ses.mail_object import timestamp
 from engine.local.ses.outgoing import Publish
 
 SUBJECT = "Amazon SES Email Event Notification"
@@ -21,7 +21,7 @@ async def sns_topic(
     topic_arn: str, *, endpoint_url: str, region: str = "us-east-1"
 ) -> AsyncIterator[Publish]:
     """A `publish` for the simulator that sends to the topic at the endpoint."""
-    # A local endpoint checks no signature; fixed names keep a person's own AWS profile out of it.
+    # A local endpoint checks no signature; fixed names keep the user's own AWS profile out of it.
     session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)  # noqa: S106 - see above
     async with session.client("sns", endpoint_url=endpoint_url) as sns:
 
@@ -41,29 +41,27 @@ def lambda_event(
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
     """
-    return {
-        "Records": [_record(message, position, topic_arn, now) for position, message in enumerate(messages)]
-    }
-
-
-def _record(message: str, position: int, topic_arn: str, now: datetime) -> dict[str, Any]:
     subscription = f"{topic_arn}:2c0f5a3e-6d5b-4c53-8d4b-0f3f2f4f6a11"
     host = "https://sns.us-east-1.amazonaws.com"
-    return {
-        "EventSource": "aws:sns",
-        "EventVersion": "1.0",
-        "EventSubscriptionArn": subscription,
-        "Sns": {
-            "Type": "Notification",
-            "MessageId": f"95df01b4-ee98-5cb9-9903-{position:012d}",
-            "TopicArn": topic_arn,
-            "Subject": SUBJECT,
-            "Message": message,
-            "Timestamp": timestamp(now),
-            "SignatureVersion": "1",
-            "Signature": "EXAMPLE",
-            "SigningCertUrl": f"{host}/SimpleNotificationService-example.pem",
-            "UnsubscribeUrl": f"{host}/?Action=Unsubscribe&SubscriptionArn={subscription}",
-            "MessageAttributes": {},
-        },
-    }
+    records = [
+        {
+            "EventSource": "aws:sns",
+            "EventVersion": "1.0",
+            "EventSubscriptionArn": subscription,
+            "Sns": {
+                "Type": "Notification",
+                "MessageId": f"95df01b4-ee98-5cb9-9903-{position:012d}",
+                "TopicArn": topic_arn,
+                "Subject": SUBJECT,
+                "Message": message,
+                "Timestamp": timestamp(now),
+                "SignatureVersion": "1",
+                "Signature": "EXAMPLE",
+                "SigningCertUrl": f"{host}/SimpleNotificationService-example.pem",
+                "UnsubscribeUrl": f"{host}/?Action=Unsubscribe&SubscriptionArn={subscription}",
+                "MessageAttributes": {},
+            },
+        }
+        for position, message in enumerate(messages)
+    ]
+    return {"Records": records}

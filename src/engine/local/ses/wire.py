@@ -3,6 +3,8 @@
 Unknown members are ignored, as AWS does. Blobs are base64 in JSON, which msgspec decodes by itself.
 """
 
+from typing import Literal
+
 import msgspec
 
 
@@ -43,7 +45,7 @@ class AttachmentPart(_Shape, frozen=True, kw_only=True):
 
     raw_content: bytes
     file_name: str
-    content_disposition: str = "ATTACHMENT"
+    content_disposition: Literal["ATTACHMENT", "INLINE"] = "ATTACHMENT"
     content_id: str | None = None
     content_type: str | None = None
 
@@ -71,8 +73,8 @@ class TemplateContent(_Shape, frozen=True, kw_only=True):
     html: str | None = None
 
 
-class Template(_Shape, frozen=True, kw_only=True):
-    """A template and the data for it; `template_data` is JSON text."""
+class TemplateWithData(_Shape, frozen=True, kw_only=True):
+    """SES's `Template`: a template and the data for it, which is JSON text."""
 
     template_name: str | None = None
     template_arn: str | None = None
@@ -87,7 +89,7 @@ class EmailContent(_Shape, frozen=True, kw_only=True):
 
     simple: SimpleContent | None = None
     raw: RawContent | None = None
-    template: Template | None = None
+    template: TemplateWithData | None = None
 
 
 class Destination(_Shape, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ class SendEmailRequest(_Shape, frozen=True, kw_only=True):
 class BulkContent(_Shape, frozen=True, kw_only=True):
     """What all entries of a bulk request share."""
 
-    template: Template
+    template: TemplateWithData
 
 
 class ReplacementTemplate(_Shape, frozen=True, kw_only=True):

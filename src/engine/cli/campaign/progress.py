@@ -1,4 +1,4 @@
-"""How far a campaign came, in a small file beside the recipients'; written whole, or not at all."""
+"""The saved progress of a campaign: a small file beside the recipients', replaced as a whole."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ import msgspec
 from engine.errors import EngineError
 
 
-class SavedError(EngineError):
-    """The file can't be read, or tells of another campaign; the message says what to do."""
+class ProgressError(EngineError):
+    """The progress file can't be read, or is of another campaign; the message says what to do."""
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be the same for a campaign to go on where it stopped."""
+class CampaignIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """What must not change for a campaign to be resumed where it stopped."""
 
     recipients: str  # SHA-256 of the file
     template: str
@@ -23,10 +23,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
-class Saved(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Rows (counted from 0) below `through` are done, but for those in `left`; so are those in `beyond`."""
+class SavedProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Rows (counted from 0) below `through` and those in `beyond` are done, except for those in `left`."""
 
-    identity: Identity
+    identity: CampaignIdentity
     prefix: str
     through: int = 0
     beyond: list[int] = []
@@ -39,48 +39,45 @@ def digest(recipients: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load(path: Path) -> Saved | None:
-    """None where there is none. Raises SavedError."""
+def load(path: Path) -> SavedProgress | None:
+    """None where there is none. Raises ProgressError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Saved)
+        return msgspec.json.decode(path.read_bytes(), type=SavedProgress)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        raise SavedError(
-            f"{path} can't be read ({error}). It tells how far the campaign came: restore it, or delete it"
-            " and go on with the same --idempotency-prefix."
+        raise ProgressError(
+            f"{path} can't be read ({error}). It says which rows were accepted: restore it, or delete"
+            " it and go on with the same --idempotency-prefix."
         ) from None
 
 
-def begin(path: Path, identity: Identity, prefix: str | None, new_prefix: str) -> Saved:
-    """Where to go on, or a new campaign. `prefix`: the one asked for. Raises SavedError.
+def begin(path: Path, identity: CampaignIdentity, prefix: str | None, new_prefix: str) -> SavedProgress:
+    """The progress to resume from, or that of a new campaign. `prefix`: the option's value, if given.
 
-    With the prefix of a campaign whose file or options have changed, positions count no more, and the keys
-    alone keep an unchanged row from going twice.
+    Where file or options have changed and the prefix is the same, positions no longer count, and the keys
+    alone keep an unchanged row from being sent twice. Raises ProgressError.
     """
     saved = load(path)
     if saved is None:
-        return Saved(identity=identity, prefix=prefix or new_prefix)
+        return SavedProgress(identity=identity, prefix=prefix or new_prefix)
     if saved.identity == identity and prefix in {None, saved.prefix}:
         return saved
     if prefix is not None:
-        return Saved(identity=identity, prefix=prefix)
-    changed = [name for name in Identity.__struct_fields__ if _differs(saved.identity, identity, name)]
-    raise SavedError(
+        return SavedProgress(identity=identity, prefix=prefix)
+    fields = CampaignIdentity.__struct_fields__
+    changed = [name for name in fields if getattr(saved.identity, name) != getattr(identity, name)]
+    raise ProgressError(
         f"{path} is of a campaign with other {' and '.join(changed)}. To go on with it, give"
         f" --idempotency-prefix {saved.prefix}: what has not changed is not sent twice. For a new campaign,"
         " give it a prefix of its own, or delete that file."
     )
 
 
-def _differs(one: Identity, other: Identity, name: str) -> bool:
-    return bool(getattr(one, name) != getattr(other, name))
+class RowMarks:
+    """Which rows are done. Rows are marked nearly in order, so few numbers stand for many rows."""
 
-
-class Marks:
-    """Which rows are done. Rows are marked about in order, so little is kept for many."""
-
-    def __init__(self, saved: Saved) -> None:
+    def __init__(self, saved: SavedProgress) -> None:
         self._through = saved.through
         self._beyond = set(saved.beyond)
         self._left = set(saved.left)
@@ -93,7 +90,7 @@ class Marks:
         return row not in self._left and (row < self._through or row in self._beyond)
 
     def mark(self, rows: Iterable[int], *, left: bool = False) -> None:
-        """Note rows as done, or as tried and `left`."""
+        """Mark rows as done, or with `left` as tried and not taken."""
         for row in rows:
             if left:
                 self._left.add(row)
@@ -105,7 +102,7 @@ class Marks:
             self._beyond.remove(self._through)
             self._through += 1
 
-    def save(self, path: Path, saved: Saved, *, finished: bool = False) -> None:
+    def save(self, path: Path, saved: SavedProgress, *, finished: bool = False) -> None:
         now = msgspec.structs.replace(
             saved,
             through=self._through,

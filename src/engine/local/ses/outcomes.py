@@ -1,11 +1,11 @@
-"""What becomes of a message, decided by the recipient's address.
+"""The outcome of a message at a mailbox, chosen by the recipient's address: delivery, bounce, complaint, ...
 
 Real SES answers five mailbox-simulator addresses (https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html):
 `success@`, `bounce@`, `ooto@`, `complaint@` and `suppressionlist@simulator.amazonses.com`, each with any
-`+label`. The other names in `FATES` exist only here: they stand for fates that real SES offers no address
-for. All of them work at both domains of `SIMULATOR_DOMAINS`. Mail to `simulator.amazonses.com` is outside the
-daily quota and, for the engine, outside the bounce rate, as with real SES; mail to `simulator.example.com`
-counts like any other. Every other address is delivered.
+`+label`. The other names in `OUTCOMES` exist only here: they stand for outcomes that real SES offers no
+address for. All of them work at both domains of `SIMULATOR_DOMAINS`. Mail to `simulator.amazonses.com` does
+not count for the daily quota nor, in the engine, for the bounce rate, as with real SES; mail to
+`simulator.example.com` counts like any other. Every other address is delivered.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ from functools import partial
 import msgspec
 
 from engine.local.ses import events
-from engine.local.ses.events import Event
-from engine.local.ses.mail import Mail
+from engine.local.ses.events import EventDocument
+from engine.local.ses.mail_object import MailObject
 from engine.local.ses.message import bare_address
 
 MAILBOX_SIMULATOR = "simulator.amazonses.com"
 SIMULATOR_DOMAINS = frozenset({MAILBOX_SIMULATOR, "simulator.example.com"})
 
-Build = Callable[[Mail, Sequence[str], datetime], Event]
+Build = Callable[[MailObject, Sequence[str], datetime], EventDocument]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Step(msgspec.Struct, frozen=True):
     build: Build
 
 
-Fate = tuple[Step, ...]
+MailboxOutcome = tuple[Step, ...]
 """The events that follow `Send`, in order."""
 
 SENT = Step("Send", lambda mail, _recipients, _now: events.send(mail))
@@ -71,7 +71,7 @@ def _soft(subtype: str, status: str | None, diagnostic: str | None) -> Step:
 BOUNCED = Step("Bounce", events.bounce)
 MAILBOX_FULL = _soft("MailboxFull", "4.2.2", "smtp; 452 4.2.2 The email account is over quota")
 
-FATES: Mapping[str, Fate] = {
+OUTCOMES: Mapping[str, MailboxOutcome] = {
     # At both real SES and here.
     "success": (DELIVERED,),
     "bounce": (BOUNCED,),
@@ -106,18 +106,18 @@ RECOVERING = "recovers"
 """`recovers@`: the first message to the exact address finds the mailbox full, later ones are delivered."""
 
 
-def fate_name(address: str) -> str:
-    """The fate's name for an address: its local part without the `+label`, or `success` at other domains."""
+def outcome_name(address: str) -> str:
+    """The outcome's name for an address: its local part without `+label`; `success` at other domains."""
     local, _, domain = bare_address(address).lower().rpartition("@")
     if domain not in SIMULATOR_DOMAINS:
         return "success"
     name = local.partition("+")[0]
-    return name if name in FATES or name == RECOVERING else "success"
+    return name if name in OUTCOMES or name == RECOVERING else "success"
 
 
 def is_recovering(address: str) -> bool:
-    """Whether the address is one that only fails once."""
-    return fate_name(address) == RECOVERING
+    """Whether the address is one that fails only once."""
+    return outcome_name(address) == RECOVERING
 
 
 def is_mailbox_simulator(address: str) -> bool:
@@ -125,14 +125,14 @@ def is_mailbox_simulator(address: str) -> bool:
     return bare_address(address).lower().endswith(f"@{MAILBOX_SIMULATOR}")
 
 
-def group_by_fate(
+def group_by_outcome(
     recipients: Sequence[str], seen_before: Callable[[str], bool]
-) -> list[tuple[Fate, tuple[str, ...]]]:
-    """The recipients of one message, those with the same fate together: SES reports these in one event."""
+) -> list[tuple[MailboxOutcome, tuple[str, ...]]]:
+    """The recipients of one message by their outcome: SES reports those with the same one in one event."""
     groups: dict[str, list[str]] = {}
     for recipient in recipients:
-        name = fate_name(recipient)
+        name = outcome_name(recipient)
         if name == RECOVERING:
             name = "success" if seen_before(recipient) else "mailboxfull"
         groups.setdefault(name, []).append(recipient)
-    return [(FATES[name], tuple(members)) for name, members in groups.items()]
+    return [(OUTCOMES[name], tuple(members)) for name, members in groups.items()]

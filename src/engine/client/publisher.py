@@ -1,4 +1,4 @@
-"""One PutEvents call at a time, tried again with growing waits, until each of its entries has its answer."""
+"""One PutEvents call, retried with growing waits until each of its entries is taken or refused."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NO_ANSWER: Final = "NoAnswer"
 NOT_TRIED: Final = "NotTried"
 
-# What EventBridge says of an entry that no further try will help.
+# Error codes of an entry that another try does not help.
 # Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
 _ENTRY_REFUSED: Final = frozenset(
     {
@@ -40,12 +40,12 @@ _ENTRY_REFUSED: Final = frozenset(
         "RedactionFailure",
     }
 )
-# A call that is refused for what one of its entries holds.
+# Error codes of a call that is refused for the content of one of its entries.
 _CONTENT_REFUSED: Final = frozenset(
     {"ValidationException", "ValidationError", "RequestEntityTooLarge", "413"}
 )
-# What the SDK refuses before anything leaves.
-_OURS: Final = (
+# Raised by the SDK before the call leaves.
+_REFUSED_BY_SDK: Final = (
     CredentialRetrievalError,
     NoCredentialsError,
     ParamValidationError,
@@ -53,19 +53,19 @@ _OURS: Final = (
 )
 
 
-class Outcome(Struct, frozen=True):
-    """`left`: the entries that were not taken. `stop`: why the next call would end as this one did."""
+class PublishResult(Struct, frozen=True):
+    """`left`: the entries that were not taken. `stop`: why the next call would fail as well, if it would."""
 
     left: list[NotAccepted]
     stop: str | None = None
 
 
-class _Trouble(Struct, frozen=True, kw_only=True):
-    """A call without an answer for its entries. `passes`: whether another try may help."""
+class _FailedCall(Struct, frozen=True, kw_only=True):
+    """A call that failed as a whole. `is_transient`: another try may succeed."""
 
     code: str
     message: str
-    passes: bool
+    is_transient: bool
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -76,44 +76,45 @@ class _Trouble(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class RetryingPublisher:
-    """`vary` draws a number between two others."""
+    """Publishes up to ten entries a call. `jitter` draws a wait between its two arguments, in seconds."""
 
     client: "EventBridgeClient"
     backoff: Backoff
     sleep: Sleep
-    vary: Callable[[float, float], float]
+    jitter: Callable[[float, float], float]
 
-    async def put(self, entries: "dict[int, PutEventsRequestEntryTypeDef]") -> Outcome:
-        """Never raises for what AWS answers; `entries` fit into one call."""
+    async def put(self, entries: "dict[int, PutEventsRequestEntryTypeDef]") -> PublishResult:
+        """Publish entries that fit into one call. Returns AWS's errors, never raises them."""
         waits = self.backoff.waits()
         refused: list[NotAccepted] = []
-        open_, number = entries, len(entries)
+        pending, number = entries, len(entries)
         while True:
-            answer = await self._call(open_)
-            if isinstance(answer, _Trouble) and not answer.passes:
-                return await self._give_up(open_, refused, answer)
-            left = answer.of(open_) if isinstance(answer, _Trouble) else answer
+            answer = await self._call(pending)
+            if isinstance(answer, _FailedCall) and not answer.is_transient:
+                return await self._give_up(pending, refused, answer)
+            left = answer.of(pending) if isinstance(answer, _FailedCall) else answer
             refused += [entry for entry in left if entry.code in _ENTRY_REFUSED]
-            open_ = {entry.index: entries[entry.index] for entry in left if entry.code not in _ENTRY_REFUSED}
+            pending = {e.index: entries[e.index] for e in left if e.code not in _ENTRY_REFUSED}
             wait = next(waits, None)
-            if not open_ or wait is None:
+            if not pending or wait is None:
                 break
-            await self.sleep(self.vary(*wait))
-        again = [entry for entry in left if entry.index in open_]
-        nothing_went = again and len(refused) + len(again) == number
-        return Outcome(refused + again, f"{again[0].code}: {again[0].message}" if nothing_went else None)
+            await self.sleep(self.jitter(*wait))
+        exhausted = [entry for entry in left if entry.index in pending]
+        none_taken = exhausted and len(refused) + len(exhausted) == number
+        stop = f"{exhausted[0].code}: {exhausted[0].message}" if none_taken else None
+        return PublishResult(refused + exhausted, stop)
 
     async def _give_up(
         self,
         entries: "dict[int, PutEventsRequestEntryTypeDef]",
         refused: list[NotAccepted],
-        trouble: _Trouble,
-    ) -> Outcome:
-        """A call that no further try helps; where one entry may be to blame, the others go without it."""
-        if trouble.code not in _CONTENT_REFUSED:
-            return Outcome(refused + trouble.of(entries), str(trouble))
+        failure: _FailedCall,
+    ) -> PublishResult:
+        """End a call that no retry helps; if it was refused for its content, send each entry by itself."""
+        if failure.code not in _CONTENT_REFUSED:
+            return PublishResult(refused + failure.of(entries), str(failure))
         if len(entries) == 1:
-            return Outcome(refused + trouble.of(entries))
+            return PublishResult(refused + failure.of(entries))
         stop: str | None = None
         for index, entry in entries.items():
             if stop is not None:
@@ -121,23 +122,23 @@ class RetryingPublisher:
                 continue
             alone = await self.put({index: entry})
             stop, refused = alone.stop, refused + alone.left
-        return Outcome(refused, stop)
+        return PublishResult(refused, stop)
 
     async def _call(
         self, entries: "dict[int, PutEventsRequestEntryTypeDef]"
-    ) -> "list[NotAccepted] | _Trouble":
-        """Those that were left, in order; EventBridge answers 200 even when it took only some."""
+    ) -> "list[NotAccepted] | _FailedCall":
+        """The entries that were not taken, in order: EventBridge answers 200 even when it took only some."""
         try:
             answer = await self.client.put_events(Entries=list(entries.values()))
         except ClientError as error:
-            return _trouble(error)
-        except _OURS as error:
-            return _Trouble(code=type(error).__name__, message=str(error), passes=False)
+            return _failed_call(error)
+        except _REFUSED_BY_SDK as error:
+            return _FailedCall(code=type(error).__name__, message=str(error), is_transient=False)
         except (BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError) as error:
-            return _Trouble(
+            return _FailedCall(
                 code=NO_ANSWER,
                 message=f"EventBridge could not be reached: {type(error).__name__}",
-                passes=True,
+                is_transient=True,
             )
         return [
             NotAccepted(index, result["ErrorCode"], result.get("ErrorMessage", ""))
@@ -146,11 +147,11 @@ class RetryingPublisher:
         ]
 
 
-def _trouble(error: ClientError) -> _Trouble:
-    """Throttles and 5xx pass; any other no (credentials, permissions, the request itself) stays one."""
+def _failed_call(error: ClientError) -> _FailedCall:
+    """Throttles and 5xx are transient; any other error (credentials, permissions, content) is not."""
     code = error.response.get("Error", {}).get("Code", "unknown")
     message = error.response.get("Error", {}).get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
     throttled = status == 429 or "Throttl" in code or code in {"TooManyRequestsException", "LimitExceeded"}
-    passes = throttled or status >= 500 or code in {"InternalException", "InternalFailure"}
-    return _Trouble(code=code, message=message, passes=passes)
+    is_transient = throttled or status >= 500 or code in {"InternalException", "InternalFailure"}
+    return _FailedCall(code=code, message=message, is_transient=is_transient)

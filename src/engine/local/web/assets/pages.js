@@ -1,4 +1,4 @@
-// Keeps the open page up to date and shows times in the reader's own zone. The pages work without it.
+// Keeps an open page up to date and shows times in the reader's own zone. The pages work without it.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -71,7 +71,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 showLocalTimes(document);
-const changes = new EventSource("/inbox/changes");
+const changes = new EventSource("/_changes");
 changes.onmessage = refreshSoon;
 // After a lost connection something may have happened meanwhile.
 changes.onopen = refreshSoon;

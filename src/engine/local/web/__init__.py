@@ -1,0 +1,1 @@
+"""The web parts that inbox, preview and simulator share: server, checks, page layout, live updates."""
