@@ -154,12 +154,13 @@ def test_header_cells_are_stripped_of_all_that_cannot_be_seen(table: Path) -> No
     "address", ["\u00a0ada@example.com", "ada@example.com\u200b", "\ufeffada@example.com\t "]
 )
 def test_spaces_that_cannot_be_seen_are_taken_off_an_address(table: Path, lines: Path, address: str) -> None:
-    (row,) = requests(table, f"to,cc,senderOverride.email\n{address},{address};b@example.com,{address}\n")
-    assert (row.to, row.cc) == ("ada@example.com", ["ada@example.com", "b@example.com"])
+    copy = address.replace("ada", "cy")
+    (row,) = requests(table, f"to,cc,senderOverride.email\n{address},{copy};b@example.com,{address}\n")
+    assert (row.to, row.cc) == ("ada@example.com", ["cy@example.com", "b@example.com"])
     assert row.sender_override is not None
     assert row.sender_override.email == "ada@example.com"
-    (line,) = requests(lines, json.dumps({"to": address, "bcc": [address]}))
-    assert (line.to, line.bcc) == ("ada@example.com", ["ada@example.com"])
+    (line,) = requests(lines, json.dumps({"to": address, "bcc": [copy]}))
+    assert (line.to, line.bcc) == ("ada@example.com", ["cy@example.com"])
 
 
 def test_the_text_of_a_variable_stays_as_it_is(table: Path) -> None:
