@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.errors import FailureCode
-from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
-from engine.requests.unsubscribe import unsubscribe_headers
+from engine.requests.checks import MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest, Unsubscribe
 from engine.sending.compose import (
     AttachedFile,

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import FailureCode, Refusal
-from engine.requests.checks import check
-from engine.requests.unsubscribe import unsubscribe_headers
+from engine.requests.checks import check, unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
 
 FILE = Attachment(file_name="a.txt", content_type="text/plain", content="YQ==")

@@ -10,11 +10,10 @@ from msgspec.structs import replace
 
 from engine.errors import FailureCode, Refusal
 from engine.requests.addresses import BadAddress, address_key, normalised
-from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
-from engine.requests.unsubscribe import unsubscribe_headers, without_scheme
-from engine.schemas.request import Attachment, EmailRequest
+from engine.schemas.request import Attachment, EmailRequest, Unsubscribe
 
 # https://docs.aws.amazon.com/ses/latest/dg/quotas.html
+MAX_MESSAGE_BYTES: Final = 40_000_000  # once encoded
 MAX_RECIPIENTS: Final = 50
 # Ours: SES names no limit, but a Reply-To of hundreds would not fit a header line.
 MAX_REPLY_TO: Final = 10
@@ -208,3 +207,27 @@ def _attachment_checks(attachments: list[Attachment]) -> Checks:
     size = encoded_size(sum(len(file.content or "") * 3 // 4 for file in attachments))
     expected = f"SES takes {MAX_MESSAGE_BYTES:,} bytes a message, once encoded"
     yield size > MAX_MESSAGE_BYTES, f"attachments are too large; {expected}"
+
+
+def encoded_size(content: int) -> int:
+    """What `content` bytes take in base64, with a line break (two bytes) every 76 characters (RFC 2045)."""
+    characters = 4 * -(-content // 3)
+    return characters + 2 * -(-characters // 76)
+
+
+def unsubscribe_headers(unsubscribe: Unsubscribe | None) -> tuple[tuple[str, str], ...]:
+    """List-Unsubscribe (RFC 2369) and, for an https url, List-Unsubscribe-Post (RFC 8058, section 3.1)."""
+    if unsubscribe is None:
+        return ()
+    ways = [unsubscribe.url] if unsubscribe.url else []
+    if unsubscribe.mailto:
+        ways.append(f"mailto:{without_scheme(unsubscribe.mailto)}")
+    listed = ("List-Unsubscribe", ", ".join(f"<{way}>" for way in ways))
+    if unsubscribe.url and unsubscribe.url.lower().startswith("https:"):
+        return listed, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+    return (listed,)
+
+
+def without_scheme(mailto: str) -> str:
+    """The address (and query) of a mailto, with or without its scheme."""
+    return mailto[7:] if mailto[:7].lower() == "mailto:" else mailto

@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from engine.errors import FailureCode, Refusal, unwrap
 from engine.requests.addresses import address_key
-from engine.requests.limits import MAX_MESSAGE_BYTES, encoded_size
-from engine.requests.unsubscribe import unsubscribe_headers
+from engine.requests.checks import MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest
 from engine.templating.template import Rendered
 
