@@ -13,6 +13,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
+from tests.support.fakes import FakeTelemetry
 from tests.support.real_clients import opened
 
 from engine.aws.mailer import SesMailer
@@ -42,7 +43,7 @@ async def mailer(ses: ThreadedSimulator) -> AsyncIterator[SesMailer]:
 @asynccontextmanager
 async def mailer_to(url: str, config: AioConfig = SES_CONFIG) -> AsyncIterator[SesMailer]:
     async with opened("sesv2", url, config) as client:
-        yield SesMailer(client, "Mail-ConfigSet")
+        yield SesMailer(client, "Mail-ConfigSet", FakeTelemetry())
 
 
 async def answer_to(mailer: SesMailer, message: OutgoingMessage = MESSAGE) -> str | SendFailure:
@@ -279,9 +280,11 @@ class Scripted:
         return {"MessageId": f"ses-{request['Destination']['ToAddresses'][0]}"}
 
 
-def scripted(bulk: Exception | dict[str, Any]) -> tuple[SesMailer, list[str]]:
+def scripted(
+    bulk: Exception | dict[str, Any], telemetry: FakeTelemetry | None = None
+) -> tuple[SesMailer, list[str]]:
     client: Any = Scripted(bulk)
-    return SesMailer(client, "Mail-ConfigSet"), client.calls
+    return SesMailer(client, "Mail-ConfigSet", telemetry or FakeTelemetry()), client.calls
 
 
 def error(code: str, status: int) -> ClientError:
@@ -290,13 +293,15 @@ def error(code: str, status: int) -> ClientError:
 
 
 @pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 403), ("404", 404), ("501", 501)])
-async def test_where_the_shared_call_is_not_offered_each_goes_alone_from_then_on(
+async def test_where_the_shared_call_is_not_offered_each_goes_alone_from_then_on_and_that_is_told_once(
     code: str, status: int
 ) -> None:
-    mailer, calls = scripted(error(code, status))
+    telemetry = FakeTelemetry()
+    mailer, calls = scripted(error(code, status), telemetry)
     for _ in range(2):
         assert await mailer.send(several(2)) == ["ses-0@example.com", "ses-1@example.com"]
     assert calls == ["SendBulkEmail", *["SendEmail"] * 4]
+    assert telemetry.events == [("bulk-calls-refused", {"problem": f"SES SendBulkEmail answered {code}"})]
 
 
 @pytest.mark.parametrize(
@@ -398,7 +403,7 @@ async def test_without_credentials_nothing_leaves_and_somebody_must_look(
         monkeypatch.setenv(variable, str(tmp_path / "none"))
     session: Any = aioboto3.Session(region_name="eu-west-1")
     async with session.client("sesv2", endpoint_url=ses.url, config=SES_CONFIG) as client:
-        answer = await answer_to(SesMailer(client, "Mail-ConfigSet"))
+        answer = await answer_to(SesMailer(client, "Mail-ConfigSet", FakeTelemetry()))
     assert isinstance(answer, SendThrottled)
     assert "NoCredentialsError" in str(answer)
     assert answer.unexpected

@@ -8,10 +8,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from engine.aws.error_codes import bulk_entry_error, is_not_offered, ses_error
 from engine.aws.ses_requests import send_bulk_email_request, send_email_request
 from engine.errors import OutcomeUnknown, SendFailure, SendRefused, SendThrottled
 from engine.sending.message import OutgoingMessage
+from engine.types import Telemetry
 
 if TYPE_CHECKING:
     from types_aiobotocore_sesv2 import SESV2Client
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
 class SesMailer:
     """Implements `Mailer`."""
 
-    def __init__(self, client: "SESV2Client", configuration_set: str) -> None:
+    def __init__(self, client: "SESV2Client", configuration_set: str, telemetry: Telemetry) -> None:
         self._client = client
         self._configuration_set = configuration_set
+        self._telemetry = telemetry
         self._bulk_is_offered = True
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
@@ -47,9 +51,11 @@ class SesMailer:
             answer = await self._client.send_bulk_email(**request)
             results = answer["BulkEmailEntryResults"]
         except Exception as error:  # noqa: BLE001 - as above
-            if is_not_offered(error):
-                # Nothing was sent. An older role or another SES lacks the call: one by one from here on.
+            if isinstance(error, ClientError) and is_not_offered(error):
+                # Nothing was sent. A role or another SES lacks the call: one by one from here on.
                 self._bulk_is_offered = False
+                code = error.response.get("Error", {}).get("Code", "unknown")
+                self._telemetry.record("bulk-calls-refused", problem=f"SES SendBulkEmail answered {code}")
                 return await self._send_apart(messages)
             failure = ses_error(error)
             if _may_be_the_fault_of_one(failure):

@@ -71,7 +71,7 @@ async def open_email_sender(variables: Mapping[str, str]) -> EmailSender:
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, now),
         gate=gate,
-        mailer=SesMailer(ses, settings.ses_configuration_set),
+        mailer=SesMailer(ses, settings.ses_configuration_set, telemetry),
         status_events=StatusBus(await clients.open("events", CONFIG), settings.event_bus_name),
         telemetry=telemetry,
         clock=now,
