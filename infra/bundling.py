@@ -45,7 +45,7 @@ _LAMBDA_WHEELS = (
 _PRUNED = ("endpoints", "*/*/service-2")
 
 # Of the engine, what no function imports.
-_NOT_IN_LAMBDA = ("local", "cli", "templates", "client")
+_NOT_IN_LAMBDA = ("authoring", "cli", "client", "local", "operations")
 
 # The template seeder is deployed alone: it needs these, the SDK of the runtime, and nothing else.
 _SEEDER_MODULES = (
