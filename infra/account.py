@@ -1,4 +1,4 @@
-"""What is known of the account that is deployed to, before anything is synthesized."""
+"""Lambda concurrency that the account allows, asked for before anything is synthesized."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -8,7 +8,7 @@ from aws_cdk import App, CliCredentialsStackSynthesizer, DefaultStackSynthesizer
 
 from infra.account import concurrency_limit
 from infra.bundling import Bundles
-from infra.settings import SettingsError, StackSettings
+from infra.settings import StackSettings, StackSettingsError
 from infra.stack import EmailEngineStack
 
 _LOCAL = "local"
@@ -24,7 +24,7 @@ def main() -> None:
     limit = None if context["target"] == _LOCAL else concurrency_limit(os.environ)
     try:
         settings = StackSettings.from_context(context, limit)
-    except SettingsError as error:
+    except StackSettingsError as error:
         sys.exit(str(error))
     synthesizer: StackSynthesizer
     if settings.target == _LOCAL:

@@ -20,26 +20,23 @@ _SAME: Final = frozenset(
 
 
 def draft4(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole schema. Raises ValueError for a keyword that has no known counterpart."""
+    """The whole schema, without an id. Raises ValueError for a keyword that has no known counterpart."""
     whole = {name: value for name, value in schema.items() if name not in {"$schema", "$id"}}
-    return {"$schema": DIALECT, "id": schema["$id"], **_converted(whole)}
+    return {"$schema": DIALECT, **_converted(whole)}
 
 
 def _converted(schema: Mapping[str, Any]) -> dict[str, Any]:
     converted: dict[str, Any] = {}
     for keyword, value in schema.items():
-        converted |= _keyword(keyword, value)
+        if keyword in _SAME:
+            converted[keyword] = _value(value)
+        elif keyword in _OTHERS:
+            converted |= _OTHERS[keyword](value)
+        else:
+            raise ValueError(f"{keyword!r} has no counterpart in draft 4 that is known here")
     if "$ref" in converted and len(converted) > 1:  # draft 4 reads nothing beside a reference
         return {"allOf": [{"$ref": converted.pop("$ref")}], **converted}
     return converted
-
-
-def _keyword(keyword: str, value: Any) -> dict[str, Any]:
-    if keyword in _SAME:
-        return {keyword: _value(value)}
-    if keyword not in _OTHERS:
-        raise ValueError(f"{keyword!r} has no counterpart in draft 4 that is known here")
-    return _OTHERS[keyword](value)
 
 
 def _each(schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

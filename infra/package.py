@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml  # type: ignore[import-untyped]  # one call; its stubs would be a dependency of their own
-from aws_cdk import App, DefaultStackSynthesizer, Stack
+from aws_cdk import App, DefaultStackSynthesizer
 from aws_cdk import aws_lambda as lambda_
 
 from infra.bundling import ROOT, TIME_STAMP, Bundles
 from infra.function_code import from_parameters
-from infra.settings import StackSettings, Target
+from infra.regions import LACKING, REGIONS
+from infra.settings import StackSettings, Target, parameter_name
 from infra.stack import EmailEngineStack
 
 _INSTALLER = ROOT / "installer"
@@ -54,7 +55,11 @@ def build_package(output: Path = ROOT / "dist", *, target: Target = "lambda") ->
         partial = Path(scratch) / path.name
         with zipfile.ZipFile(partial, "w") as package:
             for name, content in sorted(_contents(bundles, template)):
-                package.writestr(*_entry(name, content))
+                entry = zipfile.ZipInfo(name, TIME_STAMP)
+                entry.external_attr = 0o644 << 16
+                entry.create_system = 3  # Unix, also when built on Windows
+                entry.compress_type = zipfile.ZIP_STORED if name.endswith(".zip") else zipfile.ZIP_DEFLATED
+                package.writestr(entry, content)
         partial.replace(path)
     return path
 
@@ -78,21 +83,15 @@ def package_template(bundles: Bundles, target: Target = "lambda") -> _Template:
             code_from=from_parameters,
             synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         )
-        _publish_versions_of(stack, bundles)
+        for construct in stack.node.find_all():
+            if isinstance(construct, lambda_.Function):
+                # New code must make a new version, though the template names it by a parameter. And only new
+                # code: Lambda refuses to publish a version that equals the one before, and the update fails.
+                code = bundles.seeder if "TemplateSeeder" in construct.node.path else bundles.engine
+                construct.invalidate_version_based_on(hashlib.sha256(code.read_bytes()).hexdigest())
         made = app.synth().get_stack_by_name(stack.stack_name)
         template: _Template = json.loads(Path(made.template_full_path).read_text(encoding="utf-8"))
     return {name: template[name] for name in _SECTIONS if name in template}
-
-
-def _publish_versions_of(stack: Stack, bundles: Bundles) -> None:
-    """New code must make a new function version, though the template names it by a parameter.
-
-    And only new code: Lambda refuses to publish a version that equals the one before, which fails the update.
-    """
-    for construct in stack.node.find_all():
-        if isinstance(construct, lambda_.Function):
-            code = bundles.seeder if "TemplateSeeder" in construct.node.path else bundles.engine
-            construct.invalidate_version_based_on(hashlib.sha256(code.read_bytes()).hexdigest())
 
 
 def release_facts(template: _Template) -> dict[str, Any]:
@@ -102,12 +101,15 @@ def release_facts(template: _Template) -> dict[str, Any]:
     return {
         "version": version(),
         "parameters": template["Parameters"],
+        # `{Fn::If: [condition, {Ref: parameter}, nothing]}` reserves what the parameter says, or nothing.
         "reservedConcurrency": [
-            _number_or_parameter(found["ReservedConcurrentExecutions"])
+            found["ReservedConcurrentExecutions"]["Fn::If"][1]["Ref"]
             for found in properties
             if "ReservedConcurrentExecutions" in found
         ],
-        "keptTemplate": {
+        "regions": REGIONS,
+        "regionsWithout": {parameter_name(name): regions for name, regions in LACKING.items()},
+        "retainedTemplate": {
             **{name: template[name] for name in ("Parameters", "Mappings", "Conditions") if name in template},
             "Resources": {
                 name: found for name, found in resources.items() if found.get("DeletionPolicy") in _KEEPS
@@ -116,19 +118,12 @@ def release_facts(template: _Template) -> dict[str, Any]:
     }
 
 
-def _number_or_parameter(value: Any) -> Any:
-    """`{Fn::If: [condition, {Ref: parameter}, nothing]}` reserves what the parameter says, or nothing."""
-    if isinstance(value, dict):
-        value = value.get("Fn::If", (None, value))[1]
-        return value["Ref"]
-    return value
-
-
 def _contents(bundles: Bundles, template: _Template) -> Iterator[tuple[str, bytes]]:
     yield "lambda/email-sender.zip", bundles.engine.read_bytes()
     yield "lambda/feedback-processor.zip", bundles.engine.read_bytes()
     yield "lambda/template-seeder.zip", bundles.seeder.read_bytes()
-    yield "template.yaml", _as_yaml(template)
+    text = yaml.dump(template, Dumper=_PlainDumper, sort_keys=False, width=110, allow_unicode=True)
+    yield "template.yaml", text.encode()
     yield "installer/release.json", (json.dumps(release_facts(template), indent=2) + "\n").encode()
     yield "install.py", (_INSTALLER / "install.py").read_bytes()
     yield "requirements.txt", (_INSTALLER / "requirements.txt").read_bytes()
@@ -149,23 +144,11 @@ def _folder(folder: Path, name: str) -> Iterator[tuple[str, bytes]]:
             yield f"{name}/{path.relative_to(folder).as_posix()}", path.read_bytes()
 
 
-def _as_yaml(template: _Template) -> bytes:
-    text: str = yaml.dump(template, Dumper=_PlainDumper, sort_keys=False, width=110, allow_unicode=True)
-    return text.encode()
-
-
 class _PlainDumper(yaml.SafeDumper):  # type: ignore[misc]  # untyped, as above
     """Without anchors: CloudFormation reads them, people don't."""
 
     def ignore_aliases(self, _data: object) -> bool:
         return True
-
-
-def _entry(name: str, content: bytes) -> tuple[zipfile.ZipInfo, bytes, int]:
-    entry = zipfile.ZipInfo(name, TIME_STAMP)
-    entry.external_attr = 0o644 << 16
-    entry.create_system = 3  # Unix, also when built on Windows
-    return entry, content, zipfile.ZIP_STORED if name.endswith(".zip") else zipfile.ZIP_DEFLATED
 
 
 def main(arguments: list[str]) -> None:

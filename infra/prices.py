@@ -1,7 +1,8 @@
 """What AWS asks for, in us-east-1 as read in November 2026: for the dashboard's costs and the benchmarks'.
 
 https://aws.amazon.com/ses/pricing/, /lambda/pricing/, /dynamodb/pricing/on-demand/, /eventbridge/pricing/,
-/sns/pricing/, /sqs/pricing/, /cloudwatch/pricing/. In dollars, each for one of its kind, without free tiers.
+/sns/pricing/, /sqs/pricing/, /cloudwatch/pricing/, /kms/pricing/. In dollars, each for one of its kind,
+without free tiers. Those of SnapStart are as third parties quote them.
 """
 
 from typing import Final
@@ -18,3 +19,11 @@ EVENTBRIDGE_EVENT: Final = 1.00 / MILLION
 SNS_PUBLISH: Final = 0.50 / MILLION
 SQS_REQUEST: Final = 0.40 / MILLION
 LOG_BYTE: Final = 0.50 / 1024**3
+
+# What the stack costs while it is there. A month has 730 hours.
+KMS_KEY_MONTH: Final = 1.00
+ALARM_METRIC_MONTH: Final = 0.10  # for each metric that an alarm looks at; ten are free
+METRIC_MONTH: Final = 0.30  # for each custom metric that is written; ten are free
+SNAPSTART_CACHE_GB_SECOND: Final = 0.0000015046  # as long as the version exists
+SNAPSTART_RESTORE_GB: Final = 0.0001397998
+MONTH_SECONDS: Final = 730 * 3600

@@ -11,12 +11,23 @@ from typing import Any, Final, Literal, Self
 
 from engine.requests.addresses import BadAddress, normalised
 from engine.sending.sender import SenderPolicy, holds_control
-from infra.spec import ADDRESS, ADDRESS_OR_NONE, ONE_LINE, SENDERS, Spec, choice, number, text
+from infra.spec import (
+    ADDRESS,
+    ADDRESS_OR_NONE,
+    DOMAIN_OR_NONE,
+    ONE_LINE,
+    SENDERS,
+    SWITCH,
+    Spec,
+    choice,
+    number,
+    text,
+)
 
-Environment = Literal["dev", "staging", "prod"]
+EnvironmentName = Literal["dev", "staging", "prod"]
 Target = Literal["lambda", "local"]
 
-EMAIL, LIMITS, FUNCTIONS, OPERATION = "Email", "Limits", "Functions", "Operation"
+EMAIL, LIMITS, TRACKING, FUNCTIONS, OPERATION = "Email", "Limits", "Tracking", "Functions", "Operation"
 
 # A bucket carries the stack's name in front of "-templates-" and twelve digits, and S3 allows 63 characters.
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
@@ -34,7 +45,7 @@ UNRESERVED: Final = 100
 _CONCURRENCY = "0 (nothing is reserved) to 10000"
 
 
-class SettingsError(ValueError):
+class StackSettingsError(ValueError):
     """One or more context values can't be used; the message names each, and what was expected instead."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -70,7 +81,7 @@ class StackSettings:
         "Addresses and domains that may send, split by commas, without spaces. Empty: the domain of"
         " DefaultSenderEmail.",
         "addresses and domains split by commas, in lower case and without spaces",
-        pattern=SENDERS, longest=2048,
+        pattern=SENDERS, longest=1536,  # the sender's role holds all of them, and a role 10,240 characters
     )  # fmt: skip
     admin_email: str = text(
         "", EMAIL, "Address that alarms go to; it must confirm the subscription once. Empty: nobody.",
@@ -95,10 +106,10 @@ class StackSettings:
     bulk_call_size: int = number(
         50, LIMITS, "Emails of the bulk lane in one call to SES. 1: each has its own.", "1 to 50", 1, 50
     )
+    # A message lives 14 days, and a redelivery of an email that its row no longer tells of sends it again.
     data_retention_days: int = number(
-        90, LIMITS, "Days until a row of EmailTracking expires; its queues keep mail for 14.",
-        "15 to 3650 days", 15, 3650,
-    )  # fmt: skip
+        90, LIMITS, "Days until a row of EmailTracking expires.", "15 to 3650 days", 15, 3650
+    )
     template_cache_seconds: int = number(
         300, LIMITS, "Seconds until a changed template is noticed.", "0 to 86400 seconds", 0, 86_400
     )
@@ -137,14 +148,39 @@ class StackSettings:
         _CONCURRENCY, 0, 10_000,
     )  # fmt: skip
 
-    environment: Environment = choice(  # noqa: RUF009 -- it returns a dataclass field, as `text` and `number` do
+    track_opens: str = choice(
+        "true", TRACKING,
+        "Whether SES puts an invisible picture into each email and reports when it is loaded.", SWITCH,
+    )  # fmt: skip
+    track_clicks: str = choice(
+        "false", TRACKING,
+        "Whether SES sends every link through its own servers, password resets too, and reports clicks.",
+        SWITCH,
+    )  # fmt: skip
+    tracking_domain: str = text(
+        "", TRACKING,
+        "Your own domain for that picture and those links, by HTTPS alone. Empty: SES's domain, which loads"
+        " the picture by HTTP.",
+        "empty or a domain such as click.example.com, in lower case",
+        pattern=DOMAIN_OR_NONE, longest=253,
+    )  # fmt: skip
+
+    snap_start: str = choice(
+        "true", FUNCTIONS,
+        "Whether functions start from a snapshot, in a fraction of a second. Costs money as long as it is"
+        " kept; some regions lack it.",
+        SWITCH,
+    )  # fmt: skip
+
+    environment: EnvironmentName = choice(  # noqa: RUF009 -- it returns a dataclass field, as `text` and `number` do
         "prod", OPERATION, "Named in every log line and metric.", ("dev", "staging", "prod")
     )
     log_level: str = choice("INFO", OPERATION, "How much is logged.", ("DEBUG", "INFO", "WARNING", "ERROR"))
     log_retention_days: int = choice(30, OPERATION, "Days until a log line is deleted.", _LOG_DAYS)
     register_schemas: str = choice(
-        "true", OPERATION, "Whether the events' schemas go into the EventBridge schema registry, which some"
-        " regions lack.", ("true", "false"),
+        "true", OPERATION,
+        "Whether the events' schemas go into the EventBridge schema registry, which some regions lack.",
+        SWITCH,
     )  # fmt: skip
 
     @classmethod
@@ -158,7 +194,7 @@ class StackSettings:
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any], account_concurrency: int | None = None) -> Self:
-        """Read the camelCase keys of `context`; raise `SettingsError` listing everything that is wrong.
+        """Read the camelCase keys of `context`; raise `StackSettingsError` listing everything that is wrong.
 
         `account_concurrency`: the account's limit of concurrent executions, where it is known.
         """
@@ -174,7 +210,7 @@ class StackSettings:
         settings = cls(**values, pinned=frozenset(values) - _FIXED.keys())
         problems += settings.problems(account_concurrency)
         if problems:
-            raise SettingsError(problems)
+            raise StackSettingsError(problems)
         return settings
 
     def problems(self, account_concurrency: int | None = None) -> Iterator[str]:
@@ -184,10 +220,6 @@ class StackSettings:
                 "stackName: 2 to 40 lower-case letters, digits and hyphens, a letter first (a bucket's name"
                 f" starts with it), got {self.stack_name!r}"
             )
-        yield from self._sender_problems()
-        yield from self._concurrency_problems(account_concurrency)
-
-    def _sender_problems(self) -> Iterator[str]:
         for name in ("default_sender_email", "admin_email"):
             if address := getattr(self, name):
                 try:
@@ -200,6 +232,10 @@ class StackSettings:
             SenderPolicy.of("postmaster@example.com", "", tuple(self.allowed_senders.split(",")))
         except BadAddress as error:
             yield f"allowedSenders: addresses and domains split by commas: {error}"
+        domain = self.specs()["tracking_domain"]
+        if re.fullmatch(domain.pattern, self.tracking_domain) is None:
+            yield f"trackingDomain: expected {domain.expected}, got {self.tracking_domain!r}"
+        yield from self._concurrency_problems(account_concurrency)
 
     def _concurrency_problems(self, account: int | None) -> Iterator[str]:
         # A trigger that may use more than what is reserved is throttled, which costs its messages receives:

@@ -1,4 +1,4 @@
-"""What one setting may be, said once: for CDK context, for the CloudFormation parameter, and for a person."""
+"""Specification of a setting, said once: for CDK context, for the CloudFormation parameter, for a person."""
 
 import re
 from collections.abc import Callable
@@ -11,9 +11,12 @@ from msgspec import Struct
 # stay within what both read alike. Domains are lower-case: the sender's policy compares them as they stand.
 _DOMAIN: Final = r"[a-z0-9-]+(\.[a-z0-9-]+)+"
 ADDRESS: Final = rf"[^\s@,<>\"()]+@{_DOMAIN}"
+DOMAIN_OR_NONE: Final = rf"({_DOMAIN})?"
 ADDRESS_OR_NONE: Final = rf"({ADDRESS})?"
 SENDERS: Final = rf"(([^\s@,<>\"()]+@)?{_DOMAIN}(,([^\s@,<>\"()]+@)?{_DOMAIN})*)?"
 ONE_LINE: Final = r"[^\x00-\x1f\x7f]*"
+# CloudFormation knows no yes and no.
+SWITCH: Final = ("true", "false")
 
 
 class Spec(Struct, frozen=True, kw_only=True):

@@ -1,25 +1,27 @@
 """The stack: read `__init__` as the way of an email."""
 
-from aws_cdk import Aws, CfnOutput, Stack, StackSynthesizer
+from aws_cdk import Aws, CfnOutput, Stack, StackSynthesizer, Tags
 from constructs import Construct
 
 from infra.bundling import Bundles
 from infra.constructs.bus import EmailBus
 from infra.constructs.configuration_set import ConfigurationSet
-from infra.constructs.email_sender import EmailSender
+from infra.constructs.email_sender import EmailSenderFunction
 from infra.constructs.event_schemas import EventSchemas
-from infra.constructs.feedback_processor import FeedbackProcessor
+from infra.constructs.feedback_processor import FeedbackProcessorFunction
 from infra.constructs.feedback_topic import FeedbackTopic
 from infra.constructs.fingerprints import Fingerprints
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
-from infra.constructs.template_seeder import TemplateSeeder
+from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
+
+TAG = "sesmailengine:stack"
 
 
 class EmailEngineStack(Stack):
@@ -48,15 +50,15 @@ class EmailEngineStack(Stack):
 
         queues = EmailQueues(self, "Queues", prefix=prefix, parameters=parameters)
         tables = EmailTables(self, "Tables", prefix=prefix)
-        templates = TemplatesBucket(self, "Templates", prefix=prefix)
+        templates = TemplatesBucket(self, "Templates", prefix=prefix, target=settings.target)
         bus = EmailBus(self, "Bus", prefix=prefix)
-        configuration_set = ConfigurationSet(self, "ConfigurationSet", prefix=prefix)
+        configuration_set = ConfigurationSet(self, "ConfigurationSet", prefix=prefix, parameters=parameters)
         key = TopicKey(self, "TopicKey", prefix=prefix).key
         feedback = FeedbackTopic(
             self, "Feedback", prefix=prefix, configuration_set_arn=configuration_set.arn, key=key
         )
 
-        seeder = TemplateSeeder(
+        seeder = TemplateSeederFunction(
             self,
             "TemplateSeeder",
             prefix=prefix,
@@ -66,7 +68,7 @@ class EmailEngineStack(Stack):
             templates_digest=bundles.templates_digest,
         )
         fingerprints = Fingerprints(self, "Fingerprints", answered_by=seeder.alias)
-        sender = EmailSender(
+        sender = EmailSenderFunction(
             self,
             "EmailSender",
             prefix=prefix,
@@ -79,7 +81,7 @@ class EmailEngineStack(Stack):
             templates=templates,
             configuration_set=configuration_set,
         )
-        processor = FeedbackProcessor(
+        processor = FeedbackProcessorFunction(
             self,
             "FeedbackProcessor",
             prefix=prefix,
@@ -92,6 +94,7 @@ class EmailEngineStack(Stack):
             feedback=feedback,
         )
 
+        bus.restrict_publishers([sender.role, processor.role])
         bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)
         bus.route_bulk(queues.bulk, undelivered=queues.event_bridge_dead)
         sender.read_from(
@@ -122,9 +125,14 @@ class EmailEngineStack(Stack):
             sender=sender,
             processor=processor,
         )
-        if settings.target == "lambda" and settings.register_schemas == "true":  # no emulator has a registry
+        if settings.target == "lambda" and parameters.wanted(
+            "register_schemas"
+        ):  # no emulator has a registry
             EventSchemas(self, "EventSchemas", prefix=prefix, parameters=parameters)
         seeder.seed_after(bus, configuration_set, feedback, sender, processor)
+
+        # What Cost Explorer, once the tag is activated there, tells this stack's costs by.
+        Tags.of(self).add(TAG, prefix, exclude_resource_types=["aws:cdk:stack"])  # which takes no token
 
         for name, value in {
             "EventBusName": bus.bus.event_bus_name,

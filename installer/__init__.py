@@ -7,6 +7,6 @@
 | `preflight` | what must be true before anything is changed |
 | `release` | what this package brings: version, zips, parameters |
 | `parameters` | from flags, questions and the installed stack to CloudFormation parameters |
-| `code_bucket`, `stack`, `data` | the three things in the account: code, stack, and what outlives the stack |
-| `cloud`, `problem`, `screen` | clients, what their errors mean, what a person sees |
+| `code_bucket`, `stack`, `retained` | what is in the account: code, stack, and what outlives the stack |
+| `account`, `errors`, `screen` | clients, what their errors mean, what a person sees |
 """

@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from installer.cloud import Cloud, found
-from installer.problem import Problem, code_of, doing
+from installer.account import AwsAccount, get_or_none
+from installer.errors import InstallError, aws_errors, error_code
 from installer.release import Artifact, Release
 
 _CONTENT_TYPES = {".zip": "application/zip", ".yaml": "application/yaml"}
@@ -18,26 +18,26 @@ _CONTENT_TYPES = {".zip": "application/zip", ".yaml": "application/yaml"}
 
 @dataclass(frozen=True)
 class CodeBucket:
-    cloud: Cloud
-    name: str
+    account: AwsAccount
+    stack: str
 
-    @classmethod
-    def of(cls, cloud: Cloud, stack: str) -> CodeBucket:
-        return cls(cloud, f"{stack}-code-{cloud.account}")
+    @property
+    def name(self) -> str:
+        return f"{self.stack}-code-{self.account.account_id}"
 
     def exists(self) -> bool:
-        with doing(f"looking at the bucket {self.name}"):
-            return bucket_is_ours(self.cloud, self.name)
+        with aws_errors(f"looking at the bucket {self.name}"):
+            return bucket_is_ours(self.account, self.name)
 
     def create(self) -> bool:
         """Make it what it must be; False when it was there already."""
         new = not self.exists()
-        with doing(f"creating the bucket {self.name}"):
+        with aws_errors(f"creating the bucket {self.name}"):
             if new:
                 # us-east-1 is the one region that S3 does not want to be told.
-                elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self.cloud.region}}
+                elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self.account.region}}
                 self._s3.create_bucket(
-                    Bucket=self.name, **(elsewhere if self.cloud.region != "us-east-1" else {})
+                    Bucket=self.name, **(elsewhere if self.account.region != "us-east-1" else {})
                 )
             self._secure()
         return new
@@ -54,19 +54,19 @@ class CodeBucket:
 
     def put(self, artifact: Artifact) -> str | None:
         """Send a file; the version that S3 gave it."""
-        with doing(f"uploading {artifact.path.name} to the bucket {self.name}"):
+        with aws_errors(f"uploading {artifact.path.name} to the bucket {self.name}"):
             answer = self._s3.put_object(
                 Bucket=self.name,
                 Key=artifact.key,
                 Body=artifact.path.read_bytes(),
                 ContentType=_CONTENT_TYPES[artifact.path.suffix],
-                ExpectedBucketOwner=self.cloud.account,
+                ExpectedBucketOwner=self.account.account_id,
             )
         version: str | None = answer.get("VersionId")
         return version
 
     def take_out(self, artifact: Artifact, version: str | None) -> None:
-        with doing(f"removing {artifact.key} from the bucket {self.name}"):
+        with aws_errors(f"removing {artifact.key} from the bucket {self.name}"):
             self._s3.delete_object(
                 Bucket=self.name, Key=artifact.key, **({"VersionId": version} if version else {})
             )
@@ -85,17 +85,17 @@ class CodeBucket:
         """Delete it with all in it; False when it was not there."""
         if not self.exists():
             return False
-        with doing(f"deleting the bucket {self.name}"):
+        with aws_errors(f"deleting the bucket {self.name}"):
             empty(self._s3, self.name)
             self._s3.delete_bucket(Bucket=self.name)
         return True
 
     def _holds(self, artifact: Artifact) -> bool:
-        with doing(f"looking for {artifact.key} in the bucket {self.name}"):
-            return found(self._s3.head_object, "404", Bucket=self.name, Key=artifact.key) is not None
+        with aws_errors(f"looking for {artifact.key} in the bucket {self.name}"):
+            return get_or_none(self._s3.head_object, "404", Bucket=self.name, Key=artifact.key) is not None
 
     def _secure(self) -> None:
-        here = {"Bucket": self.name, "ExpectedBucketOwner": self.cloud.account}
+        here = {"Bucket": self.name, "ExpectedBucketOwner": self.account.account_id}
         self._s3.put_public_access_block(
             **here,
             PublicAccessBlockConfiguration={
@@ -106,9 +106,15 @@ class CodeBucket:
             },
         )
         self._s3.put_bucket_versioning(**here, VersioningConfiguration={"Status": "Enabled"})
+        # As everything of the stack, so that Cost Explorer finds it.
+        tag = {
+            "Key": "sesmailengine:stack",
+            "Value": self.name.removesuffix(f"-code-{self.account.account_id}"),
+        }
+        self._s3.put_bucket_tagging(**here, Tagging={"TagSet": [tag]})
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
         self._s3.put_bucket_encryption(**here, ServerSideEncryptionConfiguration={"Rules": [rule]})
-        arn = f"arn:{self.cloud.partition}:s3:::{self.name}"
+        arn = f"arn:{self.account.partition}:s3:::{self.name}"
         deny = {
             "Sid": "TlsOnly",
             "Effect": "Deny",
@@ -122,7 +128,7 @@ class CodeBucket:
 
     @property
     def _s3(self) -> Any:
-        return self.cloud.client("s3")
+        return self.account.client("s3")
 
 
 def empty(s3: Any, bucket: str) -> None:
@@ -133,28 +139,30 @@ def empty(s3: Any, bucket: str) -> None:
         if objects:
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             for error in answer.get("Errors", ()):
-                raise Problem(
+                raise InstallError(
                     f"S3 does not delete {error['Key']} in {bucket}: {error['Code']}: {error['Message']}.",
                     "Correct that, and run again: what is gone already is skipped.",
                 )
 
 
-def bucket_is_ours(cloud: Cloud, name: str) -> bool:
-    """False when there is no such bucket; raises `Problem` when another account or region has it."""
+def bucket_is_ours(account: AwsAccount, name: str) -> bool:
+    """False when there is no such bucket; raises `InstallError` when another account or region has it."""
     try:
-        answer = found(cloud.client("s3").head_bucket, "404", Bucket=name, ExpectedBucketOwner=cloud.account)
+        answer = get_or_none(
+            account.client("s3").head_bucket, "404", Bucket=name, ExpectedBucketOwner=account.account_id
+        )
     except ClientError as error:
-        if code_of(error) not in {"403", "AccessDenied"}:
+        if error_code(error) not in {"403", "AccessDenied"}:
             raise
-        raise Problem(
+        raise InstallError(
             f"The bucket {name} belongs to another account, or these credentials may not see it.",
             "Choose another --stack-name, or use credentials with the permissions in docs/install.md.",
         ) from error
     if answer is None:
         return False
-    region = answer.get("BucketRegion", cloud.region)
-    if region != cloud.region:
-        raise Problem(
+    region = answer.get("BucketRegion", account.region)
+    if region != account.region:
+        raise InstallError(
             f"The bucket {name} is in {region}: SESMailEngine is or was installed there under this name.",
             f"Choose another --stack-name, or work in that region with --region {region}.",
         )

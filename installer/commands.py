@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer import preflight
-from installer.cloud import Cloud
+from installer.account import AwsAccount
 from installer.code_bucket import CodeBucket
-from installer.data import Kept, delete, find_kept, import_request
+from installer.errors import InstallError, aws_errors
 from installer.first_email import first_email
-from installer.parameters import ADMIN, Parameters, choose
-from installer.problem import Problem, doing
+from installer.parameters import ADMIN, StackParameters, choose
 from installer.release import Release
+from installer.retained import (
+    RetainedResource,
+    Shape,
+    delete,
+    find_retained,
+    import_request,
+    record_shape,
+    recorded_shape,
+)
 from installer.screen import Screen
-from installer.stack import ChangeSet, Found, Stack
+from installer.stack import ChangeSet, CloudFormationStack, StackInfo, reject_failed_stack
 
 # What became of each starter template, in the seeder's words and in ours.
 _OUTCOMES = {
@@ -31,7 +39,7 @@ _OUTCOMES = {
 class Installer:
     """Everything that a command works with. A dry run looks at everything and changes nothing."""
 
-    cloud: Cloud
+    account: AwsAccount
     release: Release
     screen: Screen
     name: str
@@ -40,189 +48,227 @@ class Installer:
 
     def install(self, given: Mapping[str, str]) -> None:
         self.screen.heading(f"Installing SESMailEngine {self.release.version} as {self.name}")
-        installed = self._settled()
-        if installed is not None and installed.is_there:
-            self._refuse_ruins(installed)
-            raise Problem(
-                f"The stack {self.name} is there already, in {self.cloud.region} ({installed.status}).",
+        installed = self._idle_stack()
+        if installed is not None and installed.exists:
+            reject_failed_stack(installed, self.name, self._place)
+            raise InstallError(
+                f"The stack {self.name} is there already, in {self.account.region} ({installed.status}).",
                 "Add --upgrade to bring it to this version, or choose another --stack-name.",
             )
         parameters = choose(self.release, given, {}, self.screen)
         self._preflight(parameters)
-        left = list(find_kept(self.cloud, self.name, self.release.kept_template))
-        if left:
-            self.screen.note(
-                f"Data of an earlier installation is there: {', '.join(map(str, left))}.",
-                "The new stack takes it over as it is.",
-            )
+        retained = find_retained(self.account, self.name, self.release.retained_template)
+        present = [one for one in retained if one.identifier]
+        self._tell_of_retained(present, [one for one in retained if not one.identifier])
+        bucket = self._code_bucket
         if self.dry_run:
-            self._tell_what_installing_would_do(left)
+            self.screen.heading("What would be done")
+            self.screen.line(f"{'use' if bucket.exists() else 'create'} the bucket {bucket.name}")
+            for artifact in (*self.release.code.values(), self.release.template):
+                if not bucket.holds(artifact):
+                    self.screen.line(f"upload {artifact.path.name}")
+            if present:
+                self.screen.line(f"take over {len(present)} resources of an earlier installation")
+            self.screen.line(f"create the stack {self.name}, and copy the starter templates")
+            self.screen.ok("Nothing was changed: this was a dry run")
             return
-        if not self.screen.confirm(f"Install into account {self.cloud.account}, {self.cloud.region}?"):
-            raise Problem("Nothing was changed.", "Run again when you are ready.")
+        if not self.screen.confirm(f"Install into account {self.account.account_id}, {self.account.region}?"):
+            raise InstallError("Nothing was changed.", "Run again when you are ready.")
         self._upload()
-        if left:
-            self._take_over(left, parameters)
-        self._finish(self._deploy("UPDATE" if left else "CREATE", parameters), parameters)
+        if present:
+            self._take_over(present, parameters)
+        deployed = self._deploy("UPDATE" if present else "CREATE", parameters)
+        self._finish(deployed, parameters)
 
     def upgrade(self, given: Mapping[str, str]) -> None:
         self.screen.heading(f"Upgrading {self.name} to SESMailEngine {self.release.version}")
-        installed = self._installed()
+        installed = self._idle_stack()
+        if installed is None or not installed.exists:
+            raise InstallError(
+                f"There is no stack {self.name} in {self.account.region}.",
+                "Install it without --upgrade, or name another with --stack-name and --region.",
+            )
+        reject_failed_stack(installed, self.name, self._place)
+        if installed.status == "UPDATE_ROLLBACK_FAILED":
+            raise InstallError(
+                f"An update of the stack {self.name} could not be rolled back.",
+                f"aws cloudformation continue-update-rollback --stack-name {self.name} "
+                f"--region {self.account.region}; then run again.",
+            )
         known = {
             name: value for name, value in installed.parameters.items() if name in self.release.parameters
         }
         parameters = choose(self.release, given, known, self.screen)
         self._preflight(parameters)
         if self.dry_run:
-            self._tell_what_upgrading_would_do(parameters)
+            self._show_changes(parameters)
             return
         self._upload()
         self._finish(self._deploy("UPDATE", parameters) or installed, parameters)
 
     def uninstall(self, *, delete_data: bool) -> None:
         self.screen.heading(f"Uninstalling {self.name}")
-        installed = self._settled()
-        kept = list(find_kept(self.cloud, self.name, self.release.kept_template))
-        bucket = CodeBucket.of(self.cloud, self.name)
-        self._check_uninstall(installed, kept, something=bucket.exists() or (delete_data and bool(kept)))
+        installed = self._idle_stack()
+        retained = [
+            one
+            for one in find_retained(self.account, self.name, self.release.retained_template)
+            if one.identifier
+        ]
+        bucket = self._code_bucket
+        self._check_uninstall(installed, retained, delete_data=delete_data)
         self.screen.line(
             f"goes:     the stack with its functions, rules and alarms; the bucket {bucket.name}"
         )
-        for one in kept:
+        for one in retained:
             self.screen.line(f"{'DELETED' if delete_data else 'stays'}:".ljust(10) + str(one))
         if self.dry_run:
-            self.screen.good("Nothing was changed: this was a dry run")
+            self.screen.ok("Nothing was changed: this was a dry run")
             return
-        if not self._may_uninstall(delete_data=delete_data and bool(kept)):
-            raise Problem("Nothing was changed.", "Run again when you are sure.")
+        if delete_data and retained:
+            agreed = self.screen.confirm_by_typing(
+                self.name, "All emails, suppressions and templates are lost"
+            )
+        else:
+            agreed = self.screen.confirm("Uninstall?")
+        if not agreed:
+            raise InstallError("Nothing was changed.", "Run again when you are sure.")
         if installed is not None:
-            Stack(self.cloud, self.name).delete(installed.stack_id, self.screen)
+            self._stack.delete(installed.stack_id, self.screen)
         if bucket.remove():
-            self.screen.good(f"Deleted the bucket {bucket.name}")
+            self.screen.ok(f"Deleted the bucket {bucket.name}")
         if delete_data:
-            for one in kept:
-                delete(self.cloud, one)
-                self.screen.good(f"Deleted the {one}")
-        elif kept:
-            self.screen.good("The data stays, and the next installation under this name takes it over")
-            self.screen.line(f"To delete it: python install.py --uninstall --delete-data {self._place()}")
+            for one in retained:
+                delete(self.account, one)
+                self.screen.ok(f"Deleted the {one}")
+        elif retained:
+            self.screen.ok("The data stays, and the next installation under this name takes it over")
+            self.screen.line(f"To delete it: python install.py --uninstall --delete-data {self._place}")
 
-    def _check_uninstall(self, installed: Found | None, kept: Sequence[Kept], *, something: bool) -> None:
+    def _check_uninstall(
+        self, installed: StackInfo | None, retained: Sequence[RetainedResource], *, delete_data: bool
+    ) -> None:
         if installed is not None and installed.protected:
-            raise Problem(
+            raise InstallError(
                 f"The stack {self.name} is protected against deletion.",
                 "aws cloudformation update-termination-protection --no-enable-termination-protection "
-                f"--stack-name {self.name} --region {self.cloud.region}",
+                f"--stack-name {self.name} --region {self.account.region}",
             )
-        if installed is None and not something:
-            stays = f" Its data stays: {', '.join(map(str, kept))}." if kept else ""
-            raise Problem(
-                f"There is no stack {self.name} in {self.cloud.region}.{stays}",
+        if installed is None and not self._code_bucket.exists() and not (delete_data and retained):
+            stays = f" Its data stays: {', '.join(map(str, retained))}." if retained else ""
+            raise InstallError(
+                f"There is no stack {self.name} in {self.account.region}.{stays}",
                 "Add --delete-data to delete the data."
-                if kept
+                if retained
                 else "Name it with --stack-name, and its region with --region.",
             )
 
-    def _may_uninstall(self, *, delete_data: bool) -> bool:
-        if delete_data:
-            return self.screen.confirm_by_typing(self.name, "All emails, suppressions and templates are lost")
-        return self.screen.confirm("Uninstall?")
+    @property
+    def _stack(self) -> CloudFormationStack:
+        return CloudFormationStack(self.account, self.name)
 
-    def _settled(self) -> Found | None:
-        """The stack, unless CloudFormation works on it just now."""
-        found = Stack(self.cloud, self.name).find()
-        if found is not None and found.status.endswith("_IN_PROGRESS") and found.is_there:
-            raise Problem(
-                f"CloudFormation works on the stack {self.name} just now ({found.status}).",
+    @property
+    def _code_bucket(self) -> CodeBucket:
+        return CodeBucket(self.account, self.name)
+
+    @property
+    def _place(self) -> str:
+        """The flags that lead to this stack."""
+        profile = f" --profile {self.profile}" if self.profile else ""
+        return f"--stack-name {self.name} --region {self.account.region}{profile}"
+
+    def _idle_stack(self) -> StackInfo | None:
+        """The stack; raises `InstallError` while CloudFormation works on it."""
+        info = self._stack.find()
+        if info is not None and info.status.endswith("_IN_PROGRESS") and info.exists:
+            raise InstallError(
+                f"CloudFormation works on the stack {self.name} just now ({info.status}).",
                 "Wait until it is done, and run again.",
             )
-        return found
+        return info
 
-    def _installed(self) -> Found:
-        """The stack, in a state from which it can be upgraded."""
-        found = self._settled()
-        if found is None or not found.is_there:
-            raise Problem(
-                f"There is no stack {self.name} in {self.cloud.region}.",
-                "Install it without --upgrade, or name another with --stack-name and --region.",
-            )
-        self._refuse_ruins(found)
-        if found.status == "UPDATE_ROLLBACK_FAILED":
-            raise Problem(
-                f"An update of the stack {self.name} could not be rolled back.",
-                f"aws cloudformation continue-update-rollback --stack-name {self.name} "
-                f"--region {self.cloud.region}; then run again.",
-            )
-        return found
-
-    def _refuse_ruins(self, found: Found) -> None:
-        if found.status in {"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"}:
-            raise Problem(
-                f"The stack {self.name} is what a failed operation left ({found.status}).",
-                f"Remove it with --uninstall {self._place()}, which keeps the data, and install anew.",
-            )
-
-    def _preflight(self, parameters: Parameters) -> None:
+    def _preflight(self, parameters: StackParameters) -> None:
         self.screen.heading("Looking at the account")
-        findings = preflight.examine(self.cloud, self.name, parameters, self.release)
-        preflight.report(findings, self.screen)
+        results = preflight.examine(self.account, self.name, parameters, self.release)
+        preflight.report(results, self.screen)
+
+    def _tell_of_retained(
+        self, present: Sequence[RetainedResource], missing: Sequence[RetainedResource]
+    ) -> None:
+        if not present:
+            return
+        listed = ", ".join(map(str, present))
+        if not missing:
+            self.screen.note(
+                f"Data of an earlier installation is there: {listed}.",
+                "The new stack takes it over as it is.",
+            )
+            return
+        self.screen.note(
+            f"Only a part of an earlier installation's data is left: {listed}. "
+            f"Missing: {', '.join(map(str, missing))}.",
+            "The new stack takes over what is there, and makes the rest anew and empty. If a missing table "
+            "has a backup, restore it under its name first (aws dynamodb restore-table-from-backup or "
+            "restore-table-to-point-in-time): without Suppression, addresses that must not be written to get "
+            f"mail again. To begin with nothing: --uninstall --delete-data {self._place}",
+        )
 
     def _upload(self) -> None:
         self.screen.heading("Uploading the code")
-        bucket = CodeBucket.of(self.cloud, self.name)
+        bucket = self._code_bucket
         new = bucket.create()
-        self.screen.good(f"{'Created' if new else 'Found'} the bucket {bucket.name}")
+        self.screen.ok(f"{'Created' if new else 'Found'} the bucket {bucket.name}")
         for name, sent in bucket.upload(self.release):
-            self.screen.good(f"{name} {'uploaded' if sent else 'is there'}")
+            self.screen.ok(f"{name} {'uploaded' if sent else 'is there'}")
 
-    def _take_over(self, left: Sequence[Kept], parameters: Parameters) -> None:
+    def _take_over(self, present: Sequence[RetainedResource], parameters: StackParameters) -> None:
         self.screen.heading("Taking over the data")
-        request = import_request(left, self.release.kept_template)
-        request["Parameters"] = parameters.request(self._code())
-        change_set = Stack(self.cloud, self.name).prepare("IMPORT", **request)
+        template = self.release.retained_template
+        shape = recorded_shape(self.account, self.name, template)
+        if shape is None:
+            self.screen.note(
+                "How the data was deployed is not recorded beside it; it is taken to be as in this release.",
+                "CloudFormation's drift detection shows where it differs.",
+            )
+            shape = Shape(template, parameters.request(self._code_bucket.keys(self.release.code)))
+        change_set = self._stack.prepare("IMPORT", **import_request(present, shape))
         if change_set is not None:
-            Stack(self.cloud, self.name).execute(change_set, "IMPORT_COMPLETE", self.screen)
+            self._stack.execute(change_set, "IMPORT_COMPLETE", self.screen)
 
-    def _deploy(self, kind: str, parameters: Parameters) -> Found | None:
-        """The changed stack; None when there was nothing to change."""
-        self.screen.heading("Creating the stack" if kind == "CREATE" else "Updating the stack")
-        stack = Stack(self.cloud, self.name)
-        change_set = self._change_set(stack, kind, parameters)
-        if change_set is None:
-            self.screen.good("Nothing to change")
-            return None
-        if not self._agreed(change_set):
-            stack.discard(change_set.arn)
-            raise Problem("Nothing was changed.", "Run again when you are ready.")
-        return stack.execute(change_set, f"{kind}_COMPLETE", self.screen)
-
-    def _agreed(self, change_set: ChangeSet) -> bool:
-        """A replacement is what a person must have seen: names are fixed, so it may fail, or begin empty."""
-        replaced = [change for change in change_set.changes if change.replaces]
-        for change in replaced:
-            self.screen.note(str(change), "CloudFormation makes a new one in its place.")
-        return not replaced or self.screen.confirm("Go on with these replacements?")
-
-    def _change_set(self, stack: Stack, kind: str, parameters: Parameters) -> ChangeSet | None:
-        bucket = CodeBucket.of(self.cloud, self.name)
+    def _change_set(self, kind: str, parameters: StackParameters) -> ChangeSet | None:
+        bucket = self._code_bucket
         options: dict[str, Any] = {"OnStackFailure": "DELETE"} if kind == "CREATE" else {}
-        return stack.prepare(
+        return self._stack.prepare(
             kind,
             TemplateURL=bucket.url(self.release.template),
-            Parameters=parameters.request(self._code()),
+            Parameters=parameters.request(bucket.keys(self.release.code)),
             **options,
         )
 
-    def _code(self) -> dict[str, str]:
-        return CodeBucket.of(self.cloud, self.name).keys(self.release.code)
+    def _deploy(self, kind: str, parameters: StackParameters) -> StackInfo | None:
+        """The changed stack; None when there was nothing to change."""
+        self.screen.heading("Creating the stack" if kind == "CREATE" else "Updating the stack")
+        change_set = self._change_set(kind, parameters)
+        if change_set is None:
+            self.screen.ok("Nothing to change")
+            return None
+        # A replacement is what a person must have seen: names are fixed, so it may fail, or begin empty.
+        replaced = [change for change in change_set.changes if change.replaces]
+        for change in replaced:
+            self.screen.note(str(change), "CloudFormation makes a new one in its place.")
+        if replaced and not self.screen.confirm("Go on with these replacements?"):
+            self._stack.discard(change_set.arn)
+            raise InstallError("Nothing was changed.", "Run again when you are ready.")
+        return self._stack.execute(change_set, f"{kind}_COMPLETE", self.screen)
 
-    def _finish(self, stack: Found | None, parameters: Parameters) -> None:
+    def _finish(self, deployed: StackInfo | None, parameters: StackParameters) -> None:
+        if deployed is not None:
+            record_shape(self.account, self.name, self.release.retained_template, deployed.parameters)
         self.screen.heading("Starter templates")
         for outcome, names in self._seed().items():
             if names:
-                self.screen.good(f"{_OUTCOMES.get(outcome, outcome)}: {', '.join(names)}")
+                self.screen.ok(f"{_OUTCOMES.get(outcome, outcome)}: {', '.join(names)}")
         self.screen.heading("Done")
-        for name, value in sorted((stack.outputs if stack else {}).items()):
+        for name, value in sorted((deployed.outputs if deployed else {}).items()):
             self.screen.line(f"{name:28}{value}")
         if parameters[ADMIN]:
             self.screen.note(
@@ -233,42 +279,30 @@ class Installer:
         self.screen.line(
             first_email(
                 bus=f"{self.name}-EmailBus",
-                region=self.cloud.region,
+                region=self.account.region,
                 profile=self.profile,
                 data=self.release.first_email_data,
             )
         )
 
     def _seed(self) -> dict[str, list[str]]:
-        with doing("invoking the template seeder"):
-            answer = self.cloud.client("lambda").invoke(
+        with aws_errors("invoking the template seeder"):
+            answer = self.account.client("lambda").invoke(
                 FunctionName=f"{self.name}-TemplateSeeder", Qualifier="live", Payload=b"{}"
             )
         payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
-            raise Problem(
+            raise InstallError(
                 f"The template seeder failed: {payload.get('errorMessage', payload)}",
                 f"Its log says more: /aws/lambda/{self.name}-TemplateSeeder. Then run again with --upgrade.",
             )
         report: dict[str, list[str]] = payload
         return report
 
-    def _tell_what_installing_would_do(self, left: Sequence[Kept]) -> None:
-        bucket = CodeBucket.of(self.cloud, self.name)
-        self.screen.heading("What would be done")
-        self.screen.line(f"{'use' if bucket.exists() else 'create'} the bucket {bucket.name}")
-        for artifact in (*self.release.code.values(), self.release.template):
-            if not bucket.holds(artifact):
-                self.screen.line(f"upload {artifact.path.name}")
-        if left:
-            self.screen.line(f"take over {len(left)} resources of an earlier installation")
-        self.screen.line(f"create the stack {self.name}, and copy the starter templates")
-        self.screen.good("Nothing was changed: this was a dry run")
-
-    def _tell_what_upgrading_would_do(self, parameters: Parameters) -> None:
+    def _show_changes(self, parameters: StackParameters) -> None:
         """CloudFormation reads a template of this size from S3 only: it is put there, and taken out again."""
         self.screen.heading("What would be changed")
-        bucket, template = CodeBucket.of(self.cloud, self.name), self.release.template
+        bucket, template = self._code_bucket, self.release.template
         if not bucket.exists():
             self.screen.note(
                 f"There is no bucket {bucket.name} to show the template to CloudFormation from.",
@@ -278,19 +312,14 @@ class Installer:
         borrowed = not bucket.holds(template)
         version = bucket.put(template) if borrowed else None
         try:
-            stack = Stack(self.cloud, self.name)
-            change_set = self._change_set(stack, "UPDATE", parameters)
+            change_set = self._change_set("UPDATE", parameters)
             if change_set is None:
-                self.screen.good("Nothing")
+                self.screen.ok("Nothing")
             else:
                 for change in change_set.changes:
                     self.screen.line(str(change))
-                stack.discard(change_set.arn)
+                self._stack.discard(change_set.arn)
         finally:
             if borrowed:
                 bucket.take_out(template, version)
-        self.screen.good("Nothing was changed: this was a dry run")
-
-    def _place(self) -> str:
-        profile = f" --profile {self.profile}" if self.profile else ""
-        return f"--stack-name {self.name} --region {self.cloud.region}{profile}"
+        self.screen.ok("Nothing was changed: this was a dry run")

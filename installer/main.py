@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from installer.cloud import connect
+from installer.account import connect
 from installer.commands import Installer
+from installer.errors import InstallError, aws_errors
 from installer.parameters import FLAGS, listing
 from installer.preflight import check_stack_name
-from installer.problem import Problem, doing
 from installer.release import read_release
 from installer.screen import Screen
 
@@ -31,10 +31,10 @@ def main(arguments: Sequence[str], *, folder: Path = _PACKAGE, out: TextIO | Non
     can_ask = sys.stdin.isatty() and not options.yes
     screen = Screen(out, input if can_ask else None, agreed=options.yes)
     try:
-        with doing("talking to AWS"):
+        with aws_errors("talking to AWS"):
             _run(options, screen, folder)
-    except Problem as problem:
-        return _failed(screen, problem)
+    except InstallError as error:
+        return _failed(screen, error)
     except (KeyboardInterrupt, EOFError):
         screen.heading("Interrupted. What CloudFormation has begun goes on without this program:")
         screen.line("its console shows how it ends. Run the same command again afterwards.")
@@ -43,13 +43,13 @@ def main(arguments: Sequence[str], *, folder: Path = _PACKAGE, out: TextIO | Non
         if options.debug:
             raise
         what = f"this is a mistake in the installer: {type(error).__name__}: {error}"
-        return _failed(screen, Problem(what, "Run it with --debug as well, and report what it prints."))
+        return _failed(screen, InstallError(what, "Run it with --debug as well, and report what it prints."))
     return 0
 
 
-def _failed(screen: Screen, problem: Problem) -> int:
-    screen.heading(f"FAILED: {problem.what}")
-    screen.line(f"-> {problem.do}")
+def _failed(screen: Screen, error: InstallError) -> int:
+    screen.heading(f"FAILED: {error.message}")
+    screen.line(f"-> {error.remedy}")
     return 1
 
 
@@ -60,12 +60,17 @@ def _run(options: argparse.Namespace, screen: Screen, folder: Path) -> None:
             screen.line(text)
         return
     check_stack_name(options.stack_name)
-    given = _given(options)
-    cloud = connect(
+    given = {name: value for name in FLAGS if (value := getattr(options, name)) is not None}
+    for pair in options.parameter:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InstallError(f"--parameter {pair} has no value.", "Write it as --parameter Name=value.")
+        given[name] = value
+    account = connect(
         options.profile, options.region, lambda: screen.ask("Region, such as eu-west-1", "--region")
     )
     installer = Installer(
-        cloud, release, screen, options.stack_name, profile=options.profile, dry_run=options.dry_run
+        account, release, screen, options.stack_name, profile=options.profile, dry_run=options.dry_run
     )
     if options.uninstall:
         installer.uninstall(delete_data=options.delete_data)
@@ -73,16 +78,6 @@ def _run(options: argparse.Namespace, screen: Screen, folder: Path) -> None:
         installer.upgrade(given)
     else:
         installer.install(given)
-
-
-def _given(options: argparse.Namespace) -> dict[str, str]:
-    given = {name: value for name in FLAGS if (value := getattr(options, name)) is not None}
-    for pair in options.parameter:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise Problem(f"--parameter {pair} has no value.", "Write it as --parameter Name=value.")
-        given[name] = value
-    return given
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

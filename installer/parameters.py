@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from installer.problem import Problem
+from installer.errors import InstallError
 from installer.release import Release
 from installer.screen import Screen
 
@@ -24,7 +24,7 @@ FLAGS = {
 
 
 @dataclass(frozen=True)
-class Parameters:
+class StackParameters:
     """`given` is what this run says, `previous` what the installed stack has."""
 
     specifications: Mapping[str, Mapping[str, Any]]
@@ -35,10 +35,6 @@ class Parameters:
         """The value that the stack will have; empty when the template has no such parameter."""
         default = self.specifications.get(name, {}).get("Default", "")
         return self.given.get(name, self.previous.get(name, str(default)))
-
-    def number(self, value: int | str) -> int:
-        """A number, or that of the parameter by this name."""
-        return value if isinstance(value, int) else int(self[value])
 
     def request(self, code: Mapping[str, str]) -> list[dict[str, Any]]:
         """For CreateChangeSet: what is given, and the stack's own values for the rest."""
@@ -52,21 +48,31 @@ class Parameters:
 
 def choose(
     release: Release, given: Mapping[str, str], previous: Mapping[str, str], screen: Screen
-) -> Parameters:
-    """Check `given`, and ask for what neither it nor the installed stack says."""
-    choices = {name: found for name, found in release.parameters.items() if not _is_code(name, release)}
+) -> StackParameters:
+    """Check what is given and what the installed stack has, and ask for what neither says."""
+    choices = {name: spec for name, spec in release.parameters.items() if not _is_code(name, release)}
     problems = [problem for name, value in given.items() for problem in check(name, value, choices)]
+    for name, value in previous.items():
+        if name in choices and name not in given:
+            problems += [
+                f"{problem}, which the installed stack has; give another with --parameter {name}=..."
+                for problem in check(name, value, choices)
+            ]
     if not problems:
-        asked = {
-            name: _ask(name, choices, screen)
-            for name, found in choices.items()
-            if name not in given and name not in previous and _is_asked(name, found, screen)
-        }
-        parameters = Parameters(release.parameters, {**given, **asked}, previous)
-        problems = list(_check_together(parameters))
-        if not problems:
+        asked = {}
+        for name, spec in choices.items():
+            # Those without a default in any case; the address for alarms where there is somebody to ask.
+            needed = "Default" not in spec or (name == ADMIN and screen.answers is not None)
+            if needed and name not in given and name not in previous:
+                asked[name] = _ask(name, choices, screen)
+        parameters = StackParameters(release.parameters, {**given, **asked}, previous)
+        # A queue that may use more environments than the function reserves is throttled, and mail waits.
+        sender, *queues = (f"{name}Concurrency" for name in ("Sender", "Bulk", "Retry"))
+        reserved, queued = int(parameters[sender]), sum(int(parameters[name]) for name in queues)
+        if not 0 < reserved <= queued:
             return parameters
-    raise Problem(
+        problems = [f"{sender}: more than {' + '.join(queues)} ({queued}), or 0 for none, got {reserved}"]
+    raise InstallError(
         "The parameters can't be used:\n" + "\n".join(f"          {problem}" for problem in problems),
         "Correct them; `python install.py --show-parameters` lists all there are.",
     )
@@ -76,46 +82,29 @@ def check(name: str, value: str, specifications: Mapping[str, Mapping[str, Any]]
     """What CloudFormation would refuse of `value`."""
     if name not in specifications:
         yield f"{name}: this release has no such parameter"
-    elif not _fits(value, specifications[name]):
-        found = specifications[name]
-        expected = found.get("ConstraintDescription") or found.get("Description", "not of the expected form")
+        return
+    spec = specifications[name]
+    fits = "AllowedValues" not in spec or value in map(str, spec["AllowedValues"])
+    if spec.get("Type") == "Number":
+        is_number = re.fullmatch(r"-?\d+(\.\d+)?", value) is not None
+        fits = fits and is_number
+        least, most = float(spec.get("MinValue", "-inf")), float(spec.get("MaxValue", "inf"))
+        fits = fits and least <= float(value) <= most
+    else:
+        fits = fits and re.fullmatch(spec.get("AllowedPattern", ".*"), value, re.DOTALL) is not None
+        fits = fits and int(spec.get("MinLength", 0)) <= len(value) <= int(spec.get("MaxLength", len(value)))
+    if not fits:
+        expected = spec.get("ConstraintDescription") or spec.get("Description", "not of the expected form")
         yield f"{name}: {expected}, got {value!r}"
-
-
-def _fits(value: str, found: Mapping[str, Any]) -> bool:
-    if found.get("Type") == "Number":
-        if not re.fullmatch(r"-?\d+(\.\d+)?", value):
-            return False
-        if not float(found.get("MinValue", value)) <= float(value) <= float(found.get("MaxValue", value)):
-            return False
-    if "AllowedValues" in found and value not in map(str, found["AllowedValues"]):
-        return False
-    return re.fullmatch(found.get("AllowedPattern", ".*"), value, re.DOTALL) is not None and int(
-        found.get("MinLength", 0)
-    ) <= len(value) <= int(found.get("MaxLength", len(value)))
-
-
-def _check_together(parameters: Parameters) -> Iterator[str]:
-    """A queue that may use more environments than the function reserves is throttled, and mail waits."""
-    sender, *queues = (f"{name}Concurrency" for name in ("Sender", "Bulk", "Retry"))
-    if {sender, *queues} <= parameters.specifications.keys():
-        reserved, needed = int(parameters[sender]), sum(int(parameters[name]) for name in queues)
-        if 0 < reserved <= needed:
-            yield f"{sender}: more than {' + '.join(queues)} ({needed}), or 0 for none, got {reserved}"
 
 
 def listing(release: Release) -> Iterator[str]:
     """One line for each parameter that a person may choose."""
-    for name, found in sorted(release.parameters.items()):
+    for name, spec in sorted(release.parameters.items()):
         if not _is_code(name, release):
             flag = FLAGS[name][0] + ", " if name in FLAGS else ""
-            default = f"default {found['Default']!r}" if "Default" in found else "required"
-            yield f"{name} ({flag}{default}): {found.get('Description', '')}"
-
-
-def _is_asked(name: str, found: Mapping[str, Any], screen: Screen) -> bool:
-    """Those without a default in any case; the address for alarms where there is somebody to ask."""
-    return "Default" not in found or (name == ADMIN and screen.answers is not None)
+            default = f"default {spec['Default']!r}" if "Default" in spec else "required"
+            yield f"{name} ({flag}{default}): {spec.get('Description', '')}"
 
 
 def _ask(name: str, specifications: Mapping[str, Mapping[str, Any]], screen: Screen) -> str:
@@ -128,7 +117,7 @@ def _ask(name: str, specifications: Mapping[str, Mapping[str, Any]], screen: Scr
         if not problems:
             return answer
         for problem in problems:
-            screen.bad(problem)
+            screen.stop(problem)
 
 
 def _is_code(name: str, release: Release) -> bool:

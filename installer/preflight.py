@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from installer.cloud import Cloud, found
-from installer.parameters import SENDER, Parameters
-from installer.problem import Problem, doing
+from installer.account import AwsAccount, get_or_none
+from installer.errors import InstallError, aws_errors
+from installer.parameters import SENDER, StackParameters
 from installer.release import Release
 from installer.screen import Screen
 
@@ -20,65 +20,86 @@ _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 _MUST_STAY_UNRESERVED = 100
 _FUNCTIONS = ("EmailSender", "FeedbackProcessor")
 
+# What a parameter switches on, and what follows where the region lacks it.
+_LACKS = {
+    "SnapStart": "Lambda SnapStart: the functions start without it, which takes a second longer",
+    "RegisterSchemas": "an EventBridge schema registry: docs/schemas/ has the events' schemas",
+}
+
 
 @dataclass(frozen=True)
-class Finding:
-    """`do` is what a person should do about it. What `stops` must be solved first."""
+class CheckResult:
+    """`remedy` is what a person should do about it. What `stops` must be solved first."""
 
     text: str
-    do: str = ""
+    remedy: str = ""
     stops: bool = False
 
 
 def check_stack_name(name: str) -> None:
     if not _STACK_NAME.fullmatch(name):
-        raise Problem(
+        raise InstallError(
             f"{name!r} can't be the stack's name.",
             "Take 2 to 40 lower-case letters, digits and hyphens, a letter first, as for buckets.",
         )
 
 
-def examine(cloud: Cloud, stack: str, parameters: Parameters, release: Release) -> Iterator[Finding]:
-    yield Finding(f"Account {cloud.account}, region {cloud.region}, as {cloud.caller}")
+def examine(
+    account: AwsAccount, stack: str, parameters: StackParameters, release: Release
+) -> Iterator[CheckResult]:
+    yield CheckResult(f"Account {account.account_id}, region {account.region}, as {account.caller}")
+    yield from region(account, parameters, release)
     if parameters[SENDER]:
-        yield from sender_identity(cloud, parameters[SENDER])
-    yield from sending_account(cloud)
-    yield from concurrency(cloud, stack, parameters, release)
+        yield from sender_identity(account, parameters[SENDER])
+    yield from sending_account(account)
+    yield from concurrency(account, stack, parameters, release)
 
 
-def report(findings: Iterator[Finding], screen: Screen) -> None:
-    """Show each as it comes; raises `Problem` in the end when one of them stops."""
+def report(results: Iterator[CheckResult], screen: Screen) -> None:
+    """Show each as it comes; raises `InstallError` in the end when one of them stops."""
     stops = 0
-    for finding in findings:
-        if finding.stops:
+    for result in results:
+        if result.stops:
             stops += 1
-            screen.bad(finding.text, finding.do)
-        elif finding.do:
-            screen.note(finding.text, finding.do)
+            screen.stop(result.text, result.remedy)
+        elif result.remedy:
+            screen.note(result.text, result.remedy)
         else:
-            screen.good(finding.text)
+            screen.ok(result.text)
     if stops:
-        raise Problem("The account is not ready: see STOP above.", "Solve that first, and run again.")
+        raise InstallError("The account is not ready: see STOP above.", "Solve that first, and run again.")
 
 
-def sender_identity(cloud: Cloud, sender: str) -> Iterator[Finding]:
+def region(account: AwsAccount, parameters: StackParameters, release: Release) -> Iterator[CheckResult]:
+    """What is not to be had in this region, of what the stack can do without."""
+    if account.region not in release.regions:
+        yield CheckResult(
+            f"This release was not checked for {account.region}.",
+            "Something of it may be missing there. It was checked for " + ", ".join(release.regions) + ".",
+        )
+    for name, lacks in _LACKS.items():
+        if parameters[name] == "true" and account.region in release.regions_without[name]:
+            yield CheckResult(f"{account.region} has no {lacks}")
+
+
+def sender_identity(account: AwsAccount, sender: str) -> Iterator[CheckResult]:
     """SES sends from a verified address, or from any address of a verified domain or its parents."""
     _, _, domain = sender.rpartition("@")
     labels = domain.split(".")
     candidates = [sender, *(".".join(labels[start:]) for start in range(len(labels) - 1))]
     waiting = []
     for identity in candidates:
-        with doing(f"looking up the identity {identity} in SES"):
-            answer = found(
-                cloud.client("sesv2").get_email_identity, "NotFoundException", EmailIdentity=identity
+        with aws_errors(f"looking up the identity {identity} in SES"):
+            answer = get_or_none(
+                account.client("sesv2").get_email_identity, "NotFoundException", EmailIdentity=identity
             )
         if answer and answer.get("VerifiedForSendingStatus"):
-            yield Finding(f"SES may send from {sender}: {identity} is verified")
+            yield CheckResult(f"SES may send from {sender}: {identity} is verified")
             return
         if answer:
             waiting.append(identity)
     if waiting:
-        yield Finding(
+        yield CheckResult(
             f"SES may not send from {sender} yet: {waiting[0]} waits for its verification.",
             "Open the link in the email that AWS sent there."
             if "@" in waiting[0]
@@ -86,47 +107,49 @@ def sender_identity(cloud: Cloud, sender: str) -> Iterator[Finding]:
             stops=True,
         )
         return
-    yield Finding(
-        f"SES may not send from {sender}: neither the address nor {domain} is verified in {cloud.region}.",
-        f"aws sesv2 create-email-identity --region {cloud.region} --email-identity {domain} (then publish "
+    yield CheckResult(
+        f"SES may not send from {sender}: neither the address nor {domain} is verified in {account.region}.",
+        f"aws sesv2 create-email-identity --region {account.region} --email-identity {domain} (then publish "
         f"the DKIM records that it prints), or the same with {sender} (then open the link that AWS sends).",
         stops=True,
     )
 
 
-def sending_account(cloud: Cloud) -> Iterator[Finding]:
-    with doing("asking SES for the account's sending limits"):
-        account = cloud.client("sesv2").get_account()
-    quota = account.get("SendQuota", {})
+def sending_account(account: AwsAccount) -> Iterator[CheckResult]:
+    with aws_errors("asking SES for the account's sending limits"):
+        settings = account.client("sesv2").get_account()
+    quota = settings.get("SendQuota", {})
     daily, rate = quota.get("Max24HourSend", 0), quota.get("MaxSendRate", 0)
     limits = f"{'any number of' if daily < 0 else format(daily, ',.0f')} emails a day, {rate:g} a second"
-    if not account.get("SendingEnabled", True):
-        yield Finding(
+    if not settings.get("SendingEnabled", True):
+        yield CheckResult(
             "SES has paused sending for this account; emails would wait.",
             "SES's console says why, under Account dashboard.",
         )
-    if account.get("ProductionAccessEnabled"):
-        yield Finding(f"SES is in production: {limits}")
+    if settings.get("ProductionAccessEnabled"):
+        yield CheckResult(f"SES is in production: {limits}")
         return
-    yield Finding(
+    yield CheckResult(
         f"SES is in the sandbox: {limits}, and only to verified addresses and the mailbox simulator.",
         "To write to everybody, request production access: SES's console, Account dashboard.",
     )
 
 
-def concurrency(cloud: Cloud, stack: str, parameters: Parameters, release: Release) -> Iterator[Finding]:
+def concurrency(
+    account: AwsAccount, stack: str, parameters: StackParameters, release: Release
+) -> Iterator[CheckResult]:
     """Lambda must have room for what the functions reserve, and 100 more that nobody may reserve."""
-    reserved = [parameters.number(value) for value in release.reserved]
+    reserved = [int(parameters[name]) for name in release.reserved]
     if not any(reserved):
-        yield Finding("No Lambda concurrency is reserved, as asked")
+        yield CheckResult("No Lambda concurrency is reserved, as asked")
         return
-    functions = cloud.client("lambda")
-    with doing("asking Lambda for the account's concurrency"):
+    functions = account.client("lambda")
+    with aws_errors("asking Lambda for the account's concurrency"):
         limits = functions.get_account_settings()["AccountLimit"]
         # What an installed stack has reserved already, it need not find anew.
         own = 0
         for name in _FUNCTIONS:
-            answer = found(
+            answer = get_or_none(
                 functions.get_function_concurrency,
                 "ResourceNotFoundException",
                 FunctionName=f"{stack}-{name}",
@@ -135,20 +158,16 @@ def concurrency(cloud: Cloud, stack: str, parameters: Parameters, release: Relea
     limit, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"] + own
     needed = sum(reserved)
     if free - needed >= _MUST_STAY_UNRESERVED:
-        yield Finding(f"Lambda has room: {needed} of {free} concurrent executions get reserved")
+        yield CheckResult(f"Lambda has room: {needed} of {free} concurrent executions get reserved")
         return
+    without = " ".join(f"--parameter {name}=0" for name in release.reserved)
     wanted = max(1000, limit - free + needed + _MUST_STAY_UNRESERVED)
-    yield Finding(
+    yield CheckResult(
         f"Lambda has no room: the functions reserve {' + '.join(map(str, reserved))} concurrent executions, "
         f"and {_MUST_STAY_UNRESERVED} must stay unreserved, which makes {needed + _MUST_STAY_UNRESERVED}; of "
-        f"the account's {limit} in {cloud.region}, {free} are free.",
+        f"the account's {limit} in {account.region}, {free} are free.",
         "Ask AWS for more, which costs nothing: aws service-quotas request-service-quota-increase "
-        f"--region {cloud.region} --service-code lambda --quota-code L-B99A9384 --desired-value {wanted}"
-        + _without_reservation(release),
+        f"--region {account.region} --service-code lambda --quota-code L-B99A9384 --desired-value {wanted}. "
+        f"Until it is granted, install with {without}: nothing is reserved then",
         stops=True,
     )
-
-
-def _without_reservation(release: Release) -> str:
-    flags = [f"--parameter {name}=0" for name in release.reserved if isinstance(name, str)]
-    return f". Until it is granted, install with {' '.join(flags)}: nothing is reserved then" if flags else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from installer.problem import Problem
+from installer.errors import InstallError
 
 # The template's parameter for each zip's key in the code bucket.
 _ZIPS = {
@@ -31,14 +31,17 @@ class Artifact:
 class Release:
     """The unpacked package.
 
-    `parameters` are as the template has them; `reserved` is the concurrency of each function that reserves
-    some, a number or a parameter's name; `kept_template` the part of the template that outlives the stack.
+    `parameters` are as the template has them, `reserved` the names of those that reserve a function's
+    concurrency; `retained_template` is the part of the template that outlives the stack. `regions` are those
+    that this release is checked for, `regions_without` those that lack what a parameter switches on.
     """
 
     version: str
     parameters: Mapping[str, Mapping[str, Any]]
-    reserved: tuple[int | str, ...]
-    kept_template: Mapping[str, Any]
+    reserved: Sequence[str]
+    retained_template: Mapping[str, Any]
+    regions: Sequence[str]
+    regions_without: Mapping[str, Sequence[str]]
     template: Artifact
     code: Mapping[str, Artifact]
     first_email_data: Mapping[str, Any]
@@ -52,8 +55,10 @@ def read_release(folder: Path) -> Release:
         return Release(
             version=facts["version"],
             parameters=facts["parameters"],
-            reserved=tuple(facts["reservedConcurrency"]),
-            kept_template=facts["keptTemplate"],
+            reserved=facts["reservedConcurrency"],
+            retained_template=facts["retainedTemplate"],
+            regions=facts["regions"],
+            regions_without=facts["regionsWithout"],
             template=_artifact(folder / "template.yaml", "template"),
             code={
                 name: _artifact(folder / "lambda" / f"{zipped}.zip", "lambda")
@@ -62,7 +67,7 @@ def read_release(folder: Path) -> Release:
             first_email_data=json.loads(sample.read_text(encoding="utf-8")),
         )
     except FileNotFoundError as error:
-        raise Problem(
+        raise InstallError(
             f"The package is not whole: {error.filename} is missing.",
             "Unpack the zip anew, and run the install.py in that folder.",
         ) from error

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from installer.problem import Problem
+from installer.errors import InstallError
 
 _WIDTH = 100
 
@@ -26,19 +26,19 @@ class Screen:
     def line(self, text: str = "") -> None:
         self._write(f"  {text}".rstrip())
 
-    def good(self, text: str) -> None:
+    def ok(self, text: str) -> None:
         self._marked("ok", text)
 
-    def note(self, text: str, do: str = "") -> None:
-        self._marked("note", text, do)
+    def note(self, text: str, remedy: str = "") -> None:
+        self._marked("note", text, remedy)
 
-    def bad(self, text: str, do: str = "") -> None:
-        self._marked("STOP", text, do)
+    def stop(self, text: str, remedy: str = "") -> None:
+        self._marked("STOP", text, remedy)
 
     def ask(self, question: str, flag: str) -> str:
-        """The answer; raises `Problem` naming the flag that answers it where nobody can be asked."""
+        """The answer; raises `InstallError` naming the flag that answers it where nobody can be asked."""
         if self.answers is None:
-            raise Problem(f"{question} is not given, and nobody can be asked.", f"Give it with {flag}.")
+            raise InstallError(f"{question} is not given, and nobody can be asked.", f"Give it with {flag}.")
         return self.answers(f"  {question}: ").strip()
 
     def confirm(self, question: str) -> bool:
@@ -51,8 +51,8 @@ class Screen:
             return True
         return self.ask(f"{question}; type {word} to confirm", "--yes") == word
 
-    def _marked(self, mark: str, text: str, do: str = "") -> None:
-        for number, paragraph in enumerate(filter(None, (text, do))):
+    def _marked(self, mark: str, text: str, remedy: str = "") -> None:
+        for number, paragraph in enumerate(filter(None, (text, remedy))):
             self._write(
                 textwrap.fill(
                     paragraph,

@@ -1,4 +1,4 @@
-"""Where alarms go: a topic, and the address of whoever looks after the stack."""
+"""SNS topic that alarms go to, and the subscription of whoever looks after the stack."""
 
 from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
@@ -35,18 +35,12 @@ class AlarmTopic(Construct):
                 },
             )
         )
-        self._subscribe(parameters)
-
-    def _subscribe(self, parameters: Parameters) -> None:
-        known = parameters.is_pinned("admin_email")
-        if known and not parameters.text("admin_email"):
-            return
-        subscription = sns.CfnSubscription(
-            self,
-            "AdminEmail",
-            topic_arn=self.topic.topic_arn,
-            protocol="email",
-            endpoint=parameters.text("admin_email"),
-        )
-        if not known:
-            subscription.cfn_options.condition = parameters.is_set("admin_email")
+        if parameters.wanted("admin_email"):
+            subscription = sns.CfnSubscription(
+                self,
+                "AdminEmail",
+                topic_arn=self.topic.topic_arn,
+                protocol="email",
+                endpoint=parameters.text("admin_email"),
+            )
+            parameters.make_only_if("admin_email", subscription)

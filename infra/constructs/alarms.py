@@ -1,44 +1,184 @@
-"""What a person is woken for. The first seven are the description's, with its names and thresholds."""
+"""CloudWatch alarms. The first seven are the description's, with its names and thresholds.
 
-from collections.abc import Sequence
+Every alarm says what to look at and which command helps; docs/operations.md tells the rest.
+"""
+
+from dataclasses import dataclass
+from typing import Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from engine.telemetry import METRICS
+from engine.telemetry import HELD_METRICS, METRICS
 from infra.constructs.metrics import INDEXES, EngineMetrics, of_account, of_function, of_queue, of_table
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 
-_MISSING_IS_GOOD = cloudwatch.TreatMissingData.NOT_BREACHING
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmText:
+    """What an alarm tells: what to look at, which command helps, and the section of docs/operations.md."""
+
+    look: str
+    page: str
+    command: str = "sesmailengine status"
+
+
+# How many periods must breach, of how many in a row.
+_ONCE: Final = (1, 1)
+_TWICE: Final = (2, 2)
+# One blip of a service is nobody's business, and what is held comes back ever more rarely: so a quarter of an
+# hour, not of a row.
+_REPEATEDLY: Final = (3, 12)
 
 # A burst that Lambda throttles for a moment is none of this; ten minutes of errors are.
-_ERRORS = 50
+_ERRORS: Final = 50
 # Fractions. SES reviews an account at 5 % and 0.1 %.
 # https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-messages.html
-_BOUNCE_RATE = 0.03
-_COMPLAINT_RATE = 0.0005
+_BOUNCE_RATE: Final = 0.03
+_COMPLAINT_RATE: Final = 0.0005
 
-_EVENT_AGE = Duration.minutes(15)
+_EVENT_AGE: Final = Duration.minutes(15)
 # A soft-bounce retry waits 15 minutes and a paused account's mail half an hour at a time.
-_RETRY_AGE = Duration.hours(4)
+_RETRY_HOURS: Final = 4
 # A campaign may take most of a day at 14 emails a second.
-_BULK_AGE = Duration.hours(24)
-# Two days before SQS deletes what nobody looked at.
-_DEAD_AGE = Duration.days(12)
+_BULK_HOURS: Final = 24
+# Mail gets here after a week at the latest. Its age begins anew then, but SQS deletes it 14 days after it was
+# first sent: an alarm near the fourteenth day would never ring.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+_DEAD_AGE: Final = Duration.days(3)
+# Some soft bounces wait for their retry, delayed, at any time of a busy day; a thousand are a flood.
+_DELAYED: Final = 1000
 
-# By name: what the engine counts, more than how many in five minutes, how often in a row, and what it means.
-_SENDING = {
-    "Paused": ("ses-paused", 0, 1, "SES does not let the account send. Mail is held, not lost."),
-    "Throttles": ("ses-throttled", 50, 2, "SES throttles sends: does another system use the account's rate?"),
-    "UnknownOutcomes": ("outcome-unknown", 10, 2, "Sends end without an answer: is SES in trouble?"),
-    "Configuration": ("ses-configuration-wrong", 0, 1, "SES refuses sends for how the account is set up."),
-    "UnexpectedAnswers": ("ses-answer-unexpected", 0, 1, "SES answers with a code that the engine lacks."),
+# What the engine counts: more than how many in five minutes, how often, and what it means.
+_SENDING: Final = {
+    "SES-Paused": (
+        METRICS["ses-paused"],
+        0,
+        _ONCE,
+        AlarmText(
+            look="SES does not let the account send; its console says why. Mail is held, and what is never"
+            " received is deleted 14 days after it was published.",
+            command="sesmailengine doctor",
+            page="ses",
+        ),
+    ),
+    "SES-Throttles": (
+        METRICS["ses-throttled"],
+        50,
+        _TWICE,
+        AlarmText(
+            look="SES throttles sends: look for another system that uses the account's rate.", page="ses"
+        ),
+    ),
+    "SES-UnknownOutcomes": (
+        METRICS["outcome-unknown"],
+        10,
+        _TWICE,
+        AlarmText(
+            look="Sends end without an answer: look at AWS Health for SES. SES's own reports settle each.",
+            command="sesmailengine find --status sending",
+            page="ses",
+        ),
+    ),
+    "SES-Configuration": (
+        METRICS["ses-configuration-wrong"],
+        0,
+        _ONCE,
+        AlarmText(
+            look="SES refuses sends for how the account is set up: look at identity, MAIL FROM domain and"
+            " configuration set.",
+            command="sesmailengine doctor",
+            page="ses",
+        ),
+    ),
+    "SES-UnexpectedAnswers": (
+        METRICS["ses-answer-unexpected"],
+        0,
+        _ONCE,
+        AlarmText(
+            look="SES answers with a code that the engine lacks: look for ses-answer-unexpected in"
+            " EmailSender's log. Mail is held.",
+            page="ses",
+        ),
+    ),
+    "SES-BulkCallsRefused": (
+        METRICS["bulk-calls-refused"],
+        0,
+        _ONCE,
+        AlarmText(
+            look="SendBulkEmail is denied, so bulk mail goes one by one, more slowly: look at EmailSender's"
+            " role and at policies of the organization.",
+            command="sesmailengine doctor",
+            page="ses",
+        ),
+    ),
+    "Services-Unavailable": (
+        METRICS["service-unavailable"],
+        0,
+        _REPEATEDLY,
+        AlarmText(
+            look="A service that the engine needs does not answer: look for service-unavailable in"
+            " EmailSender's log, which names it, then at the role, quotas and AWS Health. No invocation"
+            " fails of this.",
+            page="mail-that-waits",
+        ),
+    ),
+    # Why emails are held, but for one reason: that time ran out is no trouble, every campaign's batches do.
+    "Held-Paused": (
+        HELD_METRICS["paused"],
+        0,
+        _REPEATEDLY,
+        AlarmText(
+            look="Emails are held because SES does not let the account send; its console says why.",
+            command="sesmailengine doctor",
+            page="mail-that-waits",
+        ),
+    ),
+    "Held-ServiceUnavailable": (
+        HELD_METRICS["service-unavailable"],
+        0,
+        _REPEATEDLY,
+        AlarmText(
+            look="Emails are held because a table, the bucket or a queue can't be used: look for"
+            " service-unavailable in EmailSender's log, which names it.",
+            page="mail-that-waits",
+        ),
+    ),
+    "Held-OutcomeUnknown": (
+        HELD_METRICS["outcome-unknown"],
+        10,
+        _REPEATEDLY,
+        AlarmText(
+            look="Emails are held because nobody knows yet whether SES took them: look whether its reports"
+            " arrive, in FeedbackProcessor's log and errors.",
+            command="sesmailengine find --status sending",
+            page="mail-that-waits",
+        ),
+    ),
+    "Held-Throttled": (
+        HELD_METRICS["throttled"],
+        100,
+        _REPEATEDLY,
+        AlarmText(
+            look="Emails are held because SES throttles: look for another system that uses the same rate.",
+            page="mail-that-waits",
+        ),
+    ),
+    "Held-ClaimedElsewhere": (
+        HELD_METRICS["claimed-elsewhere"],
+        100,
+        _REPEATEDLY,
+        AlarmText(
+            look="Emails are held because they arrive again while they are worked on: look for a publisher"
+            " that repeats itself.",
+            page="mail-that-waits",
+        ),
+    ),
 }
 
 
@@ -62,16 +202,70 @@ class Alarms(Construct):
                 f"{name}-Depth",
                 0,
                 of_queue(queue, "ApproximateNumberOfMessagesVisible"),
-                "Mail or a report was given up and lies whole in the queue: mend the cause, then redrive.",
+                AlarmText(
+                    look="Mail or a report was given up and lies whole in the queue: look for the cause, mend"
+                    " it, then redrive.",
+                    command="sesmailengine dlq",
+                    page="dead-letter-queues",
+                ),
             )
-            self._older(
-                f"{name}-Age", _DEAD_AGE, queue, "In two days SQS deletes what lies here the longest."
+            self._above(
+                f"{name}-Age",
+                _DEAD_AGE.to_seconds(),
+                of_queue(queue, "ApproximateAgeOfOldestMessage"),
+                AlarmText(
+                    look="SQS will delete what lies here, some of it within days: look at it now, and redrive"
+                    " or drop it.",
+                    command="sesmailengine dlq",
+                    page="dead-letter-queues",
+                ),
             )
 
     def watch_queues(self, queues: EmailQueues) -> None:
-        waiting = "Mail waits longer than any retry explains: look for throttles, a pause, or errors."
-        self._older("RetryQueue-Age", _RETRY_AGE, queues.retry, waiting)
-        self._older("BulkQueue-Age", _BULK_AGE, queues.bulk, waiting)
+        for name, queue, hours in (
+            ("RetryQueue", queues.retry, _RETRY_HOURS),
+            ("BulkQueue", queues.bulk, _BULK_HOURS),
+        ):
+            self._above(
+                f"{name}-Age",
+                Duration.hours(hours).to_seconds(),
+                of_queue(queue, "ApproximateAgeOfOldestMessage"),
+                AlarmText(
+                    look=f"Mail waits longer than {hours} hours: look for a pause, throttles, errors, or a"
+                    " campaign larger than the rate. SQS deletes it 14 days after it was published.",
+                    page="mail-that-waits",
+                ),
+            )
+            hidden, delayed = (
+                of_queue(queue, f"ApproximateNumberOfMessages{state}").with_(
+                    statistic="Minimum", period=Duration.hours(1)
+                )
+                for state in ("NotVisible", "Delayed")
+            )
+            # The age leaves out what was received three times or more, and so all that is held.
+            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+            self._above(
+                f"{name}-Hidden",
+                0,
+                hidden,
+                AlarmText(
+                    look=f"For {hours} hours some mail has been held at any moment: look at the alarms named"
+                    " Held-.",
+                    page="mail-that-waits",
+                ),
+                times=(hours, hours),
+            )
+            self._above(
+                f"{name}-Delayed",
+                _DELAYED,
+                delayed,
+                AlarmText(
+                    look=f"For {_RETRY_HOURS} hours more than {_DELAYED} messages have been delayed: look for"
+                    " a flood of soft bounces, or of mail that could not be sent directly.",
+                    page="mail-that-waits",
+                ),
+                times=(_RETRY_HOURS, _RETRY_HOURS),
+            )
 
     def watch_function(self, name: str, function: str) -> None:
         """`name`: without the stack's, as in the alarm's name."""
@@ -79,20 +273,31 @@ class Alarms(Construct):
             f"{name}-Errors",
             _ERRORS,
             of_function(function, "Errors"),
-            "Invocations have failed for ten minutes; the function's log says why.",
-            periods=2,
+            AlarmText(
+                look="Invocations have failed for ten minutes: look into the function's log.",
+                page="functions",
+            ),
+            times=_TWICE,
         )
         self._above(
             f"{name}-EventsDropped",
             0,
             of_function(function, "AsyncEventsDropped"),
-            "Lambda gave up events; the function's dead-letter queue has them.",
+            AlarmText(
+                look="Lambda gave up events: look into the function's dead-letter queue, which has them.",
+                command="sesmailengine dlq",
+                page="functions",
+            ),
         )
         self._above(
             f"{name}-EventAge",
             _EVENT_AGE.to_milliseconds(),
             of_function(function, "AsyncEventAge", statistic="Maximum"),
-            "Events wait a quarter of an hour for the function: it is throttled or fails.",
+            AlarmText(
+                look="Events wait a quarter of an hour for the function: look whether it fails, is throttled,"
+                " or reserves too little concurrency.",
+                page="functions",
+            ),
         )
 
     def watch_reputation(self) -> None:
@@ -104,66 +309,74 @@ class Alarms(Construct):
                 name,
                 threshold,
                 of_account(metric),
-                f"The account's share of {label} nears what SES puts an account under review for.",
+                AlarmText(
+                    look=f"The account's share of {label} nears what SES puts it under review for: look for"
+                    " the list or template that causes them, and stop it.",
+                    page="reputation",
+                ),
                 # SES computes the rate from time to time; between two readings the last one holds.
                 missing=cloudwatch.TreatMissingData.IGNORE,
             )
 
     def watch_sending(self, sender: EngineMetrics) -> None:
-        for name, (event, threshold, periods, meaning) in _SENDING.items():
-            self._above(f"SES-{name}", threshold, sender.count(METRICS[event]), meaning, periods=periods)
+        for name, (metric, threshold, times, text) in _SENDING.items():
+            self._above(name, threshold, sender.count(metric), text, times=times)
 
     def watch_tables(self, tables: EmailTables) -> None:
-        for name, table in {
+        named: dict[str, dynamodb.ITable] = {
             "EmailTracking": tables.tracking,
             "Suppression": tables.suppression,
             "State": tables.state,
-        }.items():
+        }
+        for name, table in named.items():
+            metrics: dict[str, cloudwatch.IMetric] = {
+                "reads": of_table(table, "ReadThrottleEvents"),
+                "writes": of_table(table, "WriteThrottleEvents"),
+            }
+            for number, index in enumerate(INDEXES[name]):
+                metrics[f"index{number}"] = of_table(table, "WriteThrottleEvents", index=index)
+            throttles = cloudwatch.MathExpression(
+                expression=" + ".join(f"FILL({metric}, 0)" for metric in metrics),
+                using_metrics=metrics,
+                label="throttled requests",
+                period=Duration.minutes(5),
+            )
             self._above(
                 f"{name}-Throttles",
                 0,
-                _throttles(table, INDEXES[name]),
-                "DynamoDB turned requests away; an index in need throttles its table too.",
-                periods=2,
+                throttles,
+                AlarmText(
+                    look="DynamoDB turns requests away, and an index in need throttles its table too: look at"
+                    " the account's DynamoDB quotas, and for one address or day that takes all.",
+                    page="tables",
+                ),
+                times=_TWICE,
             )
-
-    def _older(self, name: str, age: Duration, queue: sqs.IQueue, meaning: str) -> None:
-        self._above(name, age.to_seconds(), of_queue(queue, "ApproximateAgeOfOldestMessage"), meaning)
 
     def _above(
         self,
         name: str,
         threshold: float,
         metric: cloudwatch.IMetric,
-        meaning: str,
+        text: AlarmText,
         *,
-        periods: int = 1,
-        missing: cloudwatch.TreatMissingData = _MISSING_IS_GOOD,
+        times: tuple[int, int] = _ONCE,
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> None:
+        breaching, periods = times
         alarm = cloudwatch.Alarm(
             self,
             name,
             alarm_name=f"{self._prefix}-{name}",
-            alarm_description=meaning,
+            alarm_description=(
+                f"{text.look} Run `{text.command} --stack {self._prefix}`."
+                f" More: docs/operations.md#{text.page}"
+            ),
             metric=metric,
             threshold=threshold,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=periods,
+            datapoints_to_alarm=breaching if breaching != periods else None,
             treat_missing_data=missing,
         )
         alarm.add_alarm_action(self._notify)
-
-
-def _throttles(table: dynamodb.ITable, indexes: Sequence[str]) -> cloudwatch.MathExpression:
-    metrics: dict[str, cloudwatch.IMetric] = {
-        "reads": of_table(table, "ReadThrottleEvents"),
-        "writes": of_table(table, "WriteThrottleEvents"),
-    }
-    for number, index in enumerate(indexes):
-        metrics[f"index{number}"] = of_table(table, "WriteThrottleEvents", index=index)
-    return cloudwatch.MathExpression(
-        expression=" + ".join(f"FILL({name}, 0)" for name in metrics),
-        using_metrics=metrics,
-        label="throttled requests",
-        period=Duration.minutes(5),
-    )

@@ -1,4 +1,4 @@
-"""What a thousand emails cost, from what the stack's parts report about themselves.
+"""Metric math for what a thousand emails cost, from what the stack's parts report about themselves.
 
 A `MathExpression` is computed by CloudWatch as it is looked at: it makes no metric of its own.
 """

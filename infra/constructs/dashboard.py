@@ -1,4 +1,4 @@
-"""One page that says how sending goes: what was sent, how near the limits are, what waits, what it costs."""
+"""CloudWatch dashboard: what was sent, how near the limits are, what waits, what it costs."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""EmailSender: takes requests from the bus and the two queues, and is the only function that may send."""
+"""EmailSender: takes requests from the bus and the two queues; its role is the only one that may send."""
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -9,7 +9,7 @@ from infra.acknowledged import acknowledge, acknowledge_objects
 from infra.constructs.bus import EmailBus
 from infra.constructs.configuration_set import ConfigurationSet
 from infra.constructs.fingerprints import Fingerprints
-from infra.constructs.functions import EngineFunction
+from infra.constructs.functions import EngineFunction, snapshots
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
@@ -32,15 +32,12 @@ _CONFIGURATION = (
 )
 
 # SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs
-# SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail. AWS documents ses:FromAddress for the first two;
-# should a bulk call not carry it, that must not cost the call.
-_SENDS = (
-    ("Send", ["ses:SendEmail", "ses:SendRawEmail"], ""),
-    ("SendBulk", ["ses:SendBulkEmail", "ses:SendBulkTemplatedEmail"], "IfExists"),
-)
+# SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail.
+_SEND = ("ses:SendEmail", "ses:SendRawEmail")
+_SEND_BULK = ("ses:SendBulkEmail", "ses:SendBulkTemplatedEmail")
 
 
-class EmailSender(EngineFunction):
+class EmailSenderFunction(EngineFunction):
     def __init__(
         self,
         scope: Construct,
@@ -67,8 +64,11 @@ class EmailSender(EngineFunction):
             concurrency=parameters.reserved("sender_concurrency"),
             log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of(
-                "EmailSender", [*_CONFIGURATION, "sender_memory", "sender_timeout"], parameters
+                "EmailSender",
+                [*_CONFIGURATION, "sender_memory", "sender_timeout", "snap_start"],
+                parameters,
             ),
+            snap_start=snapshots(parameters),
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
                 "SUPPRESSION_TABLE": tables.suppression.table_name,
@@ -87,7 +87,7 @@ class EmailSender(EngineFunction):
                 iam.PolicyStatement(
                     sid="PublishStatus",
                     actions=["events:PutEvents"],
-                    resources=[bus.bus.event_bus_arn],
+                    resources=[bus.arn],
                 ),
             ],
         )
@@ -98,12 +98,14 @@ class EmailSender(EngineFunction):
             acknowledge_objects(
                 self.role, templates.bucket, f"{folder}/*", f"an event names any object under {folder}/"
             )
-        acknowledge(
-            self.role,
-            "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:identity/*]",
-            "held to the allowed senders by ses:FromAddress; which identity SES asks about depends on what is"
-            " verified, and in the sandbox on the recipient",
-        )
+        for resource, reason in {
+            "identity/*": "held to the allowed senders by ses:FromAddress; which identity SES asks about"
+            " depends on what is verified, and in the sandbox on the recipient",
+            "template/*": "IAM's reference names a template as a resource of bulk calls; ours bring their own"
+            " content, and which template SES then asks about is not said",
+        }.items():
+            arn = f"arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:{resource}"
+            acknowledge(self.role, f"AwsSolutions-IAM5[Resource::{arn}]", reason)
         acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", "ses:GetAccount knows no resources")
 
 
@@ -170,26 +172,43 @@ def _send(
     Which identity SES asks about depends on what is verified (the address, its domain, a parent domain) and
     in the sandbox on the recipient too, so the From address is what can be held on to:
     https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
+    A Deny holds the senders once for all calls: the policies of a role may have 10,240 characters in all.
+    AWS documents ses:FromAddress for SendEmail, where it must be there, and not for SendBulkEmail: should a
+    bulk call not carry it, that must not cost the call.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsimpleemailservicev2.html
     """
-    identities = Stack.of(scope).format_arn(service="ses", resource="identity", resource_name="*")
-    resources = [identities, configuration_set.arn]
-    statements = [
+
+    def arn(kind: str) -> str:
+        return Stack.of(scope).format_arn(service="ses", resource=kind, resource_name="*")
+
+    resources = [arn("identity"), configuration_set.arn]
+    allowed = {
+        "StringNotLike": parameters.sender_domains(),
+        "StringNotEqualsIgnoreCase": parameters.sender_addresses(),
+    }
+    return [
+        iam.PolicyStatement(sid="Send", actions=[*_SEND], resources=resources),
+        iam.PolicyStatement(sid="SendBulk", actions=[*_SEND_BULK], resources=[*resources, arn("template")]),
         iam.PolicyStatement(
-            sid=f"{what}FromAllowed{whom}",
-            actions=actions,
+            sid="OnlyFromAllowedSenders",
+            effect=iam.Effect.DENY,
+            actions=[*_SEND, *_SEND_BULK],
             resources=resources,
-            conditions={f"{operator}{suffix}": {"ses:FromAddress": senders}},
-        )
-        for what, actions, suffix in _SENDS
-        for whom, operator, senders in (
-            ("Domains", "StringLike", parameters.sender_domains()),
-            ("Addresses", "StringEqualsIgnoreCase", parameters.sender_addresses()),
-        )
-        if senders
+            conditions={
+                "Null": {"ses:FromAddress": "false"},
+                **{operator: {"ses:FromAddress": those} for operator, those in allowed.items() if those},
+            },
+        ),
+        iam.PolicyStatement(
+            sid="OnlyFromSomebody",
+            effect=iam.Effect.DENY,
+            actions=[*_SEND],
+            resources=resources,
+            conditions={"Null": {"ses:FromAddress": "true"}},
+        ),
+        # GetAccount knows no resources.
+        iam.PolicyStatement(sid="AskForSendQuota", actions=["ses:GetAccount"], resources=["*"]),
     ]
-    # GetAccount knows no resources.
-    ask = iam.PolicyStatement(sid="AskForSendQuota", actions=["ses:GetAccount"], resources=["*"])
-    return [*statements, ask]
 
 
 def _queues(queues: EmailQueues) -> list[iam.PolicyStatement]:

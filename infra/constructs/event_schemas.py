@@ -1,4 +1,4 @@
-"""Both events in the EventBridge schema registry, where applications look them up and get code for them."""
+"""EventBridge schema registry with both events, where applications look them up and get code for them."""
 
 import json
 from typing import Any
@@ -10,6 +10,8 @@ from engine.schemas.export import schemas
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
 from infra.constructs.parameters import Parameters
 from infra.draft4 import draft4
+
+_LONGEST_DESCRIPTION = 256  # what the registry takes
 
 # What EventBridge itself puts around a detail:
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
@@ -39,13 +41,11 @@ class EventSchemas(Construct):
                 registry_name=registry.attr_registry_name,
                 schema_name=name,
                 type="JSONSchemaDraft4",
-                description=content["description"],
+                description=_summary(content["description"]),
                 content=json.dumps(content),
             )
             made.append(schema)
-        if not parameters.is_pinned("register_schemas"):
-            for resource in made:
-                resource.cfn_options.condition = parameters.is_true("register_schemas")
+        parameters.make_only_if("register_schemas", *made)
 
 
 def event_schemas() -> dict[str, dict[str, Any]]:
@@ -59,11 +59,15 @@ def event_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def _summary(description: str) -> str:
+    """The first paragraph on one line, as long as the registry takes it."""
+    return " ".join(description.partition("\n\n")[0].split())[:_LONGEST_DESCRIPTION]
+
+
 def _event(schema: dict[str, Any], detail_type: str, source: dict[str, Any]) -> dict[str, Any]:
     detail = draft4(schema)
     return {
         "$schema": detail["$schema"],
-        "id": detail["id"],
         "title": detail["title"],
         "description": detail["description"],
         "type": "object",

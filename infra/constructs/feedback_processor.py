@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.constructs.bus import EmailBus
 from infra.constructs.feedback_topic import FeedbackTopic
 from infra.constructs.fingerprints import Fingerprints
-from infra.constructs.functions import EngineFunction
+from infra.constructs.functions import EngineFunction, snapshots
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
@@ -15,7 +15,7 @@ from infra.constructs.tables import EmailTables
 _CONFIGURATION = ("data_retention_days", "environment", "log_level")
 
 
-class FeedbackProcessor(EngineFunction):
+class FeedbackProcessorFunction(EngineFunction):
     def __init__(
         self,
         scope: Construct,
@@ -41,8 +41,11 @@ class FeedbackProcessor(EngineFunction):
             concurrency=parameters.reserved("feedback_concurrency"),
             log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of(
-                "FeedbackProcessor", [*_CONFIGURATION, "feedback_memory", "feedback_timeout"], parameters
+                "FeedbackProcessor",
+                [*_CONFIGURATION, "feedback_memory", "feedback_timeout", "snap_start"],
+                parameters,
             ),
+            snap_start=snapshots(parameters),
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
                 "SUPPRESSION_TABLE": tables.suppression.table_name,
@@ -62,7 +65,7 @@ class FeedbackProcessor(EngineFunction):
                 iam.PolicyStatement(
                     sid="PublishStatus",
                     actions=["events:PutEvents"],
-                    resources=[bus.bus.event_bus_arn],
+                    resources=[bus.arn],
                 ),
             ],
         )

@@ -1,4 +1,4 @@
-"""The way back: SES publishes here, the feedback processor listens."""
+"""SNS topic for feedback: SES publishes here, the feedback processor is subscribed."""
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam

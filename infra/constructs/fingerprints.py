@@ -1,4 +1,4 @@
-"""Fingerprints of parameters, which CloudFormation can't take itself: the template seeder answers them.
+"""Fingerprints of parameters: a custom resource takes them, because CloudFormation can't hash.
 
 See docs/decisions/parameters.md.
 """
@@ -38,16 +38,14 @@ class Fingerprints(Construct):
         """
         open_ones = [name for name in settings if not parameters.is_pinned(name)]
         shape = hashlib.sha256(" ".join(sorted(open_ones)).encode()).hexdigest()[:8]
-        values = self._values(function, open_ones, parameters) if open_ones else None
-        return Fingerprint(values=values, shape=shape)
-
-    def _values(self, function: str, open_ones: Sequence[str], parameters: Parameters) -> str:
+        if not open_ones:
+            return Fingerprint(values=None, shape=shape)
         resource = CustomResource(
             self,
             function,
             resource_type="Custom::Fingerprint",
             service_token=self._answered_by.function_arn,
             service_timeout=Duration.minutes(2),
-            properties={parameter_name(name): parameters.text(name) for name in open_ones},
+            properties={parameter_name(name): parameters.effect(name) for name in open_ones},
         )
-        return resource.get_att_string("Fingerprint")
+        return Fingerprint(values=resource.get_att_string("Fingerprint"), shape=shape)

@@ -1,8 +1,9 @@
 """A Lambda function the way all of ours are: own role, own log group, published version behind an alias."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from aws_cdk import Annotations, Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
@@ -12,12 +13,13 @@ from constructs import Construct
 
 from infra.acknowledged import acknowledge
 from infra.constructs.fingerprints import Fingerprint
+from infra.constructs.parameters import Parameters
 
 _ALIAS = "live"
 
 
 class EngineFunction(Construct):
-    """Callers use `alias`: it points at a published version, whose start-up SnapStart has done beforehand.
+    """Callers use `alias`: it points at a published version, which SnapStart needs.
 
     The role may write this function's log and do what `may` says; nothing is granted behind the reader's
     back.
@@ -38,8 +40,11 @@ class EngineFunction(Construct):
         may: Sequence[iam.PolicyStatement],
         concurrency: float | None = None,
         fingerprint: Fingerprint | None = None,
+        snap_start: Any = None,
     ) -> None:
-        """`fingerprint`: of the settings that the function's configuration is made of.
+        """`snap_start`: CloudFormation's property, which may be a choice of the template's.
+
+        `fingerprint`: of the settings that the function's configuration is made of.
 
         CDK names a version by what it can see, and the value of a parameter it can't. A version's description
         can't be changed, so another fingerprint publishes another version. And where a setting moves from
@@ -48,8 +53,29 @@ class EngineFunction(Construct):
         """
         super().__init__(scope, construct_id)
         self.name = name
-        self.log_group = self._log_group(log_days)
-        self.role = self._role(handler, may)
+        self.log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/lambda/{name}",
+            # Logs are not the customer's data, and a kept group would block the next installation under this
+            # name.
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        log_group = self.log_group.node.default_child
+        assert isinstance(log_group, logs.CfnLogGroup)  # noqa: S101 -- what the L2 construct always makes
+        log_group.retention_in_days = log_days  # the L2 construct takes no parameter
+        write_log = iam.PolicyStatement(
+            sid="WriteLog",
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[self.log_group.log_group_arn],
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What {handler} may do",
+            inline_policies={"Engine": iam.PolicyDocument(statements=[write_log, *may])},
+        )
         self.function = lambda_.Function(
             self,
             "Function",
@@ -68,53 +94,19 @@ class EngineFunction(Construct):
                 description=fingerprint.values if fingerprint else None
             ),
             reserved_concurrent_executions=concurrency,
-            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS,
         )
-        self._release_from_role()
+        resource = self.function.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 -- what the L2 construct always makes
+        # CDK makes the function wait for the role in words too, though it refers to the role anyway.
+        resource.add_deletion_override("DependsOn")
+        if snap_start is not None:
+            resource.add_property_override("SnapStart", snap_start)
         acknowledge(
             self.function,
             "AwsSolutions-L1",
             "python3.13 is what the bundle is built for and tested on; a newer one comes with a new bundle",
         )
-        Annotations.of(self.function).acknowledge_warning(
-            "@aws-cdk/aws-lambda:snapStartRequirePublish",
-            "every caller goes through the alias, to a published version",
-        )
         self.alias = lambda_.Alias(self, "Live", alias_name=_ALIAS, version=self.function.current_version)
-
-    def _log_group(self, days: float) -> logs.LogGroup:
-        group = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/aws/lambda/{self.name}",
-            # Logs are not the customer's data, and a kept group would block the next installation under this
-            # name.
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        resource = group.node.default_child
-        assert isinstance(resource, logs.CfnLogGroup)  # noqa: S101 -- what the L2 construct always makes
-        resource.retention_in_days = days  # the L2 construct takes no parameter
-        return group
-
-    def _role(self, handler: str, may: Sequence[iam.PolicyStatement]) -> iam.Role:
-        write_log = iam.PolicyStatement(
-            sid="WriteLog",
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[self.log_group.log_group_arn],
-        )
-        return iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {handler} may do",
-            inline_policies={"Engine": iam.PolicyDocument(statements=[write_log, *may])},
-        )
-
-    def _release_from_role(self) -> None:
-        """CDK makes the function wait for the role in words too, though it refers to the role anyway."""
-        resource = self.function.node.default_child
-        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 -- what the L2 construct always makes
-        resource.add_deletion_override("DependsOn")
 
     def keep_failures_in(self, queue: sqs.IQueue) -> None:
         """EventBridge and SNS retry only the hand-over: what the function fails at, twice more, ends here."""
@@ -142,3 +134,9 @@ class EngineFunction(Construct):
             max_concurrency=concurrency,
             report_batch_item_failures=True,
         )
+
+
+def snapshots(parameters: Parameters) -> Any:
+    """CloudFormation's SnapStart property for a function whose cold start somebody waits for."""
+    on = {"ApplyOn": "PublishedVersions"}
+    return parameters.choose("snap_start", on) if parameters.wanted("snap_start") else None

@@ -1,4 +1,4 @@
-"""The numbers that alarms and dashboard look at: the engine's own metrics and AWS's."""
+"""CloudWatch metrics that alarms and dashboard look at: the engine's own and AWS's."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch

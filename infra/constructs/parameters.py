@@ -1,4 +1,4 @@
-"""The settings as the template knows them: what context gave as it is, the rest as parameters.
+"""CloudFormation parameters: settings that context gave are written down, the rest are parameters.
 
 So one template serves everybody: `cdk deploy -c senderMemory=1024` writes the value down, and whoever deploys
 the template without CDK, or wants to change a value later, gives the parameter. A parameter's default never
@@ -7,19 +7,31 @@ silence. See docs/decisions/parameters.md.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from aws_cdk import Aws, CfnCondition, CfnMapping, CfnParameter, Fn, Stack, Token
+from aws_cdk import (
+    Aws,
+    CfnCondition,
+    CfnMapping,
+    CfnParameter,
+    CfnResource,
+    Fn,
+    ICfnConditionExpression,
+    Stack,
+    Token,
+)
 from constructs import Construct
 
 from engine.sending.sender import SenderPolicy
+from infra.regions import LACKING
 from infra.settings import TIMEOUTS, StackSettings, parameter_name
-from infra.spec import Spec
+from infra.spec import SWITCH, Spec
 
 # AWS's rule for a queue that triggers a function: six times the function's time-out, so that Lambda's own
 # retries of a throttled batch fit in.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-_TIMEOUTS_WAITED = 6
+_TIMEOUTS_WAITED: Final = 6
+_ON, _OFF = SWITCH
 
 
 class Parameters(Construct):
@@ -33,7 +45,14 @@ class Parameters(Construct):
             for name, spec in StackSettings.specs().items()
             if name not in settings.pinned
         }
-        self._describe()
+        # What CloudFormation's console shows: the parameters under headings, in order.
+        groups: dict[str, list[str]] = {}
+        for name, spec in StackSettings.specs().items():
+            if not self.is_pinned(name):
+                groups.setdefault(spec.group, []).append(parameter_name(name))
+        if groups:
+            shown = [{"Label": {"default": label}, "Parameters": names} for label, names in groups.items()]
+            Stack.of(self).add_metadata("AWS::CloudFormation::Interface", {"ParameterGroups": shown})
 
     def is_pinned(self, name: str) -> bool:
         """Whether the value is written down, and so a change of it is a change of the template."""
@@ -51,12 +70,55 @@ class Parameters(Construct):
         value: float = getattr(self._settings, name)
         return value
 
+    def effect(self, name: str) -> str:
+        """As `text`, but a switch is off where the region lacks what it switches on."""
+        return Token.as_string(self.choose(name, _ON, _OFF)) if name in LACKING else self.text(name)
+
+    def wanted(self, name: str) -> bool | CfnCondition:
+        """Whether a switch is on and the region has what it is for, or a text or number is not empty or 0.
+
+        A condition of the template where that is only known when it is deployed.
+        """
+        there = self.node.try_find_child(f"Wants{parameter_name(name)}")
+        if isinstance(there, CfnCondition):
+            return there
+        demands: list[ICfnConditionExpression] = []
+        if self.is_pinned(name):
+            if getattr(self._settings, name) in {_OFF, "", 0}:
+                return False
+        else:
+            spec = StackSettings.specs()[name]
+            nothing = _OFF if spec.choices == SWITCH else "" if spec.kind is str else 0
+            demands.append(Fn.condition_not(Fn.condition_equals(self.text(name), nothing)))
+        if name in LACKING:
+            here = [Fn.condition_equals(Aws.REGION, region) for region in LACKING[name]]
+            demands.append(Fn.condition_not(Fn.condition_or(*here)))
+        if not demands:
+            return True
+        expression = Fn.condition_and(*demands) if len(demands) > 1 else demands[0]
+        condition = CfnCondition(self, f"Wants{parameter_name(name)}", expression=expression)
+        condition.override_logical_id(f"Wants{parameter_name(name)}")
+        return condition
+
+    def choose(self, name: str, yes: Any, no: Any = Aws.NO_VALUE) -> Any:
+        """`yes` where `wanted`, else `no`."""
+        wanted = self.wanted(name)
+        if isinstance(wanted, CfnCondition):
+            return Fn.condition_if(wanted.logical_id, yes, no)
+        return yes if wanted else no
+
+    def make_only_if(self, name: str, *resources: CfnResource) -> None:
+        """Let the template leave `resources` out where `name` turns out not to be wanted."""
+        wanted = self.wanted(name)
+        if isinstance(wanted, CfnCondition):
+            for resource in resources:
+                resource.cfn_options.condition = wanted
+
     def reserved(self, name: str) -> float | None:
         """A concurrency to reserve, or None, or the template's choice between the two: 0 reserves nothing."""
         if self.is_pinned(name):
             return self.number(name) or None
-        reserves = self._condition(f"Reserves{parameter_name(name)}", Fn.condition_equals(self.text(name), 0))
-        return Token.as_number(Fn.condition_if(reserves.logical_id, self.number(name), Aws.NO_VALUE))
+        return Token.as_number(self.choose(name, self.number(name)))
 
     def visibility(self) -> float:
         """Seconds that a message of the sender's queues stays hidden while it is worked on."""
@@ -70,16 +132,9 @@ class Parameters(Construct):
         waits.override_logical_id("QueueVisibility")
         return Token.as_number(waits.find_in_map(self.text("sender_timeout"), "Seconds"))
 
-    def is_set(self, name: str) -> CfnCondition:
-        """The template's condition that a text is not empty."""
-        return self._condition(f"Has{parameter_name(name)}", Fn.condition_equals(self.text(name), ""))
-
-    def is_true(self, name: str) -> CfnCondition:
-        return self._condition(f"Does{parameter_name(name)}", Fn.condition_equals(self.text(name), "false"))
-
     def sender_domains(self) -> list[str]:
         """Every From address of an allowed domain, as patterns of IAM's StringLike."""
-        if (policy := self._known_senders()) is not None:
+        if (policy := self._pinned_senders()) is not None:
             return [f"*@{entry}" for entry in policy.allowed if "@" not in entry]
         return self._senders(
             Fn.split(",", Fn.join("", ["*@", Fn.join(",*@", self._listed_senders())])),
@@ -91,11 +146,11 @@ class Parameters(Construct):
 
         Beside them stand the domains, which no address equals: a template can't tell one from the other.
         """
-        if (policy := self._known_senders()) is not None:
+        if (policy := self._pinned_senders()) is not None:
             return [entry for entry in policy.allowed if "@" in entry]
         return self._senders(self._listed_senders(), [self.text("default_sender_email")])
 
-    def _known_senders(self) -> SenderPolicy | None:
+    def _pinned_senders(self) -> SenderPolicy | None:
         if not (self.is_pinned("default_sender_email") and self.is_pinned("allowed_senders")):
             return None
         listed = tuple(self.text("allowed_senders").split(","))
@@ -105,29 +160,23 @@ class Parameters(Construct):
         return Fn.split(",", self.text("allowed_senders"))
 
     def _senders(self, listed: Sequence[str], default: Sequence[str]) -> list[str]:
-        chosen = Fn.condition_if(self.is_set("allowed_senders").logical_id, listed, default)
-        return Token.as_list(chosen)
-
-    def _condition(self, name: str, is_not: Any) -> CfnCondition:
-        """One condition a name, however often it is asked for."""
-        there = self.node.try_find_child(name)
-        if isinstance(there, CfnCondition):
-            return there
-        condition = CfnCondition(self, name, expression=Fn.condition_not(is_not))
-        condition.override_logical_id(name)
-        return condition
+        chosen = self.choose("allowed_senders", listed, default)
+        return Token.as_list(chosen) if Token.is_unresolved(chosen) else list(chosen)
 
     def _parameter(self, name: str, spec: Spec) -> CfnParameter:
         default = getattr(self._settings, name)
         choices = spec.choices or spec.parameter_choices
-        is_text = spec.kind is str
+        if spec.required and not default:
+            default = None  # asks for a value
+        elif choices:
+            default = str(default)
         parameter = CfnParameter(
             self,
             parameter_name(name),
-            type="String" if is_text else "Number",
+            type="String" if spec.kind is str else "Number",
             description=spec.description,
             constraint_description=f"it must be {spec.expected}",
-            default=_default(default, spec),
+            default=default,
             # As text in a list of texts: cfn-lint tells 30 from "30", CloudFormation does not.
             allowed_values=[str(one) for one in choices] or None,
             allowed_pattern=f"^{spec.pattern}$" if spec.pattern else None,
@@ -137,26 +186,3 @@ class Parameters(Construct):
         )
         parameter.override_logical_id(parameter_name(name))
         return parameter
-
-    def _describe(self) -> None:
-        """What CloudFormation's console shows: the parameters under headings, in order."""
-        groups: dict[str, list[str]] = {}
-        for name, spec in StackSettings.specs().items():
-            if not self.is_pinned(name):
-                groups.setdefault(spec.group, []).append(parameter_name(name))
-        if groups:
-            Stack.of(self).add_metadata(
-                "AWS::CloudFormation::Interface",
-                {
-                    "ParameterGroups": [
-                        {"Label": {"default": label}, "Parameters": names} for label, names in groups.items()
-                    ]
-                },
-            )
-
-
-def _default(value: str | float, spec: Spec) -> str | float | None:
-    """None asks for a value."""
-    if spec.required and not value:
-        return None
-    return str(value) if spec.choices or spec.parameter_choices else value

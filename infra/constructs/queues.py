@@ -1,4 +1,4 @@
-"""The queues an email can wait in, and the ones it ends in when nothing else helps."""
+"""SQS queues: those an email can wait in, and the dead-letter queues it ends in when nothing helps."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The three tables. Indexes hold keys and what a listing shows, so that a status change rewrites none."""
+"""DynamoDB tables. Indexes hold keys and what a listing shows, so that a status change rewrites none."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb

@@ -1,4 +1,4 @@
-"""TemplateSeeder: the starter templates into the customer's bucket, when the stack is created or updated."""
+"""TemplateSeeder: copies the starter templates into the customer's bucket when the stack changes."""
 
 from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_iam as iam
@@ -13,7 +13,7 @@ from infra.constructs.templates_bucket import TemplatesBucket
 _TIMEOUT = 120
 
 
-class TemplateSeeder(EngineFunction):
+class TemplateSeederFunction(EngineFunction):
     """Runs again whenever `templates_digest` changes; what the customer changed is never overwritten."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The key that both topics are encrypted with: AWS's own for SNS lets neither SES nor CloudWatch publish."""
+"""KMS key of both topics: AWS's own for SNS lets neither SES nor CloudWatch publish."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam

@@ -24,12 +24,22 @@ METRICS: Final = {
     "ses-paused": "SesPaused",
     "ses-answer-unexpected": "SesAnswersUnexpected",
     "ses-configuration-wrong": "SesConfigurationErrors",
-    "bulk-calls-denied": "BulkCallsDenied",
     "service-unavailable": "ServicesUnavailable",
     "record-unreadable": "RecordsUnreadable",
     "publish-failed": "PublishFailures",
     "feedback-failed": "FeedbackFailures",
     "retry-impossible": "RetriesImpossible",
+    "bulk-calls-refused": "BulkCallsRefused",
+}
+# Emails that wait, by why, besides the metric of all: some reasons wake a person and others do not.
+HELD_METRICS: Final = {
+    "throttled": "EmailsHeldThrottled",
+    "paused": "EmailsHeldPaused",
+    "claimed-elsewhere": "EmailsHeldClaimedElsewhere",
+    "outcome-unknown": "EmailsHeldOutcomeUnknown",
+    "service-unavailable": "EmailsHeldServiceUnavailable",
+    "out-of-time": "EmailsHeldOutOfTime",
+    "batch-too-large": "EmailsHeldBatchTooLarge",
 }
 # A fact of several emails at once says of how many in its field `emails`.
 # Facts about one email are counted by the status that it reached, each status once: a repetition is no news.
@@ -62,6 +72,7 @@ WARNINGS: Final = frozenset(
         "retry-impossible",
         "address-unusable",
         "ses-event-unknown",
+        "bulk-calls-refused",
     }
 )
 ERRORS: Final = frozenset(
@@ -70,7 +81,6 @@ ERRORS: Final = frozenset(
         "ses-paused",
         "ses-answer-unexpected",
         "ses-configuration-wrong",
-        "bulk-calls-denied",
         "record-unreadable",
         "feedback-failed",
     }
@@ -107,6 +117,8 @@ class PowertoolsTelemetry:
             self.logger.info(name, extra=fields, stacklevel=_CALLER)
         if name in METRICS:
             self._counts[METRICS[name]] += int(fields.get("emails", 1))
+        if name == "email-held" and (metric := HELD_METRICS.get(str(fields.get("reason")))):
+            self._counts[metric] += int(fields.get("emails", 1))
         status = str(fields.get("status", ""))
         if name in REACHED and status in STATUS_METRICS and fields.get("previous") != status:
             self._counts[STATUS_METRICS[status]] += 1

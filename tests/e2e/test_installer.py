@@ -187,6 +187,7 @@ async def test_a_customer_installs_sends_upgrades_uninstalls_and_comes_back_to_w
 
     said = await customer.must(second, "--sender", SENDER)
     assert "The new stack takes it over" in said
+    assert "is not recorded beside it" not in said
     assert "changed by you, and so left alone: welcome" in said
     assert (await dynamodb.scan(TableName="shop-mail-EmailTracking"))["Count"] == 1
     customer.accepted.clear()

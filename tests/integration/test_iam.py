@@ -206,6 +206,12 @@ def test_the_sender_sends_from_allowed_senders_only(action: str) -> None:
     assert not may(SENDER, action, IDENTITY, ses_FromAddress="no-reply@shop.example.evil.example")
 
 
+def test_an_email_names_its_sender_to_iam_and_a_bulk_call_may_not() -> None:
+    assert not may(SENDER, "ses:SendEmail", IDENTITY)
+    assert may(SENDER, "ses:SendBulkEmail", IDENTITY)
+    assert may(SENDER, "ses:SendBulkEmail", f"arn:aws:ses:{REGION}:{ACCOUNT}:template/any")
+
+
 def test_an_address_in_the_list_of_senders_is_taken_in_whatever_case_and_its_neighbours_are_not() -> None:
     statements = deployed(AllowedSenders="news@shop.example").statements(SENDER)
     for sender, allowed in (("News@shop.example", True), ("ceo@shop.example", False)):

@@ -1,11 +1,12 @@
 """The three functions: the description's settings, variables, versions, failures and logs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from tests.support.synthesized import ACCOUNT, PINNED, REGION, SENDER, deployed, synthesis
+from tests.support.synthesized import ACCOUNT, PINNED, REGION, SENDER, Deployed, deployed, synthesis
 
 from engine.bootstrap.settings import feedback_settings, sender_settings
+from infra.regions import LACKING
 
 SENDER_FUNCTION = "engine.handlers.email_sender.handler"
 PROCESSOR_FUNCTION = "engine.handlers.feedback_processor.handler"
@@ -55,7 +56,7 @@ def test_parameters_change_memory_time_and_concurrency(
 
 
 def test_an_account_with_a_small_limit_reserves_nothing() -> None:
-    given = {"SenderConcurrency": 0, "FeedbackConcurrency": 0}
+    given: dict[str, Any] = {"SenderConcurrency": 0, "FeedbackConcurrency": 0}
     for name in ("EmailSender", "FeedbackProcessor"):
         assert "ReservedConcurrentExecutions" not in function(name, **given)
 
@@ -107,12 +108,45 @@ def test_the_functions_understand_what_the_stack_tells_them() -> None:
     assert feedback_settings(processor).tracking_table == "mail-EmailTracking"
 
 
-def test_each_function_is_called_through_an_alias_of_a_published_version_with_a_snapshot() -> None:
+def test_each_function_is_called_through_an_alias_of_a_published_version() -> None:
     stack = deployed()
     assert [alias["Properties"]["Name"] for alias in stack.all("AWS::Lambda::Alias").values()] == ["live"] * 3
     assert len(stack.all("AWS::Lambda::Version")) == 3
-    for made in stack.all("AWS::Lambda::Function").values():
-        assert made["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+
+
+class TestSnapStart:
+    @staticmethod
+    def snapshots(stack: Deployed) -> dict[str, Any]:
+        return {
+            made["Properties"]["FunctionName"].removeprefix("mail-"): made["Properties"]["SnapStart"]
+            for made in stack.all("AWS::Lambda::Function").values()
+            if "SnapStart" in made["Properties"]
+        }
+
+    BOTH: ClassVar = {name: {"ApplyOn": "PublishedVersions"} for name in ("EmailSender", "FeedbackProcessor")}
+
+    def test_the_functions_whose_start_somebody_waits_for_have_a_snapshot(self) -> None:
+        assert self.snapshots(deployed()) == self.BOTH
+        assert self.snapshots(deployed(SnapStart="false")) == {}
+
+    @pytest.mark.parametrize("region", LACKING["snap_start"])
+    def test_a_region_without_it_gets_none_whoever_wants_one(self, region: str) -> None:
+        place = {"AWS::Region": region}
+        assert self.snapshots(deployed(place=place)) == {}
+        assert self.snapshots(Deployed(synthesis(**PINNED).template, place=place)) == {}
+
+    def test_context_writes_it_down(self) -> None:
+        assert self.snapshots(Deployed(synthesis(**PINNED).template)) == self.BOTH
+
+    def test_a_change_without_effect_in_the_region_makes_no_new_version(self) -> None:
+        """Lambda refuses to publish a version that equals the one before, and the update would fail."""
+
+        def fingerprinted(region: str, wanted: str) -> Any:
+            stack = deployed(place={"AWS::Region": region}, SnapStart=wanted)
+            return stack.all("Custom::Fingerprint")
+
+        assert fingerprinted("us-gov-west-1", "true") == fingerprinted("us-gov-west-1", "false")
+        assert fingerprinted("eu-west-1", "true") != fingerprinted("eu-west-1", "false")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +171,8 @@ def test_the_starter_templates_are_seeded_again_when_they_change_and_after_all_t
 
 
 def test_logs_are_kept_a_month_or_as_long_as_a_parameter_says() -> None:
-    for days, given in ((30, {}), (365, {"LogRetentionDays": 365})):
+    choices: list[tuple[int, dict[str, Any]]] = [(30, {}), (365, {"LogRetentionDays": 365})]
+    for days, given in choices:
         groups = deployed(**given).all("AWS::Logs::LogGroup").values()
         assert [int(group["Properties"]["RetentionInDays"]) for group in groups] == [days] * 3
     names = {group["Properties"]["LogGroupName"] for group in deployed().all("AWS::Logs::LogGroup").values()}
@@ -168,7 +203,8 @@ class TestVersions:
             for logical, resource in template["Resources"].items()
             if resource["Type"] == "Custom::Fingerprint" and name in logical
         )
-        assert fingerprint.keys() - {"ServiceToken", "ServiceTimeout"} == used
+        # By a condition, which a region has a part in.
+        assert fingerprint.keys() - {"ServiceToken", "ServiceTimeout"} == used | {"SnapStart"}
 
     @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor"])
     def test_the_fingerprint_is_the_versions_description(self, name: str) -> None:

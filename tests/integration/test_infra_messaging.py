@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.support.synthesized import ACCOUNT, REGION, deployed
+from tests.support.aws_calls import Ask
+from tests.support.iam import allows
+from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
 from infra.constructs.queues import RECEIVES_BEFORE_DLQ
 
@@ -19,6 +21,30 @@ def queue(name: str, **given: Any) -> dict[str, Any]:
     return deployed(**given).properties("AWS::SQS::Queue", QueueName=f"mail-{name}")
 
 
+BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/mail-EmailBus"
+
+
+def bus_policy() -> list[dict[str, Any]]:
+    bus = deployed().properties("AWS::Events::EventBus", Name="mail-EmailBus")
+    statements: list[dict[str, Any]] = bus["Policy"]["Statement"]
+    return statements
+
+
+def roles(*functions: str) -> list[str]:
+    """Names of the functions' roles, as far as CloudFormation lets us choose them."""
+    made = deployed().all("AWS::IAM::Role")
+    return [f"mail-{name}" for function in functions for name in made if name.startswith(function)]
+
+
+def may_publish(role: str, source: str, detail_type: str) -> bool:
+    context = {
+        "aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/{role}",
+        "events:source": source,
+        "events:detail-type": detail_type,
+    }
+    return allows(bus_policy(), Ask("events:PutEvents", BUS, tuple(context.items())))
+
+
 def live(function: str) -> str:
     """The alias, which points at a published version."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mail-{function}:live"
@@ -26,11 +52,29 @@ def live(function: str) -> str:
 
 class TestBus:
     def test_every_principal_of_the_account_may_publish_and_nobody_else(self) -> None:
-        bus = deployed().properties("AWS::Events::EventBus", Name="mail-EmailBus")
-        (statement,) = bus["Policy"]["Statement"]
-        assert (statement["Effect"], statement["Action"]) == ("Allow", "events:PutEvents")
-        assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-        assert statement["Resource"] == f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/mail-EmailBus"
+        statements = bus_policy()
+        assert {statement["Resource"] for statement in statements} == {BUS}
+        (allow,) = (statement for statement in statements if statement["Effect"] == "Allow")
+        assert allow["Action"] == "events:PutEvents"
+        assert allow["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        assert may_publish("app", "shop", "Email Request")
+
+    @pytest.mark.parametrize("detail_type", ["Email Status Changed", "Subscription Changed"])
+    @pytest.mark.parametrize("source", ["sesmailengine", "shop"])
+    def test_only_the_engines_functions_say_what_became_of_an_email(
+        self, source: str, detail_type: str
+    ) -> None:
+        assert not may_publish("app", source, detail_type)
+        for role in roles("EmailSender", "FeedbackProcessor"):
+            assert may_publish(role, "sesmailengine", detail_type)
+
+    def test_only_the_engines_functions_publish_in_its_name(self) -> None:
+        assert not may_publish("app", "sesmailengine", "Email Request")
+        (seeder,) = roles("TemplateSeeder")
+        assert not may_publish(seeder, "sesmailengine", "Email Status Changed")
+
+    def test_operators_tell_of_their_actions_with_their_own_credentials(self) -> None:
+        assert may_publish("operator", "sesmailengine", "Operator Action")
 
     def test_everything_but_bulk_goes_straight_to_the_sender(self) -> None:
         rule = deployed().properties("AWS::Events::Rule", Name="mail-EmailEventRule")
@@ -110,11 +154,31 @@ class TestQueues:
         assert mapping["ScalingConfig"] == {"MaximumConcurrency": concurrency}
 
     def test_parameters_change_what_a_mapping_may_take(self) -> None:
-        given = {"BulkConcurrency": 20, "BulkBatchSize": 200}
+        given: dict[str, Any] = {"BulkConcurrency": 20, "BulkBatchSize": 200}
         mapping = deployed(**given).properties(
             "AWS::Lambda::EventSourceMapping", EventSourceArn=queue_arn("BulkEmailQueue")
         )
         assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (200, {"MaximumConcurrency": 20})
+
+
+UNTRACKED = {
+    "send",
+    "reject",
+    "bounce",
+    "complaint",
+    "delivery",
+    "renderingFailure",
+    "deliveryDelay",
+    "subscription",
+}
+
+
+def event_destination(stack: Deployed) -> dict[str, Any]:
+    made = stack.properties(
+        "AWS::SES::ConfigurationSetEventDestination", ConfigurationSetName="mail-ConfigSet"
+    )
+    destination: dict[str, Any] = made["EventDestination"]
+    return destination
 
 
 class TestFeedback:
@@ -124,25 +188,45 @@ class TestFeedback:
         assert made["ReputationOptions"] == {"ReputationMetricsEnabled": True}
 
     def test_every_event_of_a_send_comes_back_on_the_topic(self) -> None:
-        destination = deployed().properties(
-            "AWS::SES::ConfigurationSetEventDestination", ConfigurationSetName="mail-ConfigSet"
-        )["EventDestination"]
+        destination = event_destination(deployed())
         assert destination["Enabled"]
-        assert set(destination["MatchingEventTypes"]) == {
-            "send",
-            "reject",
-            "bounce",
-            "complaint",
-            "delivery",
-            "open",
-            "click",
-            "renderingFailure",
-            "deliveryDelay",
-            "subscription",
-        }
+        assert set(destination["MatchingEventTypes"]) == {*UNTRACKED, "open"}
         assert destination["SnsDestination"] == {
             "TopicARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:mail-SESFeedback"
         }
+
+    @pytest.mark.parametrize(
+        ("given", "tracked"),
+        [
+            ({"TrackOpens": "false"}, set()),
+            ({"TrackClicks": "true"}, {"open", "click"}),
+            ({"TrackOpens": "false", "TrackClicks": "true"}, {"click"}),
+        ],
+    )
+    def test_links_are_rewritten_and_opens_seen_only_where_that_is_wanted(
+        self, given: dict[str, Any], tracked: set[str]
+    ) -> None:
+        assert set(event_destination(deployed(**given))["MatchingEventTypes"]) == UNTRACKED | tracked
+
+    def test_context_writes_down_what_is_tracked(self) -> None:
+        stack = Deployed(synthesis(**PINNED).template)
+        assert set(event_destination(stack)["MatchingEventTypes"]) == {*UNTRACKED, "click"}
+        assert "TrackClicks" not in stack.template["Parameters"]
+
+    def test_a_tracking_domain_of_ones_own_is_used_by_https_alone(self) -> None:
+        for stack in (
+            deployed(TrackingDomain="click.shop.example"),
+            Deployed(synthesis(**PINNED).template),
+        ):
+            made = stack.properties("AWS::SES::ConfigurationSet", Name="mail-ConfigSet")
+            assert made["TrackingOptions"] == {
+                "CustomRedirectDomain": "click.shop.example",
+                "HttpsPolicy": "REQUIRE",
+            }
+
+    def test_ses_is_told_nothing_of_its_own_tracking_domain_because_it_refuses_that(self) -> None:
+        made = deployed().properties("AWS::SES::ConfigurationSet", Name="mail-ConfigSet")
+        assert "TrackingOptions" not in made
 
     def test_only_ses_may_publish_and_only_for_this_account_and_configuration_set(self) -> None:
         allow = allowed_on_topic("mail-SESFeedback")

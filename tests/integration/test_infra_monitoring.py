@@ -2,13 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.test_infra_messaging import allowed_on_topic
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
-from engine.telemetry import GAUGES, METRICS, SERVICE, STATUS_METRICS
+from engine.sending.results import DeferralReason
+from engine.telemetry import GAUGES, HELD_METRICS, METRICS, SERVICE, STATUS_METRICS
+from infra import prices
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mail-Alarms"
 VISIBLE = "ApproximateNumberOfMessagesVisible"
@@ -74,10 +77,11 @@ class TestAlarmsBesideThem:
         [
             ("RetryQueue-Age", "EmailRetryQueue", 4 * HOUR),
             ("BulkQueue-Age", "BulkEmailQueue", DAY),
-            ("EventBridgeDLQ-Age", "EventBridgeDLQ", 12 * DAY),
-            ("RetryDLQ-Age", "EmailRetryDLQ", 12 * DAY),
-            ("FeedbackDLQ-Age", "FeedbackProcessorDLQ", 12 * DAY),
-            ("BulkDLQ-Age", "BulkEmailDLQ", 12 * DAY),
+            # Its age begins anew in a dead-letter queue; that SQS deletes it after 14 days does not.
+            ("EventBridgeDLQ-Age", "EventBridgeDLQ", 3 * DAY),
+            ("RetryDLQ-Age", "EmailRetryDLQ", 3 * DAY),
+            ("FeedbackDLQ-Age", "FeedbackProcessorDLQ", 3 * DAY),
+            ("BulkDLQ-Age", "BulkEmailDLQ", 3 * DAY),
         ],
     )
     def test_mail_that_waits_too_long_is_seen_in_every_queue(self, name: str, queue: str, age: int) -> None:
@@ -85,6 +89,49 @@ class TestAlarmsBesideThem:
         assert properties["MetricName"] == AGE
         assert dimensions(properties) == {"QueueName": f"mail-{queue}"}
         assert exceeds(properties, age)
+
+    @pytest.mark.parametrize(
+        ("name", "queue", "metric", "threshold", "hours"),
+        [
+            ("RetryQueue-Hidden", "EmailRetryQueue", "ApproximateNumberOfMessagesNotVisible", 0, 4),
+            ("BulkQueue-Hidden", "BulkEmailQueue", "ApproximateNumberOfMessagesNotVisible", 0, 24),
+            ("RetryQueue-Delayed", "EmailRetryQueue", "ApproximateNumberOfMessagesDelayed", 1000, 4),
+            ("BulkQueue-Delayed", "BulkEmailQueue", "ApproximateNumberOfMessagesDelayed", 1000, 4),
+        ],
+    )
+    def test_mail_that_is_held_is_seen_though_its_age_is_not(
+        self, name: str, queue: str, metric: str, threshold: int, hours: int
+    ) -> None:
+        """The age of the oldest message leaves out what was received three times or more."""
+        properties = alarm(name)
+        assert properties["MetricName"] == metric
+        assert dimensions(properties) == {"QueueName": f"mail-{queue}"}
+        assert (properties["Statistic"], properties["Period"]) == ("Minimum", HOUR)
+        assert exceeds(properties, threshold, periods=hours)
+
+    def test_every_reason_to_hold_mail_has_a_metric_of_its_own(self) -> None:
+        assert HELD_METRICS.keys() == set(DeferralReason)
+
+    @pytest.mark.parametrize(
+        ("name", "metric", "threshold"),
+        [
+            ("Services-Unavailable", METRICS["service-unavailable"], 0),
+            ("Held-Paused", HELD_METRICS["paused"], 0),
+            ("Held-ServiceUnavailable", HELD_METRICS["service-unavailable"], 0),
+            ("Held-OutcomeUnknown", HELD_METRICS["outcome-unknown"], 10),
+            ("Held-Throttled", HELD_METRICS["throttled"], 100),
+            ("Held-ClaimedElsewhere", HELD_METRICS["claimed-elsewhere"], 100),
+        ],
+    )
+    def test_mail_that_is_held_for_a_quarter_of_an_hour_is_seen_by_its_reason(
+        self, name: str, metric: str, threshold: int
+    ) -> None:
+        """With a table denied all mail is held, and no invocation fails."""
+        properties = alarm(name)
+        assert (properties["Namespace"], properties["MetricName"]) == (SERVICE, metric)
+        assert dimensions(properties) == {"service": "mail-EmailSender", "environment": "prod"}
+        assert (properties["DatapointsToAlarm"], properties["Period"]) == (3, 300)
+        assert exceeds(properties, threshold, periods=12)
 
     @pytest.mark.parametrize("function", ["EmailSender", "FeedbackProcessor"])
     def test_events_that_lambda_drops_or_lets_wait_are_seen(self, function: str) -> None:
@@ -102,6 +149,7 @@ class TestAlarmsBesideThem:
             ("SES-UnknownOutcomes", "outcome-unknown", 10, 2),
             ("SES-Configuration", "ses-configuration-wrong", 0, 1),
             ("SES-UnexpectedAnswers", "ses-answer-unexpected", 0, 1),
+            ("SES-BulkCallsRefused", "bulk-calls-refused", 0, 1),
         ],
     )
     def test_trouble_with_ses_is_seen_in_what_this_stacks_sender_counts(
@@ -129,13 +177,61 @@ class TestAlarmsBesideThem:
         }
         assert exceeds(properties, 0, periods=2)
 
-    def test_every_alarm_goes_to_the_topic_and_says_what_it_means(self) -> None:
-        alarms = deployed().all("AWS::CloudWatch::Alarm").values()
-        assert len(alarms) == 26
-        for made in alarms:
-            assert made["Properties"]["AlarmActions"] == [TOPIC]
-            assert made["Properties"]["AlarmDescription"].endswith((".", "?"))
-            assert made["Properties"]["TreatMissingData"] in {"notBreaching", "ignore"}
+    def test_every_alarm_goes_to_the_topic(self) -> None:
+        for made in alarms():
+            assert made["AlarmActions"] == [TOPIC]
+            assert made["TreatMissingData"] in {"notBreaching", "ignore"}
+
+    def test_every_alarm_says_what_to_look_at_which_command_helps_and_where_to_read_on(self) -> None:
+        for made in alarms():
+            name, description = made["AlarmName"].removeprefix("mail-"), made["AlarmDescription"]
+            said = re.fullmatch(
+                r".*(?:look|its console says why).*"
+                r" Run `sesmailengine [a-z -]+ --stack mail`\."
+                r" More: docs/operations\.md#(?P<section>[a-z-]+)",
+                description,
+            )
+            assert said is not None, description
+            assert len(description) <= 1024  # what CloudWatch takes
+            assert f"`{name}`" in operations()[said["section"]]
+
+    def test_the_page_tells_of_no_alarm_that_is_not_there(self) -> None:
+        rows = re.findall(r"^\| (`.*?`) \|", "\n".join(operations().values()), re.MULTILINE)
+        told = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+        assert told == {made["AlarmName"].removeprefix("mail-") for made in alarms()}
+
+    def test_the_page_about_costs_counts_them_and_prices_what_is_there_all_the_time(self) -> None:
+        page = (DOCS / "parameters.md").read_text(encoding="utf-8")
+        lone: list[dict[str, Any]] = [{"MetricStat": {}}]  # an alarm without an expression looks at one
+        metrics = sum("MetricStat" in one for made in alarms() for one in made.get("Metrics", lone))
+        watching = (metrics - 10) * prices.ALARM_METRIC_MONTH
+        gigabytes = sum(
+            made["Properties"]["MemorySize"] / 1024
+            for made in deployed().all("AWS::Lambda::Function").values()
+            if "SnapStart" in made["Properties"]
+        )
+        snapshots = gigabytes * prices.SNAPSTART_CACHE_GB_SECOND * prices.MONTH_SECONDS
+        for told in (
+            f"{len(alarms())} alarms on {metrics} metrics (10 are free, then 0.10 each) | {watching:.2f} |",
+            f"SnapStart: the snapshots of both functions, as long as the stack is there | {snapshots:.2f} |",
+            f"the key of the two topics | {prices.KMS_KEY_MONTH:.2f} |",
+            f"Restoring a snapshot costs {prices.SNAPSTART_RESTORE_GB / 2:.5f} USD",
+        ):
+            assert told in page, told
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def operations() -> dict[str, str]:
+    """The sections of docs/operations.md, by the names that links call them by."""
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    _, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    return {text.partition("\n")[0].lower().replace(" ", "-"): text for text in sections}
+
+
+def alarms() -> list[dict[str, Any]]:
+    return [made["Properties"] for made in deployed().all("AWS::CloudWatch::Alarm").values()]
 
 
 def exceeds(properties: dict[str, Any], threshold: float, *, periods: int = 1) -> bool:
@@ -217,7 +313,8 @@ class TestDashboard:
                 assert re.search(r"\de-?\d", metric[0]["expression"]) is None
 
     def test_it_shows_no_metric_of_the_engine_that_the_engine_does_not_write(self) -> None:
-        written = {*METRICS.values(), *STATUS_METRICS.values(), *(name for name, _ in GAUGES.values())}
+        gauges = (name for name, _ in GAUGES.values())
+        written = {*METRICS.values(), *HELD_METRICS.values(), *STATUS_METRICS.values(), *gauges}
         shown = {
             metric[1]
             for one in widgets()

@@ -1,5 +1,6 @@
 """One template for everybody: context writes a setting down, everything else is a parameter."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from tests.support.synthesized import PINNED, SENDER, Deployed, deployed, synthesis
 
+from infra.regions import REGIONS
 from infra.settings import StackSettings, context_key, parameter_name
 
 TEMPLATE_ONLY = {"BootstrapVersion"}  # CDK's own
@@ -113,37 +115,48 @@ class TestAllowedSenders:
     """What IAM holds the sender to is what the sender itself allows."""
 
     @staticmethod
-    def conditions(stack: Deployed) -> dict[str, Any]:
-        return {
-            statement["Sid"]: statement["Condition"]
+    def allowed(stack: Deployed) -> tuple[list[str], list[str]]:
+        """Patterns of domains, and addresses."""
+        (deny,) = (
+            statement["Condition"]
             for statement in stack.statements("engine.handlers.email_sender.handler")
-            if "FromAllowed" in statement["Sid"]
-        }
+            if statement["Sid"] == "OnlyFromAllowedSenders"
+        )
+        return (
+            deny["StringNotLike"]["ses:FromAddress"],
+            deny.get("StringNotEqualsIgnoreCase", {}).get("ses:FromAddress", []),
+        )
 
     def test_without_a_list_it_is_the_domain_of_the_default_sender(self) -> None:
-        conditions = self.conditions(deployed(DefaultSenderEmail="no-reply@shop.example"))
-        assert conditions["SendFromAllowedDomains"] == {"StringLike": {"ses:FromAddress": ["*@shop.example"]}}
+        sender = "no-reply@shop.example"
+        assert self.allowed(deployed(DefaultSenderEmail=sender)) == (["*@shop.example"], [sender])
 
     def test_with_a_list_it_is_every_domain_and_every_address_of_it(self) -> None:
-        conditions = self.conditions(deployed(AllowedSenders="shop.example,news@mail.example"))
-        domains = conditions["SendFromAllowedDomains"]["StringLike"]["ses:FromAddress"]
-        addresses = conditions["SendFromAllowedAddresses"]["StringEqualsIgnoreCase"]["ses:FromAddress"]
         # A template can't tell one from the other; no address is like "*@news@mail.example".
-        assert domains == ["*@shop.example", "*@news@mail.example"]
-        assert addresses == ["shop.example", "news@mail.example"]
+        assert self.allowed(deployed(AllowedSenders="shop.example,news@mail.example")) == (
+            ["*@shop.example", "*@news@mail.example"],
+            ["shop.example", "news@mail.example"],
+        )
 
     def test_from_context_each_stands_where_it_belongs(self) -> None:
-        conditions = self.conditions(Deployed(synthesis(**PINNED).template))
-        assert conditions == {
-            "SendFromAllowedDomains": {"StringLike": {"ses:FromAddress": ["*@shop.example"]}},
-            "SendFromAllowedAddresses": {
-                "StringEqualsIgnoreCase": {"ses:FromAddress": ["news@mail.example"]}
-            },
-            "SendBulkFromAllowedDomains": {"StringLikeIfExists": {"ses:FromAddress": ["*@shop.example"]}},
-            "SendBulkFromAllowedAddresses": {
-                "StringEqualsIgnoreCaseIfExists": {"ses:FromAddress": ["news@mail.example"]}
-            },
+        stack = Deployed(synthesis(**PINNED).template)
+        assert self.allowed(stack) == (["*@shop.example"], ["news@mail.example"])
+
+    @pytest.mark.parametrize("entry", ["a.b", "a@b.c", "x" * 60 + ".example"])
+    def test_the_longest_list_leaves_every_role_within_what_iam_takes(self, entry: str) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: without white space."""
+        longest = StackSettings.specs()["allowed_senders"].longest
+        assert longest is not None
+        listed = ",".join([entry] * ((longest + 1) // (len(entry) + 1)))
+        assert takes("AllowedSenders", listed)
+        place = {
+            "AWS::StackName": "x" * 40,
+            "AWS::Partition": "aws-us-gov",
+            "AWS::Region": max(REGIONS, key=len),
         }
+        for role in deployed(place=place, AllowedSenders=listed).all("AWS::IAM::Role").values():
+            documents = [policy["PolicyDocument"] for policy in role["Properties"]["Policies"]]
+            assert sum(len(json.dumps(one, separators=(",", ":"))) for one in documents) <= 10_240
 
 
 def test_the_page_about_parameters_lists_each_with_its_default_and_limits() -> None:

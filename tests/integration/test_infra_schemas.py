@@ -12,6 +12,7 @@ from tests.support.synthesized import Deployed, deployed
 from engine.schemas.export import schemas
 from infra.constructs.event_schemas import event_schemas
 from infra.draft4 import draft4
+from infra.regions import LACKING
 
 REQUEST, STATUS = "EmailRequest", "sesmailengine@EmailStatusChanged"
 
@@ -105,11 +106,7 @@ def test_a_status_that_is_never_published_does_not() -> None:
 class TestConversion:
     @staticmethod
     def converted(**schema: Any) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in draft4({"$id": "urn:x", **schema}).items()
-            if name not in {"$schema", "id"}
-        }
+        return {name: value for name, value in draft4(schema).items() if name != "$schema"}
 
     def test_definitions_and_references_move(self) -> None:
         schema = {"$ref": "#/$defs/Shape", "$defs": {"Shape": {"type": "object", "required": []}}}
@@ -153,10 +150,18 @@ class TestRegistry:
         for name, made in registered.items():
             assert made["Type"] == "JSONSchemaDraft4"
             assert json.loads(made["Content"]) == event_schemas()[name]
+            assert "id" not in json.loads(made["Content"])  # which the registry gives itself
+            assert 0 < len(made["Description"]) < 256
         assert deployed().properties("AWS::EventSchemas::Registry")["RegistryName"] == "mail-Events"
 
-    def test_a_region_without_a_registry_can_do_without(self) -> None:
+    def test_whoever_does_not_want_them_gets_none(self) -> None:
         stack = deployed(RegisterSchemas="false")
+        assert registered_in(stack) == {}
+        assert stack.all("AWS::EventSchemas::Registry") == {}
+
+    @pytest.mark.parametrize("region", LACKING["register_schemas"])
+    def test_a_region_without_a_registry_does_without(self, region: str) -> None:
+        stack = deployed(place={"AWS::Region": region})
         assert registered_in(stack) == {}
         assert stack.all("AWS::EventSchemas::Registry") == {}
 

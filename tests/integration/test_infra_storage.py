@@ -1,7 +1,7 @@
-"""What is kept: three tables and the bucket of templates."""
+"""What is kept: three tables, the bucket of templates, the queues, and under which identifiers."""
 
 import pytest
-from tests.support.synthesized import ACCOUNT, deployed
+from tests.support.synthesized import ACCOUNT, PINNED, Deployed, deployed, synthesis
 
 from infra.constructs.metrics import INDEXES
 
@@ -88,3 +88,43 @@ def test_the_bucket_refuses_plain_http() -> None:
         if statement["Effect"] == "Deny"
     ]
     assert denied == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+# CloudFormation replaces a resource whose identifier or name changes: an upgrade must find its data again.
+KEPT = {
+    "TablesEmailTrackingD2AEECE3": "mail-EmailTracking",
+    "TablesSuppression64B7EE14": "mail-Suppression",
+    "TablesState705891C2": "mail-State",
+    "TemplatesBucket402C2D6D": f"mail-templates-{ACCOUNT}",
+    "QueuesEventBridgeDLQ32204122": "mail-EventBridgeDLQ",
+    "QueuesEmailRetryDLQ1C546CF6": "mail-EmailRetryDLQ",
+    "QueuesBulkEmailDLQ8A80B629": "mail-BulkEmailDLQ",
+    "QueuesFeedbackProcessorDLQ591EE5A5": "mail-FeedbackProcessorDLQ",
+    "QueuesEmailRetryQueue5450D76F": "mail-EmailRetryQueue",
+    "QueuesBulkEmailQueue33392D05": "mail-BulkEmailQueue",
+}
+NAMES = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SQS::Queue": "QueueName",
+}
+
+
+@pytest.mark.parametrize("context", [{}, PINNED], ids=["parameters", "context"])
+def test_what_holds_data_keeps_its_identifier_and_its_name_from_one_version_to_the_next(
+    context: dict[str, str],
+) -> None:
+    stack = Deployed(synthesis(**context).template, {"DefaultSenderEmail": "a@example.com"})
+    found = {
+        logical_id: made["Properties"][name]
+        for kind, name in NAMES.items()
+        for logical_id, made in stack.all(kind).items()
+    }
+    assert found == KEPT
+
+
+@pytest.mark.parametrize("stack", ["Mail", "mail-Z", "SESMailEngine"])
+def test_a_stack_with_capitals_in_its_name_gets_a_bucket_that_cloudformation_names(stack: str) -> None:
+    """No bucket may be called so. CDK and the installer refuse such a name; the bare template can't."""
+    ((_, bucket),) = deployed(place={"AWS::StackName": stack}).all("AWS::S3::Bucket").items()
+    assert "BucketName" not in bucket["Properties"]

@@ -12,13 +12,21 @@ from botocore.exceptions import (
     EndpointConnectionError,
     SSOTokenLoadError,
 )
-from tests.support.installer_aws import ACCOUNT, SENDER, STACK, Account, Talk, refusal, unpacked_package
+from tests.support.installer_aws import (
+    ACCOUNT,
+    SENDER,
+    STACK,
+    FakeAccount,
+    FakeScreen,
+    refusal,
+    unpacked_package,
+)
 
-from installer import cloud as clouds
+from installer import account as accounts
 from installer import main as command_line
+from installer.errors import InstallError, install_error
 from installer.first_email import first_email
 from installer.parameters import choose, listing
-from installer.problem import Problem, explain
 from installer.release import Release, read_release
 
 
@@ -49,17 +57,17 @@ class TestParameters:
     def test_what_cloudformation_would_refuse_is_refused_here_with_the_reason(
         self, release: Release, name: str, value: str, expected: str
     ) -> None:
-        with pytest.raises(Problem) as caught:
-            choose(release, {**SENDER, name: value}, {}, Talk().screen)
-        assert f"{name}: " in caught.value.what
-        assert expected in caught.value.what
+        with pytest.raises(InstallError) as caught:
+            choose(release, {**SENDER, name: value}, {}, FakeScreen().screen)
+        assert f"{name}: " in caught.value.message
+        assert expected in caught.value.message
 
     def test_zero_reserves_nothing_and_is_fine(self, release: Release) -> None:
-        parameters = choose(release, {**SENDER, "SenderConcurrency": "0"}, {}, Talk().screen)
-        assert parameters.number("SenderConcurrency") == 0
+        parameters = choose(release, {**SENDER, "SenderConcurrency": "0"}, {}, FakeScreen().screen)
+        assert parameters["SenderConcurrency"] == "0"
 
     def test_a_person_is_asked_until_the_answer_can_be_used(self, release: Release) -> None:
-        talk = Talk("nobody", "hello@shop.example", "ops@shop.example")
+        talk = FakeScreen("nobody", "hello@shop.example", "ops@shop.example")
         parameters = choose(release, {}, {}, talk.screen)
         assert parameters["DefaultSenderEmail"] == "hello@shop.example"
         assert parameters["AdminEmail"] == "ops@shop.example"
@@ -67,9 +75,9 @@ class TestParameters:
         assert len(talk.questions) == 3
 
     def test_where_nobody_can_be_asked_the_flag_is_named(self, release: Release) -> None:
-        with pytest.raises(Problem, match="nobody can be asked") as caught:
-            choose(release, {}, {}, Talk().screen)
-        assert caught.value.do == "Give it with --sender."
+        with pytest.raises(InstallError, match="nobody can be asked") as caught:
+            choose(release, {}, {}, FakeScreen().screen)
+        assert caught.value.remedy == "Give it with --sender."
 
     def test_the_listing_names_flag_default_and_meaning_and_leaves_the_code_out(
         self, release: Release
@@ -173,11 +181,11 @@ class TestCommandLine:
         flags: list[str],
         done: str,
     ) -> None:
-        account = Account()
+        account = FakeAccount()
         if flags[0] != "--sender":
             account.cloudformation.status = "CREATE_COMPLETE"
             account.cloudformation.parameters = SENDER
-        monkeypatch.setattr(command_line, "connect", lambda *_: account.cloud)
+        monkeypatch.setattr(command_line, "connect", lambda *_: account.aws)
         code, said = self.run(package, capsys, "--stack-name", STACK, "--parameter", "LogLevel=DEBUG", *flags)
         assert code == 0, said
         assert account.cloudformation.status == done
@@ -232,12 +240,12 @@ class TestConnecting:
                 return {"Account": ACCOUNT, "Arn": f"arn:aws-cn:iam::{ACCOUNT}:user/ada"}
 
         monkeypatch.setattr("boto3.Session", Session)
-        cloud = clouds.connect("work", None, lambda: "cn-north-1")
-        assert (cloud.account, cloud.region, cloud.partition) == (ACCOUNT, "cn-north-1", "aws-cn")
-        assert cloud.client("s3") is cloud.client("s3")
+        account = accounts.connect("work", None, lambda: "cn-north-1")
+        assert (account.account_id, account.region, account.partition) == (ACCOUNT, "cn-north-1", "aws-cn")
+        assert account.client("s3") is account.client("s3")
         assert made == ["sts cn-north-1", "s3 cn-north-1"]
-        with pytest.raises(Problem, match="No region is given"):
-            clouds.connect("work", None, lambda: "")
+        with pytest.raises(InstallError, match="No region is given"):
+            accounts.connect("work", None, lambda: "")
 
 
 class TestExplanations:
@@ -260,6 +268,6 @@ class TestExplanations:
     def test_an_error_says_what_it_means_and_what_to_do(
         self, error: ClientError | BotoCoreError, what: str, do: str
     ) -> None:
-        problem = explain(error, "x")
-        assert what in problem.what
-        assert do in problem.do
+        explained = install_error(error, "x")
+        assert what in explained.message
+        assert do in explained.remedy

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.installer_aws import STACK, Account, Functions, Ses, unpacked_package
+from tests.support.installer_aws import STACK, FakeAccount, Functions, Ses, unpacked_package
 
 from installer import preflight
-from installer.parameters import Parameters
+from installer.parameters import StackParameters
 from installer.release import Release, read_release
 
 
@@ -17,26 +17,26 @@ def release(tmp_path: Path) -> Release:
     return read_release(unpacked_package(tmp_path))
 
 
-def findings(found: Iterator[preflight.Finding]) -> list[tuple[bool, str]]:
-    return [(finding.stops, f"{finding.text} {finding.do}") for finding in found]
+def told(results: Iterator[preflight.CheckResult]) -> list[tuple[bool, str]]:
+    return [(result.stops, f"{result.text} {result.remedy}") for result in results]
 
 
 class TestSenderIdentity:
     @pytest.mark.parametrize("verified", ["hello@shop.example", "shop.example"])
     def test_a_verified_address_or_its_domain_is_enough(self, verified: str) -> None:
-        account = Account(sesv2=Ses({verified: True}))
-        ((stops, text),) = findings(preflight.sender_identity(account.cloud, "hello@shop.example"))
+        account = FakeAccount(sesv2=Ses({verified: True}))
+        ((stops, text),) = told(preflight.sender_identity(account.aws, "hello@shop.example"))
         assert not stops
         assert f"{verified} is verified" in text
 
     def test_a_verified_parent_domain_is_enough(self) -> None:
-        account = Account(sesv2=Ses({"shop.example": True}))
-        ((stops, _),) = findings(preflight.sender_identity(account.cloud, "hello@mail.eu.shop.example"))
+        account = FakeAccount(sesv2=Ses({"shop.example": True}))
+        ((stops, _),) = told(preflight.sender_identity(account.aws, "hello@mail.eu.shop.example"))
         assert not stops
 
     def test_an_unknown_identity_stops_with_the_command_that_makes_it(self) -> None:
-        account = Account(sesv2=Ses({}))
-        ((stops, text),) = findings(preflight.sender_identity(account.cloud, "hello@shop.example"))
+        account = FakeAccount(sesv2=Ses({}))
+        ((stops, text),) = told(preflight.sender_identity(account.aws, "hello@shop.example"))
         assert stops
         assert "neither the address nor shop.example is verified in eu-west-1" in text
         assert "create-email-identity --region eu-west-1 --email-identity shop.example" in text
@@ -45,8 +45,8 @@ class TestSenderIdentity:
         ("identity", "advice"), [("hello@shop.example", "Open the link"), ("shop.example", "DKIM records")]
     )
     def test_an_identity_that_waits_stops_with_what_it_waits_for(self, identity: str, advice: str) -> None:
-        account = Account(sesv2=Ses({identity: False}))
-        ((stops, text),) = findings(preflight.sender_identity(account.cloud, "hello@shop.example"))
+        account = FakeAccount(sesv2=Ses({identity: False}))
+        ((stops, text),) = told(preflight.sender_identity(account.aws, "hello@shop.example"))
         assert stops
         assert f"{identity} waits for its verification" in text
         assert advice in text
@@ -54,27 +54,48 @@ class TestSenderIdentity:
 
 class TestSendingAccount:
     def test_production_shows_quota_and_rate(self) -> None:
-        ((stops, text),) = findings(preflight.sending_account(Account().cloud))
+        ((stops, text),) = told(preflight.sending_account(FakeAccount().aws))
         assert not stops
         assert "in production: 50,000 emails a day, 14 a second" in text
 
     def test_the_sandbox_is_told_with_its_limits_and_the_way_out(self) -> None:
-        account = Account(sesv2=Ses(production=False))
-        ((stops, text),) = findings(preflight.sending_account(account.cloud))
+        account = FakeAccount(sesv2=Ses(production=False))
+        ((stops, text),) = told(preflight.sending_account(account.aws))
         assert not stops
         assert "in the sandbox: 200 emails a day" in text
         assert "request production access" in text
 
     def test_paused_sending_is_told(self) -> None:
-        paused, _ = findings(preflight.sending_account(Account(sesv2=Ses(sending=False)).cloud))
+        paused, _ = told(preflight.sending_account(FakeAccount(sesv2=Ses(sending=False)).aws))
         assert "SES has paused sending" in paused[1]
+
+
+class TestRegion:
+    def check(self, release: Release, region: str, **given: str) -> list[tuple[bool, str]]:
+        account = replace(FakeAccount().aws, region=region)
+        return told(preflight.region(account, StackParameters(release.parameters, given, {}), release))
+
+    def test_a_region_that_has_everything_is_not_mentioned(self, release: Release) -> None:
+        assert self.check(release, "eu-west-1") == []
+
+    def test_a_region_without_snapstart_is_told_unless_it_is_not_wanted(self, release: Release) -> None:
+        ((stops, text),) = self.check(release, "us-gov-west-1")
+        assert not stops
+        assert "us-gov-west-1 has no Lambda SnapStart: the functions start without it" in text
+        assert self.check(release, "us-gov-west-1", SnapStart="false") == []
+
+    def test_a_region_that_was_not_checked_is_told_with_those_that_were(self, release: Release) -> None:
+        ((stops, text),) = self.check(release, "mars-1")
+        assert not stops
+        assert "not checked for mars-1" in text
+        assert "eu-west-1" in text
 
 
 class TestConcurrency:
     def check(self, release: Release, functions: Functions, **given: str) -> tuple[bool, str]:
-        account = Account(functions=functions)
-        parameters = Parameters(release.parameters, given, {})
-        (found,) = findings(preflight.concurrency(account.cloud, STACK, parameters, release))
+        account = FakeAccount(functions=functions)
+        parameters = StackParameters(release.parameters, given, {})
+        (found,) = told(preflight.concurrency(account.aws, STACK, parameters, release))
         return found
 
     def test_room_for_both_functions_and_a_hundred_more_is_enough(self, release: Release) -> None:

@@ -297,14 +297,16 @@ def error(code: str, status: int) -> ClientError:
 
 
 @pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 403), ("404", 404), ("501", 501)])
-async def test_where_the_shared_call_is_not_offered_each_goes_alone_from_then_on(
+async def test_where_the_shared_call_is_not_offered_each_goes_alone_from_then_on_and_that_is_told_once(
     code: str, status: int
 ) -> None:
     mailer, calls, telemetry = watched(error(code, status))
     for _ in range(2):
         assert await mailer.send(several(2)) == ["ses-0@example.com", "ses-1@example.com"]
     assert calls == ["SendBulkEmail", *["SendEmail"] * 4]
-    assert telemetry.names == ["bulk-calls-denied"]
+    ((name, fields),) = telemetry.events
+    assert name == "bulk-calls-refused"
+    assert code in str(fields["problem"])
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # one call; its stubs would be a dependency of their own
 from aws_cdk import App
 from aws_cdk.assertions import Template
+from tests.support.installer_aws import ACCOUNT, STACK, FakeAccount
 
 from infra import bundling, package
 from infra.bundling import ROOT, Bundles
+from infra.regions import REGIONS
 from infra.settings import StackSettings
 from infra.stack import EmailEngineStack
+from installer.retained import find_retained
 
 INSTALLER = ROOT / "installer"
 FUNCTION_ZIPS = ("lambda/email-sender.zip", "lambda/feedback-processor.zip")
@@ -209,8 +212,28 @@ class TestReleaseFacts:
     def test_they_tell_what_the_functions_reserve(self, facts: dict[str, Any]) -> None:
         assert facts["reservedConcurrency"] == ["SenderConcurrency", "FeedbackConcurrency"]
 
+    def test_they_tell_which_regions_the_template_is_checked_for_and_what_some_lack(
+        self, facts: dict[str, Any]
+    ) -> None:
+        assert facts["regions"] == list(REGIONS)
+        assert (
+            facts["regionsWithout"].keys() == {"SnapStart", "RegisterSchemas"} <= facts["parameters"].keys()
+        )
+
+    def test_the_installer_finds_all_that_outlives_the_stack_by_its_names(
+        self, facts: dict[str, Any]
+    ) -> None:
+        found = find_retained(FakeAccount().aws, STACK, facts["retainedTemplate"])
+        assert {one.name for one in found} == {
+            f"{STACK}-templates-{ACCOUNT}",
+            *(f"{STACK}-{table}" for table in ("EmailTracking", "Suppression", "State")),
+            *(f"{STACK}-{queue}" for queue in ("EmailRetryQueue", "BulkEmailQueue")),
+            *(f"{STACK}-{queue}DLQ" for queue in ("EventBridge", "EmailRetry", "BulkEmail")),
+            f"{STACK}-FeedbackProcessorDLQ",
+        }
+
     def test_what_outlives_the_stack_can_be_taken_over(self, facts: dict[str, Any]) -> None:
-        kept = facts["keptTemplate"]["Resources"].values()
+        kept = facts["retainedTemplate"]["Resources"].values()
         names = {
             name
             for found in kept
@@ -224,15 +247,16 @@ class TestReleaseFacts:
             "AWS::SQS::Queue",
         }
         # As a template of its own it may refer to nothing that is not in it, and is sent without S3.
-        assert len(json.dumps(facts["keptTemplate"])) < LARGEST_BODY
+        assert len(json.dumps(facts["retainedTemplate"])) < LARGEST_BODY
         defined = {
-            *facts["keptTemplate"]["Resources"],
-            *facts["keptTemplate"]["Parameters"],
-            *facts["keptTemplate"].get("Mappings", ()),
+            *facts["retainedTemplate"]["Resources"],
+            *facts["retainedTemplate"]["Parameters"],
+            *facts["retainedTemplate"].get("Mappings", ()),
             "AWS::StackName",
             "AWS::AccountId",
+            "AWS::NoValue",
         }
-        assert set(_references(facts["keptTemplate"]["Resources"])) <= defined
+        assert set(_references(facts["retainedTemplate"]["Resources"])) <= defined
 
 
 class TestInstaller:

@@ -82,11 +82,13 @@ class Recorder:
         sender = re.sub(r".*<(.*)>", r"\1", params["FromEmailAddress"])
         configuration_set = self.name(params["ConfigurationSetName"])
         also = {"SendEmail": "SendRawEmail", "SendBulkEmail": "SendBulkTemplatedEmail"}[operation]
+        resources = [f"identity/{sender.rpartition('@')[2]}", f"configuration-set/{configuration_set}"]
+        if operation == "SendBulkEmail":
+            # Of its kind is one of the call's resources; which one, where the call brings its content, AWS
+            # does not say.
+            resources.append("template/inline")
         for action in (operation, also):
-            for resource in (
-                f"identity/{sender.rpartition('@')[2]}",
-                f"configuration-set/{configuration_set}",
-            ):
+            for resource in resources:
                 arn = f"arn:aws:ses:{REGION}:{ACCOUNT}:{resource}"
                 yield Ask(f"ses:{action}", arn, (("ses:FromAddress", sender),))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from installer.cloud import Cloud
+from installer.account import AwsAccount
 from installer.screen import Screen
 
 ACCOUNT = "123456789012"
@@ -107,6 +107,11 @@ class Bucket:
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
         self.objects[Bucket, Key] = Body
         return {"VersionId": "1"}
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        if (Bucket, Key) not in self.objects:
+            raise refusal("NoSuchKey")
+        return {"Body": io.BytesIO(self.objects[Bucket, Key])}
 
     def delete_object(self, *, Bucket: str, Key: str, **_: Any) -> None:
         del self.objects[Bucket, Key]
@@ -250,7 +255,7 @@ class Queues:
 
 
 @dataclass
-class Account:
+class FakeAccount:
     """Every service that the installer talks to."""
 
     sesv2: Ses = field(default_factory=Ses)
@@ -262,9 +267,9 @@ class Account:
     waits: list[float] = field(default_factory=list)
 
     @property
-    def cloud(self) -> Cloud:
-        return Cloud(
-            account=ACCOUNT,
+    def aws(self) -> AwsAccount:
+        return AwsAccount(
+            account_id=ACCOUNT,
             region=REGION,
             caller=f"arn:aws:iam::{ACCOUNT}:user/ada",
             client=lambda name: self.functions if name == "lambda" else getattr(self, name),
@@ -272,7 +277,7 @@ class Account:
         )
 
 
-class Talk:
+class FakeScreen:
     """A screen that is read, and a person who answers in order."""
 
     def __init__(self, *answers: str, agreed: bool = True) -> None:
@@ -309,11 +314,15 @@ FACTS: dict[str, Any] = {
         "LogLevel": {"Type": "String", "Default": "INFO", "AllowedValues": ["DEBUG", "INFO"]},
         "SenderMemory": {"Type": "Number", "Default": 512, "MinValue": 128, "MaxValue": 10240},
         "SenderConcurrency": {"Type": "Number", "Default": 14, "MinValue": 0},
+        "FeedbackConcurrency": {"Type": "Number", "Default": 100, "MinValue": 0},
         "BulkConcurrency": {"Type": "Number", "Default": 8},
         "RetryConcurrency": {"Type": "Number", "Default": 2},
+        "SnapStart": {"Type": "String", "Default": "true", "AllowedValues": ["true", "false"]},
     },
-    "reservedConcurrency": ["SenderConcurrency", 100],
-    "keptTemplate": {
+    "reservedConcurrency": ["SenderConcurrency", "FeedbackConcurrency"],
+    "regions": ["eu-west-1", "us-gov-west-1"],
+    "regionsWithout": {"SnapStart": ["us-gov-west-1"], "RegisterSchemas": ["ap-south-2"]},
+    "retainedTemplate": {
         "Parameters": {"CodeBucket": {"Type": "String"}},
         "Resources": {
             "Tracking": {

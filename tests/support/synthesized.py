@@ -25,6 +25,10 @@ PINNED: Final = {
     "senderMemory": "1024",
     "senderTimeout": "40",
     "sesMaxSendRate": "12.5",
+    "snapStart": "true",
+    "trackClicks": "true",
+    "trackOpens": "false",
+    "trackingDomain": "click.shop.example",
 }
 STACK, REGION, ACCOUNT = "mail", "eu-west-1", "111122223333"
 SENDER = "no-reply@example.com"
@@ -51,19 +55,18 @@ _NAMES: Final[dict[str, str]] = {
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
 }
-_ARNS: Final[dict[str, Callable[[str], str]]] = {
-    "AWS::DynamoDB::Table": lambda name: _arn("dynamodb", f"table/{name}"),
-    "AWS::Events::EventBus": lambda name: _arn("events", f"event-bus/{name}"),
-    "AWS::Lambda::Function": lambda name: _arn("lambda", f"function:{name}"),
-    "AWS::Logs::LogGroup": lambda name: _arn("logs", f"log-group:{name}:*"),
-    "AWS::S3::Bucket": lambda name: f"arn:aws:s3:::{name}",
-    "AWS::SNS::Topic": lambda name: _arn("sns", name),
-    "AWS::SQS::Queue": lambda name: _arn("sqs", name),
+# Service and resource of an ARN.
+_ARNS: Final = {
+    "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
+    "AWS::Events::EventBus": ("events", "event-bus/{}"),
+    "AWS::IAM::Role": ("iam", "role/{}"),
+    "AWS::Lambda::Function": ("lambda", "function:{}"),
+    "AWS::Logs::LogGroup": ("logs", "log-group:{}:*"),
+    "AWS::S3::Bucket": ("s3", "{}"),
+    "AWS::SNS::Topic": ("sns", "{}"),
+    "AWS::SQS::Queue": ("sqs", "{}"),
 }
-
-
-def _arn(service: str, resource: str) -> str:
-    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+_GLOBAL: Final = {"iam": f"iam::{ACCOUNT}", "s3": "s3::"}
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,18 @@ def _findings(report: dict[str, Any]) -> Iterator[str]:
 
 @dataclass
 class Deployed:
-    """A template with its parameters. Every answer is as AWS would get it, with names and ARNs filled in."""
+    """A template with its parameters. Every answer is as AWS would get it, with names and ARNs filled in.
+
+    `place`: pseudo parameters that differ from the usual, such as AWS::Region.
+    """
 
     template: dict[str, Any]
     given: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._resources: dict[str, Any] = self.template["Resources"]
+        self._pseudo: dict[str, Any] = _PSEUDO | dict(self.place)
 
     def parameter(self, name: str) -> Any:
         if name in self.given:
@@ -175,30 +183,40 @@ class Deployed:
         return {name: item for name, item in worked_out.items() if item is not _NOTHING}
 
     def _ref(self, name: str) -> Any:
-        if name in _PSEUDO:
-            return _PSEUDO[name]
+        if name in self._pseudo:
+            return self._pseudo[name]
         if name in self.template.get("Parameters", {}):
             return self.parameter(name)
         resource = self._resources[name]
         match resource["Type"]:
             case "AWS::SQS::Queue":
-                return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{self._name(resource)}"
+                region = self._pseudo["AWS::Region"]
+                return f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/{self._name(resource)}"
             case "AWS::Lambda::Alias":
                 alias = self._value(resource["Properties"])
-                return _arn("lambda", f"function:{alias['FunctionName']}:{alias['Name']}")
+                return self._arn("AWS::Lambda::Function", f"{alias['FunctionName']}:{alias['Name']}")
             case "AWS::SNS::Topic":
-                return _ARNS["AWS::SNS::Topic"](self._name(resource))
+                return self._arn("AWS::SNS::Topic", self._name(resource))
             case kind:
                 return self._name(resource) if kind in _NAMES else name
 
     def _attribute(self, argument: list[str]) -> Any:
         name, attribute = argument
         resource = self._resources[name]
+        if attribute == "Arn" and resource["Type"] == "AWS::IAM::Role":  # CloudFormation names it
+            return self._arn("AWS::IAM::Role", f"{self._pseudo['AWS::StackName']}-{name}")
         if attribute == "Arn" and resource["Type"] in _ARNS:
-            return _ARNS[resource["Type"]](self._name(resource))
+            return self._arn(resource["Type"], self._name(resource))
         if attribute == "QueueName":
             return self._name(resource)
         return f"{name}.{attribute}"
+
+    def _arn(self, kind: str, name: str) -> str:
+        service, resource = _ARNS[kind]
+        regional = f"{service}:{self._pseudo['AWS::Region']}:{ACCOUNT}"
+        return (
+            f"arn:{self._pseudo['AWS::Partition']}:{_GLOBAL.get(service, regional)}:{resource.format(name)}"
+        )
 
     def _name(self, resource: Mapping[str, Any]) -> str:
         return str(self._value(resource["Properties"][_NAMES[resource["Type"]]]))
@@ -228,11 +246,13 @@ _FUNCTIONS: Final[dict[str, Callable[[Deployed, Any], Any]]] = {
     "Fn::Join": Deployed._join,
     "Fn::Equals": Deployed._equals,
     "Fn::Not": lambda self, argument: not self._value(argument[0]),
+    "Fn::And": lambda self, argument: all(map(self._value, argument)),
+    "Fn::Or": lambda self, argument: any(map(self._value, argument)),
     "Fn::Split": lambda self, argument: str(self._value(argument[1])).split(argument[0]),
     "Fn::Select": lambda self, argument: self._value(argument[1])[int(argument[0])],
 }
 
 
-def deployed(**given: Any) -> Deployed:
+def deployed(*, place: Mapping[str, str] | None = None, **given: Any) -> Deployed:
     """The template as it comes, with the parameters that somebody gives; only the sender has no default."""
-    return Deployed(synthesis().template, {"DefaultSenderEmail": SENDER} | given)
+    return Deployed(synthesis().template, {"DefaultSenderEmail": SENDER} | given, place or {})

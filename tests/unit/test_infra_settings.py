@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from infra import account
-from infra.settings import SettingsError, StackSettings
+from infra.settings import StackSettings, StackSettingsError
 
 SENDER = {"defaultSenderEmail": "no-reply@example.com"}
 
@@ -36,7 +36,7 @@ def test_names_of_the_stack_and_of_the_machine_are_no_parameters() -> None:
 
 
 def test_one_error_lists_every_value_that_cannot_be_read() -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(StackSettingsError) as caught:
         StackSettings.from_context(
             {"defaultSenderEmail": 5, "senderMemory": "much", "environment": "production"}
         )
@@ -64,6 +64,8 @@ def test_one_error_lists_every_value_that_cannot_be_read() -> None:
         ("bounceRateThreshold", "nan", "expected a number"),
         ("bounceRateMinSends", "0", "1 to 1000000"),
         ("dataRetentionDays", "14", "15 to 3650 days"),
+        ("trackingDomain", "https://click.shop.example", "a domain such as click.example.com"),
+        ("trackClicks", "yes", "one of true, false"),
         ("sesMaxSendRate", "-1", "0 \\(ask SES\\)"),
         ("bulkShare", "0", "0.1 to 1"),
         ("bulkCallSize", "51", "1 to 50"),
@@ -82,13 +84,13 @@ def test_one_error_lists_every_value_that_cannot_be_read() -> None:
     ],
 )
 def test_a_value_out_of_range_is_refused_with_what_was_expected(key: str, value: str, expected: str) -> None:
-    with pytest.raises(SettingsError, match=f"{key}: .*{expected}"):
+    with pytest.raises(StackSettingsError, match=f"{key}: .*{expected}"):
         StackSettings.from_context({**SENDER, key: value})
 
 
 class TestConcurrency:
     def test_more_than_the_accounts_limit_is_refused_with_the_ways_out(self) -> None:
-        with pytest.raises(SettingsError) as caught:
+        with pytest.raises(StackSettingsError) as caught:
             StackSettings.from_context(SENDER, account_concurrency=10)
         (problem,) = caught.value.problems
         assert "at most 0, because this account's limit is 10" in problem
@@ -101,7 +103,7 @@ class TestConcurrency:
         assert StackSettings.from_context(SENDER, limit).sender_concurrency == 14
 
     def test_the_hundred_that_lambda_keeps_are_not_to_be_had(self) -> None:
-        with pytest.raises(SettingsError, match="at most 113"):
+        with pytest.raises(StackSettingsError, match="at most 113"):
             StackSettings.from_context(SENDER, account_concurrency=213)
 
     def test_nothing_reserved_fits_into_any_account(self) -> None:

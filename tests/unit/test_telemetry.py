@@ -109,7 +109,9 @@ def test_emails_that_are_held_together_count_one_by_one(log: Log, capsys: pytest
     log.telemetry.record("email-held", reason="paused", emails=50)
     log.telemetry.record("email-held", reason="throttled", emails=1)
     log.telemetry.flush()
-    assert metrics(capsys)["EmailsHeld"] == [51.0]
+    written = metrics(capsys)
+    assert written["EmailsHeld"] == [51.0]
+    assert (written["EmailsHeldPaused"], written["EmailsHeldThrottled"]) == ([50.0], [1.0])
 
 
 def test_an_email_is_counted_by_the_status_it_reached_and_a_repetition_is_not(

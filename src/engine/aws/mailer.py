@@ -38,7 +38,7 @@ class SesMailer:
             failure = ses_error(error)
             if is_not_offered(error):
                 # Nothing was sent. The role, or a service that stands in for SES, lacks the call.
-                self._telemetry.record("bulk-calls-denied", problem=str(failure), emails=len(messages))
+                self._telemetry.record("bulk-calls-refused", problem=str(failure))
                 self._bulk_is_offered = False
             elif not (
                 isinstance(failure, SendRefused)

@@ -9,21 +9,23 @@ from botocore import exceptions as sdk
 from botocore.exceptions import BotoCoreError, ClientError
 
 
-class Problem(Exception):  # noqa: N818 -- it is told to a person, as one
-    """Something that the person at the keyboard has to solve."""
+class InstallError(Exception):
+    """What the person at the keyboard has to solve: `message` says what is wrong, `remedy` what to do."""
 
-    def __init__(self, what: str, do: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.do = do
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
 
+
+PERMISSIONS_REMEDY = "Use credentials with the permissions of docs/install-policy.json (docs/install.md)."
 
 _LOG_IN = (
     "Log in anew (`aws sso login`, `aws configure`), or name another profile with --profile; "
     "`aws sts get-caller-identity` must succeed."
 )
 
-# By code of AWS's answer; {doing} is what was attempted.
+# By the code of AWS's answer: what it means, and what to do.
 _CODES = {
     "ExpiredToken": ("The credentials have expired", _LOG_IN),
     "ExpiredTokenException": ("The credentials have expired", _LOG_IN),
@@ -40,19 +42,19 @@ _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Un
 
 
 @contextmanager
-def doing(attempt: str) -> Iterator[None]:
-    """Turn what AWS or its SDK says into a `Problem` that tells what was being done ("reading ...")."""
+def aws_errors(attempt: str) -> Iterator[None]:
+    """Raise an error of AWS or its SDK as an `InstallError`; `attempt` is what was done ("reading ...")."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise explain(error, attempt) from error
+        raise install_error(error, attempt) from error
 
 
-def explain(error: ClientError | BotoCoreError, attempt: str) -> Problem:
+def install_error(error: ClientError | BotoCoreError, attempt: str) -> InstallError:
     if isinstance(error, ClientError):
-        return _explain_answer(error, attempt)
+        return _answer_error(error, attempt)
     if isinstance(error, sdk.ProfileNotFound):
-        return Problem(f"{error}.", "`aws configure list-profiles` shows the profiles there are.")
+        return InstallError(f"{error}.", "`aws configure list-profiles` shows the profiles there are.")
     if isinstance(
         error,
         (
@@ -63,30 +65,29 @@ def explain(error: ClientError | BotoCoreError, attempt: str) -> Problem:
             sdk.SSOError,
         ),
     ):
-        return Problem(f"There are no usable AWS credentials while {attempt}: {error}.", _LOG_IN)
+        return InstallError(f"There are no usable AWS credentials while {attempt}: {error}.", _LOG_IN)
     if isinstance(error, (sdk.ConnectionError, sdk.HTTPClientError)):
-        return Problem(
+        return InstallError(
             f"AWS could not be reached while {attempt}: {error}.",
             "Check the network and the proxy, and that the service exists in this region.",
         )
-    return Problem(f"The AWS SDK failed while {attempt}: {error}.", "Correct what it names, and run again.")
+    return InstallError(
+        f"The AWS SDK failed while {attempt}: {error}.", "Correct what it names, and run again."
+    )
 
 
-def _explain_answer(error: ClientError, attempt: str) -> Problem:
-    code, message = code_of(error), error.response.get("Error", {}).get("Message", "")
+def _answer_error(error: ClientError, attempt: str) -> InstallError:
+    code, message = error_code(error), error.response.get("Error", {}).get("Message", "")
     if code in _DENIED:
-        return Problem(
-            f"Not allowed while {attempt}: {message or code}.",
-            "Use credentials with the permissions that docs/install.md lists.",
-        )
+        return InstallError(f"Not allowed while {attempt}: {message or code}.", PERMISSIONS_REMEDY)
     if code in _CODES:
-        what, do = _CODES[code]
-        return Problem(f"{what} ({code} while {attempt}).", do)
-    return Problem(
+        meaning, remedy = _CODES[code]
+        return InstallError(f"{meaning} ({code} while {attempt}).", remedy)
+    return InstallError(
         f"AWS refused while {attempt}: {code}: {message}.", "Correct what it names, and run again."
     )
 
 
-def code_of(error: ClientError) -> str:
+def error_code(error: ClientError) -> str:
     code: str = error.response.get("Error", {}).get("Code", "")
     return code
