@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.support.real_clients import ONE_AT_A_TIME, items, make_table, opened
 
-from engine.aws.batches import get_items
-from engine.aws.bounce_quota import SHARDS, DailyCounters, counter_keys, quota_reading
+from engine.aws.dynamodb import get_items
+from engine.aws.pre_send_checks import SHARDS, DailyCounters, counter_keys, quota_reading
 from engine.errors import ServiceUnavailable
 from engine.tracking.bounce_quota import QuotaReading
 

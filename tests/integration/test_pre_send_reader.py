@@ -8,8 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.support.real_clients import make_table, opened
 
-from engine.aws.bounce_quota import SHARDS, DailyCounters
-from engine.aws.pre_send_reader import PreSendTables
+from engine.aws.pre_send_checks import SHARDS, DailyCounters, PreSendTables
 from engine.aws.suppression import SuppressionList
 from engine.errors import ServiceUnavailable
 from engine.schemas.rows import SuppressionRow

@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from tests.support.real_clients import opened
 
 from engine.aws.clients import SES_CONFIG
-from engine.aws.ses_requests import send_bulk_email_request, send_email_request
+from engine.aws.mailer import send_bulk_email_request, send_email_request
 from engine.local.ses.message import Message
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.sending.compose import OutgoingMessage

@@ -12,9 +12,15 @@ from botocore.exceptions import ClientError
 
 from engine.aws.send_rate import get_send_rate
 from engine.errors import ServiceUnavailable
-from engine.rate.account_rate import ASKED_AGAIN, CAUTIOUS_RATE, PATIENCE, REMEMBERED, AccountRate
 from engine.rate.gcra import SECOND
-from engine.rate.shared_state import SharedRateState
+from engine.rate.shared_state import (
+    ASKED_AGAIN,
+    CAUTIOUS_RATE,
+    PATIENCE,
+    REMEMBERED,
+    AccountRate,
+    SharedRateState,
+)
 
 NOW = 1_795_507_200.0
 MINUTES = REMEMBERED / SECOND

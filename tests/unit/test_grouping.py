@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.aws.ses_requests import send_bulk_email_request
+from engine.aws.mailer import send_bulk_email_request
 from engine.requests.email_job import from_event
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest, Lane

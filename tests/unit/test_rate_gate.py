@@ -13,11 +13,10 @@ from benchmarks.gate.virtual_time import run_virtually
 from msgspec.structs import replace
 
 from engine.errors import ServiceUnavailable
-from engine.rate.account_rate import AccountRate
 from engine.rate.gate import BLIND_SHARE, SharedRateGate
 from engine.rate.gcra import DECREASE, SECOND, TOO_FAR_AHEAD, EmissionInterval, RateState
 from engine.rate.ports import Answer
-from engine.rate.shared_state import SharedRateState
+from engine.rate.shared_state import AccountRate, SharedRateState
 from engine.schemas.request import Lane
 
 T = TypeVar("T")

@@ -8,8 +8,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.aws.batches import Statement, execute, get_items
-from engine.aws.dynamodb import ConditionFailed, attribute, conditional, from_item, to_item
+from engine.aws.dynamodb import (
+    ConditionFailed,
+    Statement,
+    attribute,
+    conditional,
+    execute,
+    from_item,
+    get_items,
+    to_item,
+)
 from engine.aws.error_codes import service_errors
 from engine.errors import Refusal, ServiceUnavailable
 from engine.schemas.rows import TrackingRow

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from engine.aws.batches import chunks, get_items, put_items
+from engine.aws.dynamodb import chunks, get_items, put_items
 from engine.schemas.request import EmailRequest
 from engine.tracking.kept_request import KeptRequest
 from engine.types import Clock

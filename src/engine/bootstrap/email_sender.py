@@ -5,33 +5,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from uuid import uuid4
 
-from engine.aws.bounce_quota import DailyCounters
 from engine.aws.clients import SES_CONFIG, Clients
+from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer
 from engine.aws.payloads import RequestPayloads
-from engine.aws.pre_send_reader import PreSendTables
+from engine.aws.pre_send_checks import DailyCounters, PreSendTables
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.rate_item import RateItem
 from engine.aws.send_rate import get_send_rate
-from engine.aws.status_events import StatusBus
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.runtime import now
 from engine.bootstrap.settings import sender_settings
 from engine.delivery.lanes import Lanes
-from engine.rate.account_rate import AccountRate
 from engine.rate.gate import SharedRateGate
-from engine.rate.shared_state import SharedRateState
+from engine.rate.shared_state import AccountRate, SharedRateState
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies, SendingPolicy
 from engine.telemetry import PowertoolsTelemetry
 from engine.tracking.bounce_quota import QuotaPolicy
-
-
-def new_claim_id() -> str:
-    return uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,6 @@ async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> E
         telemetry=telemetry,
         clock=now,
         sleep=asyncio.sleep,
-        new_claim_id=new_claim_id,
         policy=SendingPolicy(
             sender=settings.sender,
             quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.aws.bounce_quota import DailyCounters
 from engine.aws.clients import Clients
+from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.payloads import RequestPayloads
+from engine.aws.pre_send_checks import DailyCounters
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.soft_bounces import SoftBounceItems
-from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap.runtime import now
 from engine.bootstrap.settings import feedback_settings

@@ -12,7 +12,7 @@ import aioboto3
 import msgspec
 from botocore.exceptions import ClientError
 
-from engine.aws.put_events import put_events
+from engine.aws.event_bus import put_events
 from engine.client.backoff import Backoff
 from engine.client.publisher import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import MsgspecError, Struct
 
-from engine.aws.put_events import BYTES, ENTRIES, entry_size
+from engine.aws.event_bus import BYTES, ENTRIES, entry_size
 from engine.client.publisher import NOT_TRIED, RetryingPublisher
 from engine.client.report import NAMED, Accepted, NotAccepted, PublishProgress, PublishReport
 from engine.schemas.request import EmailRequest

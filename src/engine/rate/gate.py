@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from engine.errors import ServiceUnavailable
-from engine.rate.account_rate import AccountRate, uniform
 from engine.rate.gcra import (
     BULK_FLOOR,
     LONGEST_BULK_STRETCH,
@@ -26,7 +25,7 @@ from engine.rate.gcra import (
     next_start,
     rate_factor,
 )
-from engine.rate.shared_state import SharedRateState
+from engine.rate.shared_state import AccountRate, SharedRateState, uniform
 from engine.schemas.request import Lane
 
 # An environment that can't reach the table sends transactional mail at this part of the rate: fifty of them

@@ -1,20 +1,25 @@
-"""The day's counters in the State table: `quota#<date>#<shard>`.
+"""What decides whether mail may go out: the day's counters for the bounce quota, and suppression.
 
-One item takes 1,000 writes a second; the shards keep several environments from meeting on one. The system's
-randomness picks them: environments restored from one snapshot would all draw the same from Python's own.
+The counters are items `quota#<date>#<shard>` of the State table. One item takes 1,000 writes a second; the
+shards keep several environments from meeting on one. The system's randomness picks them: environments
+restored from one snapshot would all draw the same from Python's own.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 """
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.aws.dynamodb import from_item, get_items
 from engine.aws.error_codes import service_errors
+from engine.schemas.rows import SuppressionRow
 from engine.tracking.bounce_quota import QuotaReading
+from engine.tracking.ports import PreSendChecks
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
+
 
 SHARDS: Final = 4
 _KEPT: Final = timedelta(days=3)
@@ -63,3 +68,21 @@ class DailyCounters:
                     ":amount": {"N": str(amount)},
                 },
             )
+
+
+class PreSendTables:
+    """Implements `PreSendReader`. A batch that asks for more keys than a call takes makes several calls."""
+
+    def __init__(self, client: "DynamoDBClient", *, suppression_table: str, state_table: str) -> None:
+        self._client = client
+        self._suppression = suppression_table
+        self._state = state_table
+
+    async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
+        keys = {
+            self._suppression: [{"email": address} for address in sorted(set(addresses))],
+            self._state: [{"pk": key} for key in counter_keys(date)],
+        }
+        found = await get_items(self._client, keys)
+        rows = [from_item(item, SuppressionRow) for item in found[self._suppression]]
+        return PreSendChecks({row.email: row for row in rows}, quota_reading(found[self._state]))

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tests.support.cloud import Cloud
 from tests.support.real_clients import opened
 
-from engine.aws.put_events import BYTES, ENTRIES, LeftEntry, batched_by_size, entry_size, put_events
-from engine.aws.status_events import StatusBus
+from engine.aws.event_bus import BYTES, ENTRIES, LeftEntry, StatusBus, batched_by_size, entry_size, put_events
 from engine.errors import ServiceUnavailable
 from engine.schemas.status import EmailStatusChanged, Reason
 

@@ -1,6 +1,6 @@
-"""PutEvents: full batches, and another try for the entries that EventBridge left.
+"""EventBridge: full batches, another try for the entries that it left, and the engine's status events.
 
-EventBridge answers 200 even when it took only some of the entries.
+PutEvents answers 200 even when EventBridge took only some of the entries.
 Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
@@ -8,14 +8,17 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct
 
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
+from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
     from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
+
 
 # EventBridge takes 10 entries and 256 KB a call, more in some regions; this fits in all.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
@@ -86,3 +89,31 @@ def entry_size(entry: "PutEventsRequestEntryTypeDef") -> int:
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html#eb-putevent-size
     """
     return sum(len(str(entry.get(part, "")).encode()) for part in ("Source", "DetailType", "Detail"))
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class StatusBus:
+    """Implements `StatusEvents`."""
+
+    def __init__(self, client: "EventBridgeClient", bus: str) -> None:
+        self._client = client
+        self._bus = bus
+
+    async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
+        entries: list[PutEventsRequestEntryTypeDef] = [
+            {
+                "EventBusName": self._bus,
+                "Source": STATUS_EVENT_SOURCE,
+                "DetailType": STATUS_EVENT_DETAIL_TYPE,
+                "Detail": _encoder.encode(event).decode(),
+            }
+            for event in events
+        ]
+        left = await put_events(self._client, entries)
+        if left:
+            # EventBridge's own message may quote what it did not take, and this one goes into the log.
+            first = left[0]
+            why = first.message if first.code == UNAVAILABLE else first.code
+            raise ServiceUnavailable(f"EventBridge left {len(left)} of {len(events)} status events ({why})")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from engine.aws.batches import (
+from engine.aws.dynamodb import (
     GET_LIMIT,
     WRITE_LIMIT,
     Statement,
