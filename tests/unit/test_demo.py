@@ -16,7 +16,7 @@ from engine.local.cases import SOURCE, Case, cases
 from engine.local.cases import request as example
 from engine.local.demo import CaseProgress, Demo
 from engine.local.environment import LocalEnvironment
-from engine.requests.identity import email_id
+from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import EmailStatusChanged, Reason
 

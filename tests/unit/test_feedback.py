@@ -19,7 +19,7 @@ from tests.support.ses_examples import (
 )
 
 from engine.feedback.pipeline import FeedbackFailed, FeedbackPipeline, FeedbackPolicy
-from engine.requests.identity import retry_id
+from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import SuppressionRow, TrackingRow
 

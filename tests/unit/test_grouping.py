@@ -11,8 +11,9 @@ from engine.requests.email_job import from_event
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest, Lane
 from engine.sending.compose import AttachedFile, OutgoingMessage
-from engine.sending.grouping import LARGEST_CALL, LARGEST_DATA, fits_a_shared_call, group_into_calls
+from engine.sending.ports import LARGEST_CALL
 from engine.sending.results import Email, Ready, new_row
+from engine.sending.send import LARGEST_DATA, fits_a_shared_call, group_into_calls
 from engine.tracking.claim import Lease
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

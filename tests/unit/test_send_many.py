@@ -14,7 +14,7 @@ from tests.support.fakes import FakeSleep
 
 from engine.client import Backoff, EmailClient, EmailRequest, PublishProgress
 from engine.client.report import NAMED
-from engine.requests.identity import email_id
+from engine.requests.email_job import email_id
 
 REQUEST = EmailRequest(to="ada@example.com", template_name="welcome", template_data={"name": "Ädä"})
 

@@ -17,8 +17,7 @@ from engine.errors import (
     SendRefused,
     SendThrottled,
 )
-from engine.requests.email_job import UnreadableRecordError
-from engine.requests.identity import email_id, retry_id
+from engine.requests.email_job import UnreadableRecordError, email_id, retry_id
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.status import EmailStatusChanged, Reason

@@ -10,7 +10,7 @@ from tests.support.fakes import FakeTemplate, KillSwitch, Lost
 from tests.support.harness import INVOCATION, RECONCILE, Harness, plenty
 
 from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
-from engine.requests.identity import email_id
+from engine.requests.email_job import email_id
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.request import Lane
 from engine.schemas.rows import SuppressionRow, TrackingRow

@@ -17,7 +17,7 @@ from engine.client.backoff import Backoff
 from engine.client.publisher import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport
 from engine.client.stream import EmailRequests, OnProgress, PendingEvent, Stream
-from engine.requests.identity import email_id
+from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.types import Sleep

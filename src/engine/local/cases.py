@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.local.emulator import PROJECT
-from engine.requests.identity import email_id, retry_id
+from engine.requests.email_job import email_id, retry_id
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
 
 SOURCE: Final = "demo-shop"

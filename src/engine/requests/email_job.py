@@ -4,16 +4,17 @@ Nothing here raises for a bad request: a request that can be named is refused, t
 that can't be read at all raises, so that it ends whole in a dead-letter queue.
 """
 
+import hashlib
 import re
 from datetime import datetime
 from typing import Final
+from uuid import UUID, uuid5
 
 import msgspec
 
 from engine.errors import EngineError, Refusal
 from engine.requests.addresses import address_key
 from engine.requests.checks import check, invalid
-from engine.requests.identity import email_id, encoded, hash_of, retry_id
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
@@ -27,6 +28,10 @@ _MOST_TEXTS: Final = 8_192  # characters of metadata or tags that go out again w
 LARGEST_REQUEST: Final = 1_000_000  # bytes of JSON
 _FIELDS: Final = tuple(field.encode_name for field in msgspec.structs.fields(EmailRequest))
 _PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at (?:key in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+# The root of every email id. Never change it: a request in flight would be sent again under another id.
+NAMESPACE: Final = UUID("5e5a11e4-91e6-5d0c-9b0e-2f6a7c1d3e5b")
+
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class UnreadableRecordError(EngineError):
@@ -222,3 +227,32 @@ def _texts(value: object) -> dict[str, str]:
         if isinstance(item, str) and (room := room - len(key) - len(item)) >= 0:
             kept[_text(key)] = _text(item)
     return kept
+
+
+def email_id(source: str, key: str) -> str:
+    """The id of a first attempt; `key` is the idempotency key, or the event id where there is none."""
+    return str(uuid5(NAMESPACE, f"{source}\n{key}"))
+
+
+def retry_id(original_email_id: str, attempt: int) -> str:
+    return str(uuid5(NAMESPACE, f"{original_email_id}\n{attempt}"))
+
+
+def conflict_id(taken_email_id: str, request_hash: str) -> str:
+    """The id of a request whose own id is taken by another request with the same idempotency key."""
+    return str(uuid5(NAMESPACE, f"{taken_email_id}\n{request_hash}"))
+
+
+def encoded(request: EmailRequest) -> bytes:
+    """The request's meaning as JSON: the order of keys and defaults spelled out don't matter."""
+    return _encoder.encode(request)
+
+
+def hash_of(encoded_request: bytes) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(encoded_request).hexdigest()
+
+
+def request_hash(request: EmailRequest) -> str:
+    """SHA-256 over the request's meaning."""
+    return hash_of(encoded(request))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct
@@ -10,7 +10,6 @@ from msgspec import Struct
 from engine.errors import Refusal, Refused, SendFailure, ServiceUnavailable
 from engine.schemas.request import Lane
 from engine.sending.compose import OutgoingMessage
-from engine.sending.grouping import LARGEST_CALL
 from engine.sending.results import DeferralReason, Deferred
 from engine.sending.sender import SenderPolicy
 from engine.templating.template import Template
@@ -63,6 +62,10 @@ class Mailer(Protocol):
         Several messages go in one call to SES; `sending.grouping` says which may.
         """
         ...
+
+
+# https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html
+LARGEST_CALL: Final = 50
 
 
 class SendingPolicy(Struct, frozen=True, kw_only=True):

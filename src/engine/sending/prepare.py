@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from engine.concurrency import concurrently
 from engine.errors import FailureCode, Refusal, ServiceUnavailable
 from engine.requests.addresses import address_key
-from engine.requests.identity import conflict_id
+from engine.requests.email_job import conflict_id
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
 from engine.sending.ports import Dependencies, capture, capture_unavailable

@@ -1,11 +1,12 @@
 """Step 3: keep requests ‖ fetch files ‖ each call waits for its slot, then for those two, then sends."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from engine.concurrency import concurrently
@@ -21,9 +22,9 @@ from engine.errors import (
     describe_bug,
     unwrap,
 )
+from engine.schemas.request import Lane
 from engine.schemas.status import Reason
-from engine.sending.compose import with_files
-from engine.sending.grouping import group_into_calls
+from engine.sending.compose import OutgoingMessage, with_files
 from engine.sending.ports import Dependencies, capture, capture_unavailable
 from engine.sending.results import Completed, DeferralReason, Failed, Outcome, Ready
 from engine.tracking.bounce_quota import counts
@@ -36,6 +37,12 @@ _LONGEST_HOLD: Final = 60.0
 # A send may be so much too early: the way to SES varies by more, and the loop's timer rounds a wait up to the
 # next millisecond.
 _UNSEEN: Final = 0.002
+# What SES takes as an entry's replacement data: subject, HTML and text as one JSON text. SES says characters;
+# bytes are never fewer.
+LARGEST_DATA: Final = 262_144
+_NAMES: Final = 64  # bytes for the names of the parts, and their punctuation
+
+_encoder = msgspec.json.Encoder()
 
 
 @dataclass
@@ -159,3 +166,37 @@ class BatchSend:
         move = Move(email_id=row.email_id, to=Status.SENT, at=now, ses_message_id=ses_message_id)
         completed = item.email.completed(Status.SENT, now, reason=reason, move=move)
         return replace(completed, counted=sum(map(counts, item.message.addresses)))
+
+
+def group_into_calls(ready: Iterable[Ready], largest: int) -> list[list[Ready]]:
+    """Which emails share one call to SES, in order. `largest` emails at most; 1 sends each alone.
+
+    SendBulkEmail carries up to 50 emails with one sender, each with its own content, headers and tags; it has
+    no attachments. Copies would count against the 50 as well, so such an email goes alone.
+    Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html
+
+    Only the bulk lane shares calls: a transactional email waits for no other.
+    """
+    groups: list[list[Ready]] = []
+    open_groups: dict[object, list[Ready]] = {}
+    for item in ready:
+        if item.lane is not Lane.BULK or not fits_a_shared_call(item.message):
+            groups.append([item])
+            continue
+        message = item.message
+        key = (message.sender, message.reply_to, message.html is None, message.text is None)
+        group = open_groups.get(key)
+        if group is None or len(group) >= largest:
+            group = open_groups[key] = []
+            groups.append(group)
+        group.append(item)
+    return groups
+
+
+def fits_a_shared_call(message: OutgoingMessage) -> bool:
+    if message.attachments or message.cc or message.bcc:
+        return False
+    parts = (message.subject, message.html or "", message.text or "")
+    # JSON makes six bytes of a character at most, and most emails are small enough to need no closer look.
+    most = 6 * sum(map(len, parts)) + _NAMES
+    return most <= LARGEST_DATA or len(_encoder.encode(parts)) + _NAMES <= LARGEST_DATA

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from engine.cli.campaign.columns import trimmed
 from engine.cli.campaign.recipients import RecipientRow
-from engine.requests.email_job import from_event
-from engine.requests.identity import request_hash
+from engine.requests.email_job import from_event, request_hash
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
 
