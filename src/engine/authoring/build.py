@@ -16,8 +16,8 @@ import jinja2
 from jinja2 import meta
 
 from engine.authoring.inlining import BadSource, inline, joined_blocks
-from engine.authoring.palette import palette
 from engine.templating.environment import TemplateEnvironment
+from engine.templating.palette import DEFAULT_COLOUR, palette, parse_hex
 from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE
 
 SOURCE_HTML: Final = "source.html"
@@ -28,7 +28,7 @@ BRAND_FILE: Final = "brand.json"
 LAYOUT_FOLDER: Final = "_layout"
 
 _PACKAGE: Final = files("engine.authoring").joinpath("sources")
-_DEFAULT_BRAND: Final = {"brandName": "", "brandColor": "#2453d6"}
+_DEFAULT_BRAND: Final = {"brandName": "", "brandColor": DEFAULT_COLOUR}
 _VARIABLES: Final = TemplateEnvironment(autoescape=True)
 
 
@@ -67,8 +67,6 @@ def build(source: Path) -> Built:
         raise BuildError(f"{source.name}: there is no part called {error.name}") from error
     except (jinja2.TemplateError, BadSource) as error:
         raise BuildError(f"{source.name}/{SOURCE_HTML}: {error}") from error
-    except json.JSONDecodeError as error:
-        raise BuildError(f"{source.name}: line {error.lineno} is not JSON: {error.msg}") from error
 
 
 def starters() -> Iterator[Path]:
@@ -119,7 +117,7 @@ def _environment(source: Path) -> jinja2.Environment:
         comment_end_string="#]",
         loader=jinja2.ChoiceLoader(
             [
-                jinja2.FileSystemLoader([source, source.parent / LAYOUT_FOLDER]),
+                jinja2.FileSystemLoader([source, source.parent / LAYOUT_FOLDER], encoding="utf-8-sig"),
                 jinja2.PackageLoader("engine.authoring", "sources"),
             ]
         ),
@@ -130,17 +128,14 @@ def _environment(source: Path) -> jinja2.Environment:
         autoescape=False,  # noqa: S701 - what is written is a template, whose own rendering escapes
     )
     brand = _DEFAULT_BRAND | _object(source.parent / BRAND_FILE, {})
-    environment.globals.update(brand=brand, name=source.name, palette=_palette(brand["brandColor"]))
+    try:
+        parse_hex(brand["brandColor"])
+    except ValueError as error:
+        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
+    environment.globals.update(brand=brand, name=source.name, palette=palette(brand["brandColor"]))
     environment.filters["literal"] = _literal
     environment.globals["part"] = environment.get_template("parts.html").module
     return environment
-
-
-def _palette(colour: Any) -> dict[str, str]:
-    try:
-        return palette(str(colour))
-    except ValueError as error:
-        raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
 
 
 def _literal(text: str) -> str:
@@ -187,14 +182,18 @@ def _object(path: Path, otherwise: dict[str, Any] | None = None) -> dict[str, An
         if otherwise is not None:
             return otherwise
         raise BuildError(f"{path.parent.name}: {path.name} is missing")
-    value = json.loads(content)
+    file = f"{path.parent.name}/{path.name}"
+    try:
+        value = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise BuildError(f"{file} line {error.lineno} is not JSON: {error.msg}") from error
     if not isinstance(value, dict):
-        raise BuildError(f"{path.parent.name}/{path.name} is not a JSON object")
+        raise BuildError(f"{file} is not a JSON object")
     return value
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    return path.read_text(encoding="utf-8-sig") if path.exists() else None
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from tinycss2.ast import AtRule, Declaration, QualifiedRule
 from tinycss2.color3 import RGBA, parse_color
 
 from engine.authoring.markup import Element, Page, declarations
+from engine.templating.palette import luminance
 
 ENOUGH: Final = 4.5
 ENOUGH_WHEN_LARGE: Final = 3.0
@@ -51,7 +52,7 @@ def faint_texts(page: Page) -> Iterator[Faint]:
 
 def contrast(one: RGBA, other: RGBA) -> float:
     """1 for the same colour to 21 for black on white."""
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    light, dark = sorted((luminance(*one[:3]), luminance(*other[:3])), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -135,11 +136,3 @@ def _colour(text: str) -> RGBA | None:
 
 def _hex(colour: RGBA) -> str:
     return "#" + "".join(f"{round(channel * 255):02x}" for channel in colour[:3])
-
-
-def _luminance(colour: RGBA) -> float:
-    linear = [
-        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
-        for channel in colour[:3]
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
