@@ -164,6 +164,16 @@ def test_a_source_that_cannot_be_built_says_why(tmp_path: Path, html: str, says:
         build(source(tmp_path / "t", html))
 
 
+def test_a_byte_order_mark_is_nothing_in_any_source(tmp_path: Path) -> None:
+    plain = source(tmp_path / "a" / "t", "<!doctype html><html><body>x</body></html>")
+    marked = source(tmp_path / "b" / "t", "\ufeff<!doctype html><html><body>x</body></html>")
+    for file in ("metadata.json", "source.txt", "schema.json"):
+        content = (plain / file).read_text() if file == "metadata.json" else "{}"
+        (plain / file).write_text(content)
+        (marked / file).write_text("\ufeff" + content)
+    assert build(marked).files == build(plain).files
+
+
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [

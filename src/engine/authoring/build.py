@@ -29,12 +29,12 @@ from engine.authoring.files import (
     read_text,
 )
 from engine.authoring.inlining import BadSource, inline, joined_blocks
-from engine.authoring.palette import palette
 from engine.templating.environment import TemplateEnvironment
+from engine.templating.palette import DEFAULT_COLOUR, palette, parse_hex
 from engine.templating.template import HTML_FILE, METADATA_FILE, TEXT_FILE
 
 _PACKAGE: Final = files("engine.authoring").joinpath("sources")
-_DEFAULT_BRAND: Final = {"brandName": "", "brandColor": "#2453d6"}
+_DEFAULT_BRAND: Final = {"brandName": "", "brandColor": DEFAULT_COLOUR}
 _VARIABLES: Final = TemplateEnvironment(autoescape=True)
 
 
@@ -147,10 +147,10 @@ def _environment(source: Path) -> jinja2.Environment:
     )
     brand = _DEFAULT_BRAND | (read_object(source.parent / BRAND_FILE) or {})
     try:
-        colours = palette(str(brand["brandColor"]))
+        parse_hex(brand["brandColor"])
     except ValueError as error:
         raise BuildError(f"{BRAND_FILE}: brandColor {error}") from error
-    environment.globals.update(brand=brand, name=source.name, palette=colours)
+    environment.globals.update(brand=brand, name=source.name, palette=palette(brand["brandColor"]))
     environment.filters["literal"] = _literal
     environment.globals["part"] = environment.get_template("parts.html").module
     return environment

@@ -13,7 +13,7 @@ from tinycss2.ast import AtRule, Declaration, QualifiedRule
 from tinycss2.color3 import RGBA, parse_color
 
 from engine.authoring.markup import Element, Page, declarations
-from engine.authoring.palette import luminance
+from engine.templating.palette import luminance
 
 ENOUGH: Final = 4.5
 ENOUGH_WHEN_LARGE: Final = 3.0
@@ -52,7 +52,7 @@ def low_contrast_texts(page: Page) -> Iterator[LowContrastText]:
 
 def contrast(one: RGBA, other: RGBA) -> float:
     """1 for the same colour to 21 for black on white."""
-    dark, light = sorted(luminance(*(channel * 255 for channel in colour[:3])) for colour in (one, other))
+    light, dark = sorted((luminance(*one[:3]), luminance(*other[:3])), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 

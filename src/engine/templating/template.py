@@ -1,8 +1,8 @@
 """Templates: compiled once, rendered with a caller's data, which is never code."""
 
 import re
-from collections.abc import Mapping
-from types import CodeType
+from codecs import BOM_UTF8
+from traceback import walk_tb
 from typing import Any, Final
 
 import jinja2
@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import FailureCode, Refusal, Refused
-from engine.templating.environment import GLOBALS, MeteredContext, TemplateEnvironment
-from engine.templating.metering import Meter, Unfit
+from engine.templating.environment import TemplateEnvironment, with_nulls
+from engine.templating.limits import render_budget
 
 # One rendered part, in bytes of UTF-8. Gmail shows the first 102 KB of an email, SES takes 40 MB.
 MAX_PART_BYTES: Final = 1_000_000
@@ -23,7 +23,8 @@ HTML_FILE: Final = "template.html"
 TEXT_FILE: Final = "template.txt"
 METADATA_FILE: Final = "metadata.json"
 
-# What would end a header line, for one reader or another, and what no header may hold.
+_LINE_BREAKS: Final = re.compile("[\t\n\r\x85\u2028\u2029]+")
+# What no header may hold.
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _HTML: Final = TemplateEnvironment(autoescape=True)
@@ -64,53 +65,56 @@ class Template(Struct, frozen=True):
 class _Part(Struct, frozen=True):
     """One compiled source; `place` is the file, or the field of metadata.json, that it came from."""
 
+    template: str
     place: str
     compiled: jinja2.Template
 
-    def render(self, variables: dict[str, Any], meter: Meter) -> str:
-        try:
-            return self._written(variables, meter)
-        except Unfit as error:
-            raise _Failure(f"{self._where(error)}: {error}") from error
-        # A template can fail in as many ways as Python has exceptions; all of them are the template's error.
-        except Exception as error:
-            raise _Failure(f"{self._where(error)}: {_explained(error)}") from error
-
-    def _written(self, variables: dict[str, Any], meter: Meter) -> str:
-        context = MeteredContext(
-            self.compiled.environment, variables, self.compiled.name, self.compiled.blocks
-        )
-        context.meter = meter
+    def render(self, variables: dict[str, Any]) -> str:
         chunks: list[str] = []
         size = 0
-        for chunk in self.compiled.root_render_func(context):
-            # No character takes less than a byte; how many they are to the byte is counted once, below.
-            size += len(chunk)
-            if size > MAX_PART_BYTES:
-                raise _too_large()
-            chunks.append(chunk)
-        written = "".join(chunks)
-        if not written.isascii() and len(written.encode()) > MAX_PART_BYTES:
-            raise _too_large()
+        try:
+            for chunk in self.compiled.generate(variables):
+                # No character takes less than a byte; how many they are to the byte is counted once, below.
+                size += len(chunk)
+                if size > MAX_PART_BYTES:
+                    break
+                chunks.append(chunk)
+            written = "".join(chunks)
+            size = max(size, len(written.encode()))
+        # A template can fail in as many ways as Python has exceptions; all of them are the template's error.
+        except Exception as error:
+            # Jinja puts the template's own lines into the traceback.
+            trace = walk_tb(error.__traceback__)
+            lines = [line for frame, line in trace if frame.f_code.co_filename == self.compiled.filename]
+            place = _place(self.place, lines[-1] if lines else None)
+            raise _refused(self.template, f"{place}: {_explained(error)}") from error
+        if size > MAX_PART_BYTES:
+            raise _refused(self.template, f"{self.place}: more than {MAX_PART_BYTES:,} bytes come out")
         return written
 
-    def _where(self, error: BaseException) -> str:
-        """The file and the line of the template at which an error came up."""
-        line = None
-        trace = error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self.compiled.filename:
-                line = self.compiled.get_corresponding_lineno(trace.tb_lineno)
-            trace = trace.tb_next
-        return self.place if line is None or _is_field(self.place) else f"{self.place} line {line}"
+    def render_body(self, variables: dict[str, Any]) -> str | None:
+        """What comes out, unless it is nothing but space."""
+        body = self.render(variables)
+        if "\x00" in body:
+            raise _refused(self.template, f"{self.place}: holds a null character with this data")
+        return body if body.strip() else None
 
+    def render_line(self, variables: dict[str, Any], *, one_line: bool) -> str | None:
+        """A header's value, without the space around it, which is the template's formatting.
 
-def _too_large() -> Unfit:
-    return Unfit(f"more than {MAX_PART_BYTES:,} bytes come out")
-
-
-class _Failure(Exception):  # noqa: N818 - never leaves this file
-    """Place and complaint; the template's name comes before it."""
+        With `one_line` a line break or tab that data brings becomes a space. Every other control character is
+        refused: where a header ends early, another begins.
+        """
+        line = self.render(variables).strip()
+        if one_line:
+            line = _LINE_BREAKS.sub(" ", line)
+        if _CONTROL.search(line):
+            complaint = f"{self.place}: holds a line break or control character with this data"
+            raise _refused(self.template, complaint)
+        if len(line) > MAX_LINE:
+            complaint = f"{self.place}: is longer than {MAX_LINE} characters with this data"
+            raise _refused(self.template, complaint)
+        return line or None
 
 
 class CompiledTemplate(Template, frozen=True, kw_only=True):
@@ -124,31 +128,25 @@ class CompiledTemplate(Template, frozen=True, kw_only=True):
     sender_name: _Part | None
 
     def render(self, data: dict[str, Any]) -> Rendered:
-        try:
-            self._require(data)
-            return self._rendered({**GLOBALS, **data}, Meter())
-        except _Failure as failure:
-            raise _refused(self.name, str(failure)) from failure
-
-    def _require(self, data: Mapping[str, Any]) -> None:
         missing = [name for name in self.required if data.get(name) is None]
         if missing:
-            raise _Failure(f"templateData lacks {', '.join(missing)}, required by {METADATA_FILE}")
-
-    def _rendered(self, variables: dict[str, Any], meter: Meter) -> Rendered:
-        subject = _line(self.subject, variables, meter)
-        if not subject:
-            raise _Failure(f"{self.subject.place} is empty with this data")
-        html, text = _body(self.html, variables, meter), _body(self.text, variables, meter)
+            complaint = f"templateData lacks {', '.join(missing)}, required by {METADATA_FILE}"
+            raise _refused(self.name, complaint)
+        try:
+            variables = with_nulls(data)
+        except RecursionError as error:
+            raise _refused(self.name, "templateData is nested too deeply") from error
+        with render_budget():
+            subject = self.subject.render_line(variables, one_line=True)
+            html = self.html.render_body(variables) if self.html else None
+            text = self.text.render_body(variables) if self.text else None
+            email = self.sender_email.render_line(variables, one_line=False) if self.sender_email else None
+            name = self.sender_name.render_line(variables, one_line=True) if self.sender_name else None
+        if subject is None:
+            raise _refused(self.name, f"{self.subject.place} is empty with this data")
         if html is None and text is None:
-            raise _Failure("nothing but space comes out with this data")
-        return Rendered(
-            subject=subject,
-            html=html,
-            text=text,
-            sender_email=_line(self.sender_email, variables, meter),
-            sender_name=_line(self.sender_name, variables, meter),
-        )
+            raise _refused(self.name, "nothing but space comes out with this data")
+        return Rendered(subject=subject, html=html, text=text, sender_email=email, sender_name=name)
 
 
 def compile_template(name: str, html: str | None, text: str | None, metadata: bytes) -> Template:
@@ -156,77 +154,40 @@ def compile_template(name: str, html: str | None, text: str | None, metadata: by
 
     Raises Refused (`template-error`) naming file and line for what doesn't compile or can't be read.
     """
-    try:
-        return _compiled(name, html, text, _read(metadata))
-    except _Failure as failure:
-        raise _refused(name, str(failure)) from failure
-
-
-def _compiled(name: str, html: str | None, text: str | None, about: Metadata) -> Template:
     if html is None and text is None:
-        raise _Failure(f"has neither {HTML_FILE} nor {TEXT_FILE}; expected at least one")
-    if not about.subject.strip():
-        raise _Failure(f"{METADATA_FILE} subject is empty")
-    subject = _part(_PLAIN, name, f"{METADATA_FILE} subject", about.subject)
-    assert subject is not None  # noqa: S101 - it has a source
+        raise _refused(name, f"has neither {HTML_FILE} nor {TEXT_FILE}; expected at least one")
+    try:
+        fields = msgspec.json.decode(metadata.removeprefix(BOM_UTF8), type=Metadata)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _refused(name, f"{METADATA_FILE}: {error}") from error
+    if not fields.subject.strip():
+        raise _refused(name, f"{METADATA_FILE} subject is empty")
+
+    def compiled(environment: TemplateEnvironment, place: str, source: str) -> _Part:
+        try:
+            template = environment.from_source(source.removeprefix("\ufeff"), f"{name}/{place}")
+        except jinja2.TemplateSyntaxError as error:
+            raise _refused(name, f"{_place(place, error.lineno)}: {error.message}") from error
+        # The compiler passes on Python's errors too: a number of too many digits, nesting too deep.
+        except Exception as error:
+            raise _refused(name, f"{place}: {_explained(error)}") from error
+        return _Part(name, place, template)
+
+    email, sender = fields.sender_email, fields.sender_name
     return CompiledTemplate(
         name=name,
-        required=tuple(about.required_variables),
-        subject=subject,
-        html=_part(_HTML, name, HTML_FILE, html),
-        text=_part(_PLAIN, name, TEXT_FILE, text),
-        sender_email=_part(_PLAIN, name, f"{METADATA_FILE} senderEmail", about.sender_email),
-        sender_name=_part(_PLAIN, name, f"{METADATA_FILE} senderName", about.sender_name),
+        required=tuple(fields.required_variables),
+        subject=compiled(_PLAIN, f"{METADATA_FILE} subject", fields.subject),
+        html=None if html is None else compiled(_HTML, HTML_FILE, html),
+        text=None if text is None else compiled(_PLAIN, TEXT_FILE, text),
+        sender_email=None if email is None else compiled(_PLAIN, f"{METADATA_FILE} senderEmail", email),
+        sender_name=None if sender is None else compiled(_PLAIN, f"{METADATA_FILE} senderName", sender),
     )
 
 
-def _read(metadata: bytes) -> Metadata:
-    try:
-        return msgspec.json.decode(metadata.removeprefix(b"\xef\xbb\xbf"), type=Metadata)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _Failure(f"{METADATA_FILE}: {error}") from error
-
-
-def _part(environment: TemplateEnvironment, name: str, place: str, source: str | None) -> _Part | None:
-    if source is None:
-        return None
-    filename = f"{name}/{place}"
-    try:
-        code = environment.compile(source, filename, filename)
-    except jinja2.TemplateSyntaxError as error:
-        where = place if _is_field(place) else f"{place} line {error.lineno}"
-        raise _Failure(f"{where}: {error.message}") from error
-    # Besides its own errors the compiler passes on Python's: a number of too many digits, nesting too deep.
-    except Exception as error:
-        raise _Failure(f"{place}: {_explained(error)}") from error
-    assert isinstance(code, CodeType)  # noqa: S101 - `raw` is off
-    return _Part(place, jinja2.Template.from_code(environment, code, environment.make_globals(None)))
-
-
-def _is_field(place: str) -> bool:
+def _place(place: str, line: int | None) -> str:
     """A field of metadata.json has no lines of its own."""
-    return place.startswith(METADATA_FILE)
-
-
-def _body(part: _Part | None, variables: dict[str, Any], meter: Meter) -> str | None:
-    if part is None:
-        return None
-    body = part.render(variables, meter)
-    if "\x00" in body:
-        raise _Failure(f"{part.place}: holds a null character with this data")
-    return body if body.strip() else None
-
-
-def _line(part: _Part | None, variables: dict[str, Any], meter: Meter) -> str | None:
-    """A header's value; space around it is the template's formatting, a line break inside it is an attack."""
-    if part is None:
-        return None
-    line = part.render(variables, meter).strip()
-    if _CONTROL.search(line):
-        raise _Failure(f"{part.place}: holds a line break or control character with this data")
-    if len(line) > MAX_LINE:
-        raise _Failure(f"{part.place}: is longer than {MAX_LINE} characters with this data")
-    return line or None
+    return place if line is None or place.startswith(METADATA_FILE) else f"{place} line {line}"
 
 
 def _explained(error: Exception) -> str:
