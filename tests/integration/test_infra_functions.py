@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pytest
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, SENDER, Deployed, deployed, synthesis
 
-from engine.bootstrap.settings import feedback_settings, sender_settings
+from engine.bootstrap.settings import FeedbackSettings, SenderSettings, read_settings
 from infra.regions import LACKING
 
 SENDER_FUNCTION = "engine.handlers.email_sender.handler"
@@ -104,8 +104,8 @@ def test_the_functions_understand_what_the_stack_tells_them() -> None:
         {key: str(value) for key, value in function(name)["Environment"]["Variables"].items()}
         for name in ("EmailSender", "FeedbackProcessor")
     )
-    assert sender_settings(sender).sender.default_email == SENDER
-    assert feedback_settings(processor).tracking_table == "mail-EmailTracking"
+    assert read_settings(SenderSettings, sender).sender.default_email == SENDER
+    assert read_settings(FeedbackSettings, processor).tracking_table == "mail-EmailTracking"
 
 
 def test_each_function_is_called_through_an_alias_of_a_published_version() -> None:

@@ -17,7 +17,7 @@ from engine.aws.rate_item import RateItem
 from engine.aws.send_rate import get_send_rate
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.runtime import now
-from engine.bootstrap.settings import sender_settings
+from engine.bootstrap.settings import SenderSettings, read_settings
 from engine.delivery.lanes import Lanes
 from engine.rate.gate import SharedRateGate
 from engine.rate.shared_state import AccountRate, SharedRateState
@@ -37,7 +37,7 @@ class EmailSender:
 
 async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> EmailSender:
     """Raises SettingsError, which lists all that is wrong with the variables."""
-    settings = sender_settings(variables)
+    settings = read_settings(SenderSettings, variables)
     telemetry = PowertoolsTelemetry("EmailSender", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
     queue = EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url)

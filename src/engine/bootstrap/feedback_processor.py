@@ -13,7 +13,7 @@ from engine.aws.queues import EmailRetryQueue
 from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap.runtime import now
-from engine.bootstrap.settings import feedback_settings
+from engine.bootstrap.settings import FeedbackSettings, read_settings
 from engine.feedback.notifications import notifications
 from engine.feedback.pipeline import FeedbackPipeline, FeedbackPolicy
 from engine.telemetry import PowertoolsTelemetry
@@ -41,7 +41,7 @@ class FeedbackProcessor:
 
 async def open_feedback_processor(variables: Mapping[str, str], clients: Clients) -> FeedbackProcessor:
     """Raises SettingsError, which lists all that is wrong with the variables."""
-    settings = feedback_settings(variables)
+    settings = read_settings(FeedbackSettings, variables)
     telemetry = PowertoolsTelemetry("FeedbackProcessor", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
     pipeline = FeedbackPipeline(
@@ -56,4 +56,4 @@ async def open_feedback_processor(variables: Mapping[str, str], clients: Clients
         clock=now,
         policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
     )
-    return FeedbackProcessor(pipeline, telemetry, settings.feedback_topic_arn)
+    return FeedbackProcessor(pipeline, telemetry, settings.ses_feedback_topic_arn)
