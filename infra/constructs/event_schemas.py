@@ -6,10 +6,10 @@ from typing import Any
 from aws_cdk import aws_eventschemas as eventschemas
 from constructs import Construct
 
-from engine.schemas.export import schemas
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
 from infra.constructs.parameters import Parameters
 from infra.draft4 import draft4
+from infra.export_schemas import schemas
 
 _LONGEST_DESCRIPTION = 256  # what the registry takes
 

@@ -9,9 +9,9 @@ from jsonschema import Draft4Validator
 from tests.support.cloud import request_event
 from tests.support.synthesized import Deployed, deployed
 
-from engine.schemas.export import schemas
 from infra.constructs.event_schemas import event_schemas
 from infra.draft4 import draft4
+from infra.export_schemas import schemas
 from infra.regions import LACKING
 
 REQUEST, STATUS = "EmailRequest", "sesmailengine@EmailStatusChanged"

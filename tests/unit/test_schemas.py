@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from engine.schemas.export import SHAPES, as_text, main, schemas
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import Status
+from infra.export_schemas import SHAPES, as_text, main, schemas
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "schemas"
 
@@ -94,7 +94,7 @@ def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_committed_schema_is_current(name: str) -> None:
     committed = (COMMITTED / f"{name}.json").read_text(encoding="utf-8")
-    assert committed == as_text(schemas()[name]), "run `python -m engine.schemas.export docs/schemas`"
+    assert committed == as_text(schemas()[name]), "run `python -m infra.export_schemas docs/schemas`"
 
 
 def test_nothing_else_lies_in_the_folder() -> None:
@@ -170,4 +170,4 @@ def test_the_command_writes_what_is_committed(tmp_path: Path) -> None:
 
 def test_the_command_without_a_folder_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "engine.schemas.export FOLDER" in capsys.readouterr().err
+    assert "infra.export_schemas FOLDER" in capsys.readouterr().err

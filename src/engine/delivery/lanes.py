@@ -8,12 +8,11 @@ longer with every receive. Neither leans on Lambda's own retries, of which there
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from engine.concurrency import concurrently
-from engine.delivery.ports import DeferralQueues
 from engine.delivery.retry_delay import visibility, visibility_of_broken, wait_before
 from engine.errors import EngineError, ServiceUnavailable
 from engine.requests.email_job import (
@@ -31,6 +30,18 @@ from engine.sending.results import Completed, DeferralReason, Deferred, Failed
 from engine.types import Clock, Telemetry
 
 SecondsLeft = Callable[[], float]
+
+
+class DeferralQueues(Protocol):
+    """The queues in which mail waits. Every method may raise `ServiceUnavailable`."""
+
+    async def defer(self, body: str, seconds: int) -> None:
+        """Put a request of the direct lane into EmailRetryQueue, whole, to come back after so long."""
+        ...
+
+    async def extend_visibility(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
+        """Hide a received message of a queue for so long. Receives are counted on, so waits must grow."""
+        ...
 
 
 class InvocationFailedError(EngineError):

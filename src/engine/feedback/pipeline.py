@@ -20,7 +20,6 @@ from engine.feedback.bounce_policy import (
     adds_soft_bounce,
     judge,
 )
-from engine.feedback.ports import RetryScheduler
 from engine.feedback.reports import Report, reports
 from engine.feedback.retry import retry_message, without_retry
 from engine.feedback.target import FeedbackTarget, feedback_target, had_arrived, proven_status
@@ -35,6 +34,7 @@ from engine.tracking.lifecycle import RANK, Status
 from engine.tracking.ports import (
     BounceQuota,
     Payloads,
+    RetryScheduler,
     SoftBounceHistory,
     StatusEvents,
     SuppressionWriter,

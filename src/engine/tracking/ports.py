@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from engine.schemas.request import EmailRequest
+from engine.schemas.retry import RetryMessage
 from engine.schemas.rows import SuppressionRow
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.bounce_quota import QuotaReading
@@ -74,4 +75,10 @@ class Payloads(Protocol):
 class StatusEvents(Protocol):
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
         """Raises ServiceUnavailable unless every single event was taken."""
+        ...
+
+
+class RetryScheduler(Protocol):
+    async def schedule_retry(self, message: RetryMessage, seconds: int) -> None:
+        """Try again after so long. Raises ServiceUnavailable."""
         ...

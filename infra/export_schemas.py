@@ -1,4 +1,4 @@
-"""The wire shapes as JSON Schema (draft 2020-12): `python -m engine.schemas.export docs/schemas`."""
+"""The wire shapes as JSON Schema (draft 2020-12): `python -m infra.export_schemas docs/schemas`."""
 
 import sys
 from inspect import cleandoc
@@ -55,7 +55,7 @@ def write(folder: Path) -> None:
 def main(arguments: list[str]) -> int:
     """The command; answers its exit status."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m engine.schemas.export FOLDER\n")
+        sys.stderr.write("usage: python -m infra.export_schemas FOLDER\n")
         return 2
     write(Path(arguments[0]))
     return 0
