@@ -10,8 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import FailureCode, Refusal, Refused
-from engine.templating.environment import TemplateEnvironment, with_nulls
-from engine.templating.limits import render_budget
+from engine.templating.environment import TemplateEnvironment, render_budget, with_nulls
 
 # One rendered part, in bytes of UTF-8. Gmail shows the first 102 KB of an email, SES takes 40 MB.
 MAX_PART_BYTES: Final = 1_000_000
