@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _log.setLevel(logging.INFO)
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> Any:
     """Seed, and answer whoever asked: CloudFormation over its URL, everybody else by the return value."""
     if "ResponseURL" not in event:
         return _seed()
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return report
 
 
-def _seed() -> dict[str, list[str]]:
+def _seed() -> dict[starter_templates.Outcome, list[str]]:
     report = starter_templates.seed_bucket(os.environ["TEMPLATE_BUCKET"], _SOURCE)
     _log.info("Starter templates: %s", json.dumps(report))
     return report
