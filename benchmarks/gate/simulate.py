@@ -117,7 +117,7 @@ class _Play:
             group.create_task(self._deliver(self.chance.choice(self.gates), Lane.TRANSACTIONAL))
 
     async def _deliver(self, gate: SharedRateGate, lane: Lane) -> None:
-        """One email until SES has it; what is held or throttled comes again, as from its queue."""
+        """One email until SES has it; what is deferred or throttled comes again, as from its queue."""
         self.asked += 1
         recipients = 3 if self.chance.random() < self.cell.copies else 1
         while not await self._try(gate, lane, recipients):

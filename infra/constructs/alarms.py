@@ -13,26 +13,34 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from engine.telemetry import HELD_METRICS, METRICS
+from engine.telemetry import DEFERRED_METRICS, METRICS
 from infra.constructs.metrics import INDEXES, EngineMetrics, of_account, of_function, of_queue, of_table
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 
+SENDER_LOG: Final = "aws logs tail /aws/lambda/{stack}-EmailSender --since 1h"
+FEEDBACK_LOG: Final = "aws logs tail /aws/lambda/{stack}-FeedbackProcessor --since 1h"
+ACCOUNT: Final = "aws sesv2 get-account"
+QUEUES: Final = "aws sqs list-queues --queue-name-prefix {stack}-"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmText:
-    """What an alarm tells: what to look at, which command helps, and the section of docs/operations.md."""
+    """What an alarm tells: what to look at, which command helps, and the section of docs/operations.md.
+
+    The command is the AWS CLI's, with `{stack}` for the stack's name.
+    """
 
     look: str
     page: str
-    command: str = "sesmailengine status"
+    command: str = SENDER_LOG
 
 
 # How many periods must breach, of how many in a row.
 _ONCE: Final = (1, 1)
 _TWICE: Final = (2, 2)
-# One blip of a service is nobody's business, and what is held comes back ever more rarely: so a quarter of an
-# hour, not of a row.
+# One blip of a service is nobody's business, and what is deferred comes back ever more rarely: so a quarter
+# of an hour, not of a row.
 _REPEATEDLY: Final = (3, 12)
 
 # A burst that Lambda throttles for a moment is none of this; ten minutes of errors are.
@@ -61,9 +69,9 @@ _SENDING: Final = {
         0,
         _ONCE,
         AlarmText(
-            look="SES does not let the account send; its console says why. Mail is held, and what is never"
-            " received is deleted 14 days after it was published.",
-            command="sesmailengine doctor",
+            look="SES does not let the account send; its console says why. Mail is deferred, and what is"
+            " never received is deleted 14 days after it was published.",
+            command=ACCOUNT,
             page="ses",
         ),
     ),
@@ -81,7 +89,7 @@ _SENDING: Final = {
         _TWICE,
         AlarmText(
             look="Sends end without an answer: look at AWS Health for SES. SES's own reports settle each.",
-            command="sesmailengine find --status sending",
+            command=FEEDBACK_LOG,
             page="ses",
         ),
     ),
@@ -92,7 +100,7 @@ _SENDING: Final = {
         AlarmText(
             look="SES refuses sends for how the account is set up: look at identity, MAIL FROM domain and"
             " configuration set.",
-            command="sesmailengine doctor",
+            command=ACCOUNT,
             page="ses",
         ),
     ),
@@ -102,7 +110,7 @@ _SENDING: Final = {
         _ONCE,
         AlarmText(
             look="SES answers with a code that the engine lacks: look for ses-answer-unexpected in"
-            " EmailSender's log. Mail is held.",
+            " EmailSender's log. Mail is deferred.",
             page="ses",
         ),
     ),
@@ -113,7 +121,7 @@ _SENDING: Final = {
         AlarmText(
             look="SendBulkEmail is denied, so bulk mail goes one by one, more slowly: look at EmailSender's"
             " role and at policies of the organization.",
-            command="sesmailengine doctor",
+            command=ACCOUNT,
             page="ses",
         ),
     ),
@@ -128,54 +136,54 @@ _SENDING: Final = {
             page="mail-that-waits",
         ),
     ),
-    # Why emails are held, but for one reason: that time ran out is no trouble, every campaign's batches do.
-    "Held-Paused": (
-        HELD_METRICS["paused"],
+    # Why emails are deferred, but for one reason: that time ran out is no trouble, all campaigns' batches do.
+    "Deferred-Paused": (
+        DEFERRED_METRICS["paused"],
         0,
         _REPEATEDLY,
         AlarmText(
-            look="Emails are held because SES does not let the account send; its console says why.",
-            command="sesmailengine doctor",
+            look="Emails are deferred because SES does not let the account send; its console says why.",
+            command=ACCOUNT,
             page="mail-that-waits",
         ),
     ),
-    "Held-ServiceUnavailable": (
-        HELD_METRICS["service-unavailable"],
+    "Deferred-ServiceUnavailable": (
+        DEFERRED_METRICS["service-unavailable"],
         0,
         _REPEATEDLY,
         AlarmText(
-            look="Emails are held because a table, the bucket or a queue can't be used: look for"
+            look="Emails are deferred because a table, the bucket or a queue can't be used: look for"
             " service-unavailable in EmailSender's log, which names it.",
             page="mail-that-waits",
         ),
     ),
-    "Held-OutcomeUnknown": (
-        HELD_METRICS["outcome-unknown"],
+    "Deferred-OutcomeUnknown": (
+        DEFERRED_METRICS["outcome-unknown"],
         10,
         _REPEATEDLY,
         AlarmText(
-            look="Emails are held because nobody knows yet whether SES took them: look whether its reports"
-            " arrive, in FeedbackProcessor's log and errors.",
-            command="sesmailengine find --status sending",
+            look="Emails are deferred because nobody knows yet whether SES took them: look whether its"
+            " reports arrive, in FeedbackProcessor's log and errors.",
+            command=FEEDBACK_LOG,
             page="mail-that-waits",
         ),
     ),
-    "Held-Throttled": (
-        HELD_METRICS["throttled"],
+    "Deferred-Throttled": (
+        DEFERRED_METRICS["throttled"],
         100,
         _REPEATEDLY,
         AlarmText(
-            look="Emails are held because SES throttles: look for another system that uses the same rate.",
+            look="Emails are deferred because SES throttles: look for another system that uses the rate.",
             page="mail-that-waits",
         ),
     ),
-    "Held-ClaimedElsewhere": (
-        HELD_METRICS["claimed-elsewhere"],
+    "Deferred-ClaimedElsewhere": (
+        DEFERRED_METRICS["claimed-elsewhere"],
         100,
         _REPEATEDLY,
         AlarmText(
-            look="Emails are held because they arrive again while they are worked on: look for a publisher"
-            " that repeats itself.",
+            look="Emails are deferred because they arrive again while they are worked on: look for a"
+            " publisher that repeats itself.",
             page="mail-that-waits",
         ),
     ),
@@ -205,7 +213,7 @@ class Alarms(Construct):
                 AlarmText(
                     look="Mail or a report was given up and lies whole in the queue: look for the cause, mend"
                     " it, then redrive.",
-                    command="sesmailengine dlq",
+                    command=QUEUES,
                     page="dead-letter-queues",
                 ),
             )
@@ -216,7 +224,7 @@ class Alarms(Construct):
                 AlarmText(
                     look="SQS will delete what lies here, some of it within days: look at it now, and redrive"
                     " or drop it.",
-                    command="sesmailengine dlq",
+                    command=QUEUES,
                     page="dead-letter-queues",
                 ),
             )
@@ -242,15 +250,15 @@ class Alarms(Construct):
                 )
                 for state in ("NotVisible", "Delayed")
             )
-            # The age leaves out what was received three times or more, and so all that is held.
+            # The age leaves out what was received three times or more, and so all that is deferred.
             # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
             self._above(
                 f"{name}-Hidden",
                 0,
                 hidden,
                 AlarmText(
-                    look=f"For {hours} hours some mail has been held at any moment: look at the alarms named"
-                    " Held-.",
+                    look=f"For {hours} hours some mail has been deferred at any moment: look at the alarms"
+                    " named Deferred-.",
                     page="mail-that-waits",
                 ),
                 times=(hours, hours),
@@ -285,7 +293,7 @@ class Alarms(Construct):
             of_function(function, "AsyncEventsDropped"),
             AlarmText(
                 look="Lambda gave up events: look into the function's dead-letter queue, which has them.",
-                command="sesmailengine dlq",
+                command=QUEUES,
                 page="functions",
             ),
         )
@@ -369,7 +377,7 @@ class Alarms(Construct):
             name,
             alarm_name=f"{self._prefix}-{name}",
             alarm_description=(
-                f"{text.look} Run `{text.command} --stack {self._prefix}`."
+                f"{text.look} Run `{text.command.replace('{stack}', self._prefix)}`."
                 f" More: docs/operations.md#{text.page}"
             ),
             metric=metric,

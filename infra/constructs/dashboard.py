@@ -140,13 +140,19 @@ class SendingDashboard(Construct):
     def _trouble(self) -> cloudwatch.IWidget:
         counted = [
             self._sender.count(METRICS[event])
-            for event in ("email-held", "outcome-unknown", "ses-paused", "service-unavailable", "duplicate")
+            for event in (
+                "email-deferred",
+                "outcome-unknown",
+                "ses-paused",
+                "service-unavailable",
+                "duplicate",
+            )
         ]
         errors = [
             of_function(function, "Errors", label=f"{who}'s errors")
             for who, function in self._functions.items()
         ]
-        return _graph("Held, unknown, repeated; errors", [*counted, *errors])
+        return _graph("Deferred, unknown, repeated; errors", [*counted, *errors])
 
     def _given_up(self, queues: EmailQueues) -> cloudwatch.IWidget:
         dead = {

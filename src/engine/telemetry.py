@@ -16,7 +16,7 @@ SERVICE: Final = "sesmailengine"
 
 METRICS: Final = {
     "email-settled": "EmailsSettled",
-    "email-held": "EmailsHeld",
+    "email-deferred": "EmailsDeferred",
     "duplicate": "DuplicatesAnswered",
     "retry-needless": "RetriesNeedless",
     "outcome-unknown": "OutcomesUnknown",
@@ -32,14 +32,14 @@ METRICS: Final = {
     "bulk-calls-refused": "BulkCallsRefused",
 }
 # Emails that wait, by why, besides the metric of all: some reasons wake a person and others do not.
-HELD_METRICS: Final = {
-    "throttled": "EmailsHeldThrottled",
-    "paused": "EmailsHeldPaused",
-    "claimed-elsewhere": "EmailsHeldClaimedElsewhere",
-    "outcome-unknown": "EmailsHeldOutcomeUnknown",
-    "service-unavailable": "EmailsHeldServiceUnavailable",
-    "out-of-time": "EmailsHeldOutOfTime",
-    "batch-too-large": "EmailsHeldBatchTooLarge",
+DEFERRED_METRICS: Final = {
+    "throttled": "EmailsDeferredThrottled",
+    "paused": "EmailsDeferredPaused",
+    "claimed-elsewhere": "EmailsDeferredClaimedElsewhere",
+    "outcome-unknown": "EmailsDeferredOutcomeUnknown",
+    "service-unavailable": "EmailsDeferredServiceUnavailable",
+    "out-of-time": "EmailsDeferredOutOfTime",
+    "batch-too-large": "EmailsDeferredBatchTooLarge",
 }
 # A fact of several emails at once says of how many in its field `emails`.
 # Facts about one email are counted by the status that it reached, each status once: a repetition is no news.
@@ -67,7 +67,7 @@ WARNINGS: Final = frozenset(
         "publish-failed",
         "record-lost",
         "count-lost",
-        "hold-failed",
+        "extend-visibility-failed",
         "foreign-topic",
         "retry-impossible",
         "address-unusable",
@@ -117,7 +117,7 @@ class PowertoolsTelemetry:
             self.logger.info(name, extra=fields, stacklevel=_CALLER)
         if name in METRICS:
             self._counts[METRICS[name]] += int(fields.get("emails", 1))
-        if name == "email-held" and (metric := HELD_METRICS.get(str(fields.get("reason")))):
+        if name == "email-deferred" and (metric := DEFERRED_METRICS.get(str(fields.get("reason")))):
             self._counts[metric] += int(fields.get("emails", 1))
         status = str(fields.get("status", ""))
         if name in REACHED and status in STATUS_METRICS and fields.get("previous") != status:

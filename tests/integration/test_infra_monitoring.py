@@ -10,7 +10,7 @@ from tests.integration.test_infra_messaging import allowed_on_topic
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
 from engine.sending.results import DeferralReason
-from engine.telemetry import GAUGES, HELD_METRICS, METRICS, SERVICE, STATUS_METRICS
+from engine.telemetry import DEFERRED_METRICS, GAUGES, METRICS, SERVICE, STATUS_METRICS
 from infra import prices
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mail-Alarms"
@@ -110,17 +110,17 @@ class TestAlarmsBesideThem:
         assert exceeds(properties, threshold, periods=hours)
 
     def test_every_reason_to_hold_mail_has_a_metric_of_its_own(self) -> None:
-        assert HELD_METRICS.keys() == set(DeferralReason)
+        assert DEFERRED_METRICS.keys() == set(DeferralReason)
 
     @pytest.mark.parametrize(
         ("name", "metric", "threshold"),
         [
             ("Services-Unavailable", METRICS["service-unavailable"], 0),
-            ("Held-Paused", HELD_METRICS["paused"], 0),
-            ("Held-ServiceUnavailable", HELD_METRICS["service-unavailable"], 0),
-            ("Held-OutcomeUnknown", HELD_METRICS["outcome-unknown"], 10),
-            ("Held-Throttled", HELD_METRICS["throttled"], 100),
-            ("Held-ClaimedElsewhere", HELD_METRICS["claimed-elsewhere"], 100),
+            ("Deferred-Paused", DEFERRED_METRICS["paused"], 0),
+            ("Deferred-ServiceUnavailable", DEFERRED_METRICS["service-unavailable"], 0),
+            ("Deferred-OutcomeUnknown", DEFERRED_METRICS["outcome-unknown"], 10),
+            ("Deferred-Throttled", DEFERRED_METRICS["throttled"], 100),
+            ("Deferred-ClaimedElsewhere", DEFERRED_METRICS["claimed-elsewhere"], 100),
         ],
     )
     def test_mail_that_is_held_for_a_quarter_of_an_hour_is_seen_by_its_reason(
@@ -187,7 +187,7 @@ class TestAlarmsBesideThem:
             name, description = made["AlarmName"].removeprefix("mail-"), made["AlarmDescription"]
             said = re.fullmatch(
                 r".*(?:look|its console says why).*"
-                r" Run `sesmailengine [a-z -]+ --stack mail`\."
+                r" Run `aws [a-z0-9]+ [^`{}]+`\."
                 r" More: docs/operations\.md#(?P<section>[a-z-]+)",
                 description,
             )
@@ -314,7 +314,7 @@ class TestDashboard:
 
     def test_it_shows_no_metric_of_the_engine_that_the_engine_does_not_write(self) -> None:
         gauges = (name for name, _ in GAUGES.values())
-        written = {*METRICS.values(), *HELD_METRICS.values(), *STATUS_METRICS.values(), *gauges}
+        written = {*METRICS.values(), *DEFERRED_METRICS.values(), *STATUS_METRICS.values(), *gauges}
         shown = {
             metric[1]
             for one in widgets()

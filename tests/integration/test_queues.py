@@ -1,4 +1,4 @@
-"""The queues in which held mail waits."""
+"""The queues in which deferred mail waits."""
 
 import json
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ async def test_a_message_is_held_in_the_queue_that_it_came_from(queue: EmailRetr
     assert again["Body"] == "bulk"
 
 
-async def test_a_held_message_stays_hidden(queue: EmailRetryQueue, cloud: Cloud) -> None:
+async def test_a_deferred_message_stays_hidden(queue: EmailRetryQueue, cloud: Cloud) -> None:
     cloud.sqs.send_message(QueueUrl=cloud.retry_queue, MessageBody="{}")
     answer = cloud.sqs.receive_message(QueueUrl=cloud.retry_queue, VisibilityTimeout=0)
     await queue.extend_visibility(cloud.arn("EmailRetryQueue"), answer["Messages"][0]["ReceiptHandle"], 300)
@@ -111,7 +111,7 @@ async def test_no_delay_is_longer_than_sqs_takes(asked: int, given: int) -> None
     assert client.requests == [{"QueueUrl": URL, "MessageBody": "{}", "DelaySeconds": given}]
 
 
-async def test_the_queue_of_a_held_message_is_found_by_its_name() -> None:
+async def test_the_queue_of_a_deferred_message_is_found_by_its_name() -> None:
     client: Any = Recorder()
     arn = "arn:aws:sqs:eu-west-1:123456789012:Mail-BulkEmailQueue"
     await EmailRetryQueue(client, URL).extend_visibility(arn, "receipt", 43_200)

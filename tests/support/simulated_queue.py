@@ -1,4 +1,4 @@
-"""SQS as held mail sees it: visibility, receive counts, redrive. Time is the clock that it is given."""
+"""SQS as deferred mail sees it: visibility, receive counts, redrive. Time is the clock that it is given."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""How long a held email waits, and how long a hundred receives last."""
+"""How long a deferred email waits, and how long a hundred receives last."""
 
 import pytest
 
@@ -34,7 +34,9 @@ def test_waits_grow_with_every_receive(reason: DeferralReason) -> None:
 
 
 @pytest.mark.parametrize("reason", DeferralReason)
-def test_held_mail_waits_for_days_and_still_has_days_in_the_dead_letter_queue(reason: DeferralReason) -> None:
+def test_deferred_mail_waits_for_days_and_has_days_left_in_the_dead_letter_queue(
+    reason: DeferralReason,
+) -> None:
     """SQS deletes a message fourteen days after it was sent, however often it changed its queue."""
     assert 2 * DAY <= sum(waits(reason)) <= RETENTION - 5 * DAY
 

@@ -45,7 +45,7 @@ async def refused(harness: Harness, **detail: Any) -> Refusal:
     return Refusal(FailureCode(answer.reason.code), answer.reason.message)
 
 
-async def held(harness: Harness, **detail: Any) -> DeferralAnswer:
+async def deferred(harness: Harness, **detail: Any) -> DeferralAnswer:
     """Ask for an email that must wait: whole in the retry queue, nothing told."""
     answer = await harness.ask(**detail)
     assert isinstance(answer, DeferralAnswer)
@@ -355,7 +355,7 @@ async def test_a_clean_not_now_defers_the_whole_event_and_frees_the_claim(
     harness: Harness, outcome: Exception, reason: str, event: str
 ) -> None:
     harness.fake_aws.mailer.outcomes = [outcome]
-    assert (await held(harness, idempotencyKey="k")).reason == reason
+    assert (await deferred(harness, idempotencyKey="k")).reason == reason
     assert event in harness.fake_aws.telemetry.names
     assert (harness.row.status, harness.row.lease_until) == ("sending", None)
     ((body, _),) = harness.fake_aws.retry_queue.deferred
@@ -366,13 +366,13 @@ async def test_a_clean_not_now_defers_the_whole_event_and_frees_the_claim(
 
 async def test_a_throttle_narrows_the_gate(harness: Harness) -> None:
     harness.fake_aws.mailer.outcomes = [SendThrottled("slow")]
-    await held(harness)
+    await deferred(harness)
     assert harness.fake_aws.gate.throttles == 1
 
 
 async def test_an_unknown_outcome_keeps_the_claim_until_ses_reports(harness: Harness) -> None:
     harness.fake_aws.mailer.outcomes = [Lost()]
-    answer = await held(harness)
+    answer = await deferred(harness)
     assert answer.reason == "outcome-unknown"
     assert answer.seconds >= RECONCILE
     assert harness.row.lease_until is not None
@@ -393,7 +393,7 @@ async def test_a_service_that_is_away_holds_the_email_until_it_is_back(
     harness: Harness, port: str, method: str
 ) -> None:
     getattr(harness.fake_aws, port).fail_next = [method]
-    assert (await held(harness, **LARGE)).reason == "service-unavailable"
+    assert (await deferred(harness, **LARGE)).reason == "service-unavailable"
     ((body, _),) = harness.fake_aws.retry_queue.deferred
     assert await harness.deliver(body) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 1
@@ -401,7 +401,7 @@ async def test_a_service_that_is_away_holds_the_email_until_it_is_back(
 
 async def test_a_claim_without_an_answer_holds_the_email(harness: Harness) -> None:
     harness.fake_aws.ledger.unanswered = {email_id("shop", "e-1")}
-    assert (await held(harness, event_id="e-1")).reason == "service-unavailable"
+    assert (await deferred(harness, event_id="e-1")).reason == "service-unavailable"
     ((body, _),) = harness.fake_aws.retry_queue.deferred
     assert await harness.deliver(body) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 1
@@ -409,7 +409,7 @@ async def test_a_claim_without_an_answer_holds_the_email(harness: Harness) -> No
 
 async def test_a_refusal_that_could_not_be_recorded_is_not_told_yet(harness: Harness) -> None:
     harness.fake_aws.ledger.fail_next = ["record"]
-    assert (await held(harness, templateName="nope")).reason == "service-unavailable"
+    assert (await deferred(harness, templateName="nope")).reason == "service-unavailable"
 
 
 @pytest.mark.parametrize(("wait", "left"), [(0.0, 4.0), (26.0, 30.0)])
@@ -487,7 +487,7 @@ async def test_only_what_must_come_again_stays_in_the_queue(harness: Harness) ->
     assert "record-unreadable" in harness.fake_aws.telemetry.names
 
 
-async def test_a_held_message_stays_hidden_longer_with_every_receive(harness: Harness) -> None:
+async def test_a_deferred_message_stays_hidden_longer_with_every_receive(harness: Harness) -> None:
     harness.fake_aws.mailer.outcomes = [SendingPaused("paused")] * 12
     for receives in range(1, 13):
         await harness.deliver(request_event(event_id="e"), receives=receives)
@@ -502,7 +502,7 @@ async def test_a_message_that_cannot_be_hidden_still_stays_in_the_queue(harness:
     harness.fake_aws.retry_queue.fail_next = ["extend_visibility"]
     answer = await harness.deliver(request_event())
     assert len(answer.batch_item_failures) == 1
-    assert "hold-failed" in harness.fake_aws.telemetry.names
+    assert "extend-visibility-failed" in harness.fake_aws.telemetry.names
 
 
 async def test_a_failed_publish_keeps_the_message_and_the_next_receive_publishes(harness: Harness) -> None:
@@ -615,7 +615,7 @@ async def test_a_dry_run_of_what_would_be_refused_says_so(
 
 async def test_a_dry_run_that_cannot_be_answered_comes_again(harness: Harness) -> None:
     harness.fake_aws.pre_send.fail_next = ["read"]
-    assert (await held(harness, dryRun=True)).reason == "service-unavailable"
+    assert (await deferred(harness, dryRun=True)).reason == "service-unavailable"
 
 
 async def test_a_conflict_waits_for_a_ledger_that_is_away(harness: Harness) -> None:

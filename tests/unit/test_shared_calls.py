@@ -265,7 +265,7 @@ async def test_a_call_for_which_time_runs_out_is_not_begun_and_all_its_claims_ar
     assert not harness.fake_aws.sleep.naps
     assert leases(harness) == {None}
     assert set(waits(harness).values()) == {20}
-    (fields,) = [fields for name, fields in harness.fake_aws.telemetry.events if name == "email-held"]
+    (fields,) = [fields for name, fields in harness.fake_aws.telemetry.events if name == "email-deferred"]
     assert fields == {"reason": "out-of-time", "emails": 30}
     assert await deliver(harness, bulk(*range(30))) == BatchAnswer()
     assert harness.fake_aws.mailer.calls == [30]

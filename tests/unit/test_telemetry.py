@@ -106,12 +106,12 @@ def test_events_are_counted_by_function_and_environment(log: Log, capsys: pytest
 
 
 def test_emails_that_are_held_together_count_one_by_one(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
-    log.telemetry.record("email-held", reason="paused", emails=50)
-    log.telemetry.record("email-held", reason="throttled", emails=1)
+    log.telemetry.record("email-deferred", reason="paused", emails=50)
+    log.telemetry.record("email-deferred", reason="throttled", emails=1)
     log.telemetry.flush()
     written = metrics(capsys)
-    assert written["EmailsHeld"] == [51.0]
-    assert (written["EmailsHeldPaused"], written["EmailsHeldThrottled"]) == ([50.0], [1.0])
+    assert written["EmailsDeferred"] == [51.0]
+    assert (written["EmailsDeferredPaused"], written["EmailsDeferredThrottled"]) == ([50.0], [1.0])
 
 
 def test_an_email_is_counted_by_the_status_it_reached_and_a_repetition_is_not(
@@ -151,12 +151,12 @@ def test_two_stacks_of_one_account_are_told_apart_by_the_deployed_functions_name
 
 
 def test_an_invocation_writes_its_own_counts_only(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
-    log.telemetry.record("email-held")
+    log.telemetry.record("email-deferred")
     log.telemetry.flush()
-    assert metrics(capsys)["EmailsHeld"] == [1.0]
+    assert metrics(capsys)["EmailsDeferred"] == [1.0]
     log.telemetry.record("duplicate")
     log.telemetry.flush()
-    assert "EmailsHeld" not in metrics(capsys)
+    assert "EmailsDeferred" not in metrics(capsys)
 
 
 def test_an_invocation_without_counts_writes_nothing(log: Log, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,9 @@ class Lanes:
         try:
             await self.queues.extend_visibility(record.event_source_arn, record.receipt_handle, seconds)
         except ServiceUnavailable as error:
-            self.telemetry.record("hold-failed", message_id=record.message_id, problem=str(error))
+            self.telemetry.record(
+                "extend-visibility-failed", message_id=record.message_id, problem=str(error)
+            )
 
 
 def _receives(record: SqsRecord) -> int:

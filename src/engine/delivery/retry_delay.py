@@ -1,4 +1,4 @@
-"""When a held email is tried again.
+"""When a deferred email is tried again.
 
 Hiding a message again counts as a receive, and after `RECEIVES` of them SQS moves it to the dead-letter
 queue. So waits grow: fast at first, for most trouble is over in seconds, then slowly, to about a tenth of the

@@ -104,7 +104,7 @@ class Dependencies:
         return self.clock().date().isoformat()
 
     def defer(self, reason: DeferralReason, seconds: float = 0, *, emails: int = 1) -> Deferred:
-        self.telemetry.record("email-held", reason=reason.value, emails=emails)
+        self.telemetry.record("email-deferred", reason=reason.value, emails=emails)
         return Deferred(reason, seconds)
 
     def unavailable(self, error: ServiceUnavailable, *, emails: int = 1) -> Deferred:

@@ -1,4 +1,4 @@
-"""Held mail over days: queues as SQS has them, the sender on fakes, and a clock that jumps."""
+"""Deferred mail over days: queues as SQS has them, the sender on fakes, and a clock that jumps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -185,7 +185,7 @@ async def test_what_a_batch_still_holds_when_ses_pauses_waits_unasked(deployed: 
     deployed.use_rate(14)
     await deployed._round()
     assert deployed.ses.asked == 1
-    assert deployed.harness.fake_aws.telemetry.names.count("email-held") == 50
+    assert deployed.harness.fake_aws.telemetry.names.count("email-deferred") == 50
     assert deployed.harness.fake_aws.telemetry.names.count("ses-paused") == 1
     assert {row.lease_until for row in deployed.harness.fake_aws.ledger.rows.values()} == {None}
 
