@@ -42,7 +42,7 @@ DEFERRED_METRICS: Final = {
     "batch-too-large": "EmailsDeferredBatchTooLarge",
 }
 # A fact of several emails at once says of how many in its field `emails`.
-# Facts about one email are counted by the status that it reached, each status once: a repetition is no news.
+# Facts about one email are counted by the status that it reached, once each: a repetition is not counted.
 REACHED: Final = frozenset({"email-settled", "status-reached"})
 STATUS_METRICS: Final = {
     "sent": "EmailsSent",

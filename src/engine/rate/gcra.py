@@ -44,7 +44,7 @@ class RateState(Struct, frozen=True, kw_only=True, rename="camel"):
     bulk_tat: int = field(default=0, name="bulkDue")  # from then on bulk mail may claim in any case
     rate_factor: float = 1.0  # at `throttled_at`
     throttled_at: int = 0
-    rate: float = 0.0  # recipients a second, as SES told one of the environments; 0: none asked yet
+    rate: float = 0.0  # recipients a second, as SES answered one of the environments; 0: nobody asked yet
     rate_at: int = 0  # when it did, epoch seconds
 
 

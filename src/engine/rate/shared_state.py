@@ -74,7 +74,7 @@ class SharedRateState:
         return answer.state.tat - request.length if answer.granted else None
 
     async def throttled(self) -> None:
-        """Decrease the rate factor, here at once and for all others if the table can be told."""
+        """Decrease the rate factor, here at once and for all others if the table can be reached."""
         now, seen = self.now(), self.state.throttled_at
         factor = decreased(self.state, now)
         if factor is None:
@@ -85,7 +85,7 @@ class SharedRateState:
                 self._learn(await self.table.decrease(factor, now, seen))
 
     async def publish_rate(self, rate: float) -> None:
-        """Keep what SES said just now, here at once and for all others if the table can be told."""
+        """Keep what SES said just now, here at once and for all others if the table can be reached."""
         rate_at = self.now() // SECOND
         self.state = replace(self.state, rate=rate, rate_at=rate_at)
         with suppress(ServiceUnavailable):
@@ -135,7 +135,7 @@ class AccountRate:
     _ask_after: int = field(default=0, init=False)
 
     async def current(self) -> float:
-        """Never raises: what was told last holds on while SES does not answer."""
+        """Never raises: what SES said last holds on while SES does not answer."""
         if self.configured:
             return self.configured
         now, told_at = self.shared.now(), self.shared.state.rate_at * SECOND

@@ -31,7 +31,7 @@ MAX_S3_KEY_BYTES: Final = 1024
 MAX_TAGS: Final = 49
 # Ours: metadata is stored with the row and told again with every status event.
 MAX_METADATA_BYTES: Final = 8 * 1024
-# Ours, in characters: a refusal is stored and told, and a bad name may be as long as the request.
+# Ours, in characters: a refusal is stored and published, and a bad name may be as long as the request.
 MAX_REFUSAL: Final = 1_000
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -99,7 +99,7 @@ def check(request: EmailRequest) -> EmailRequest | Refusal:
 
 
 def invalid(message: str) -> Refusal:
-    """The refusal of a request, short enough to be stored and told."""
+    """The refusal of a request, short enough to be stored and published."""
     cut = message if len(message) <= MAX_REFUSAL else message[:MAX_REFUSAL] + " …"
     return Refusal(FailureCode.VALIDATION, cut)
 

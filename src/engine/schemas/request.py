@@ -130,11 +130,13 @@ class EmailRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = None
     tags: Annotated[
         dict[str, str],
-        Meta(description="Message tags of SES, told again with every status: A-Z a-z 0-9 _ -, to 256 each."),
+        Meta(
+            description="Message tags of SES, repeated in every status event: A-Z a-z 0-9 _ -, to 256 each."
+        ),
     ] = {}
     metadata: Annotated[
         dict[str, str],
-        Meta(description="Told again with every status of the email, and never sent."),
+        Meta(description="Repeated in every status event of the email, and never sent."),
     ] = {}
     dry_run: Annotated[
         bool,

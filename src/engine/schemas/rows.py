@@ -13,7 +13,7 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     Everything but the key has a default, because a row may come from an older version or another hand.
     `timestamp` is the time of the request; the other `…_at` are the times at which the row reached a status.
     `moves` holds "<status>:<fingerprint>" for each report that moved the row, so that a redelivery of a
-    report (which must be told again) is known from a second report of its kind (which must not).
+    report (which must be published again) is known from a second report of its kind (which must not).
     """
 
     email_id: str
@@ -36,7 +36,7 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     request_hash: str | None = None
     # The request itself, for a soft-bounce retry, where there is room (`tracking.kept_request`).
     kept_request: bytes | None = None
-    # Told again with every status event.
+    # Repeated in every status event.
     metadata: dict[str, str] = {}
     tags: dict[str, str] = {}
     # How many addresses the email went to, and when and by which report the row moved.

@@ -25,7 +25,7 @@ class EmailStatusChanged(Struct, frozen=True, kw_only=True, rename="camel"):
     """The `detail` of the event; at least once for every status a row reaches.
 
     `originalEmailId` groups an email with its retries: a first attempt names itself. A previous status
-    equal to the status itself marks an event that is told again after a redelivery.
+    equal to the status itself marks an event that is published again after a redelivery.
     """
 
     email_id: Annotated[
@@ -48,7 +48,7 @@ class EmailStatusChanged(Struct, frozen=True, kw_only=True, rename="camel"):
         str | None,
         Meta(
             description="Status before; null for a request refused as it came, and equal to `status` where"
-            " the same news is told again."
+            " the same news is published again."
         ),
     ]
     reason: Annotated[Reason | None, Meta(description="Why, where there is more to say than the status.")]

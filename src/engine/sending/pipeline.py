@@ -104,6 +104,8 @@ class SendingPipeline:
     async def _process(
         self, emails: Sequence[Email], seconds_left: Callable[[], float]
     ) -> dict[int, Outcome]:
+        if not emails:
+            return {}
         prepared = await prepare(self.deps, emails)
         claimed = [email for email in emails if email.place not in prepared.unclaimed]
         outcomes: dict[int, Outcome] = dict(prepared.unclaimed)
@@ -140,7 +142,7 @@ class SendingPipeline:
 async def record_and_publish(
     deps: Dependencies, claimed: Sequence[Email], outcomes: Mapping[int, Outcome]
 ) -> dict[int, Outcome]:
-    """Each outcome by place, as it is once it is recorded and told.
+    """Each outcome by place, as it is once it is recorded and published.
 
     Claims on what is deferred are released, so that the next delivery may claim at once, but for those whose
     outcome is unknown: SES's Send event settles them, or their lease runs out.
@@ -187,7 +189,7 @@ async def _record_sent(deps: Dependencies, sent: Collection[Completed]) -> Faile
 
 
 async def _record_others(deps: Dependencies, others: Collection[Completed]) -> Deferred | Failed | None:
-    """Record, then publish: a refusal that was told must not turn into a send at the redelivery."""
+    """Record, then publish: a refusal that was published must not turn into a send at the redelivery."""
     moves = [outcome.move for outcome in others if outcome.move]
     if moves:
         recorded = await capture_unavailable(deps.ledger.record(moves))
@@ -207,7 +209,7 @@ async def _publish(deps: Dependencies, outcomes: Collection[Completed]) -> Faile
 
 
 def _log(deps: Dependencies, outcomes: Collection[Completed]) -> None:
-    """Once, whether or not the bus takes the events: what is told again says so by its previous status."""
+    """Once, whether or not the bus takes the events: what is published again says so by its previous status."""
     for outcome in outcomes:
         for event in outcome.events[-1:]:
             deps.telemetry.record(

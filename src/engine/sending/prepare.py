@@ -102,9 +102,9 @@ async def handle_existing_row(
 
 
 def republish_status(row: TrackingRow) -> Completed:
-    """A redelivery tells again: the invocation before may have died between record and publish.
+    """A redelivery publishes again: the invocation before may have died between record and publish.
 
-    SES may have moved the row on meanwhile, and its report tells no more than that; so `sent` is told too.
+    SES may have moved the row on meanwhile, and its report publishes that alone; so `sent` is published too.
     """
     events = [status_event(row, at=reached_at(row), previous=Status(row.status))]
     if row.ses_message_id and row.status_rank > RANK[Status.SENT]:

@@ -20,7 +20,7 @@ from engine.tracking.status_event import status_event
 
 
 class DeferralReason(StrEnum):
-    """Why an email waits; also what its metric is told apart by."""
+    """Why an email waits; also the part of its metric's name."""
 
     THROTTLED = "throttled"
     PAUSED = "paused"
@@ -79,7 +79,7 @@ class Email:
     def completed(
         self, status: str, now: datetime, *, reason: Reason | None = None, move: Move | None = None
     ) -> Completed:
-        """What the sender did with a claimed email, told and still to be recorded."""
+        """What the sender did with a claimed email: the event to publish, and the move still to record."""
         event = status_event(
             self.row,
             at=iso(now),
