@@ -1,6 +1,7 @@
 """No template reaches code, and none takes all time or memory: each attack ends at once, with a reason."""
 
 import json
+import sys
 from time import process_time
 from typing import Any
 
@@ -12,6 +13,8 @@ from engine.templating.template import compile_template
 HUGE = "1000000000"
 SIXTY = 60
 MANY = list(range(90_000))
+# Seconds of a core; where coverage is measured, that takes several times as long as what it measures.
+LONGEST = 2 if sys.gettrace() is None else 10
 TOO_MUCH = "more work than an email may take"
 
 
@@ -20,7 +23,7 @@ def reason(source: str, **data: Any) -> str:
     began = process_time()
     with pytest.raises(Refused) as caught:
         compile_template("t", source, None, b'{"subject": "x"}').render(data)
-    assert process_time() - began < 2
+    assert process_time() - began < LONGEST
     assert caught.value.refusal.code is FailureCode.TEMPLATE_ERROR
     return caught.value.refusal.message
 
