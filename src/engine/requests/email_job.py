@@ -1,7 +1,7 @@
 """From what arrived to what is asked: identity, request, and a refusal where the request is no good.
 
-Nothing here raises for a bad request: a request that can be named is refused, tracked and published. Only a record
-that can't be read at all raises, so that it ends whole in a dead-letter queue.
+Nothing here raises for a bad request: a request that can be named is refused, tracked and published. Only a
+record that can't be read at all raises, so that it ends whole in a dead-letter queue.
 """
 
 import hashlib

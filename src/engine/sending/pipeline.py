@@ -209,7 +209,7 @@ async def _publish(deps: Dependencies, outcomes: Collection[Completed]) -> Faile
 
 
 def _log(deps: Dependencies, outcomes: Collection[Completed]) -> None:
-    """Once, whether or not the bus takes the events: what is published again says so by its previous status."""
+    """Log once, whether or not the bus takes the events: a repetition has its own status as the previous."""
     for outcome in outcomes:
         for event in outcome.events[-1:]:
             deps.telemetry.record(
