@@ -68,8 +68,8 @@ COMPLAINT: Final = Suppression("complaint", "complaint")
 class Verdict(Struct, frozen=True, kw_only=True):
     """What to do about a report.
 
-    `to`: the status to move to, published with `reason`. `extra_event`: news that changes no status, published
-    with the one the row has. `notes`: facts kept in the row, by attribute name. `counts`: a hard bounce for
+    `to`: the status to move to, published with `reason`. `extra_event`: news that changes no status,
+    published with the one the row has. `notes`: facts kept in the row, by attribute name. `counts`: a hard bounce for
     the quota.
     """
 
