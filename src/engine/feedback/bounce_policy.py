@@ -69,8 +69,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """What to do about a report.
 
     `to`: the status to move to, published with `reason`. `extra_event`: news that changes no status,
-    published with the one the row has. `notes`: facts kept in the row, by attribute name. `counts`: a hard bounce for
-    the quota.
+    published with the one the row has. `notes`: facts kept in the row, by attribute name. `counts`: a hard
+    bounce for the quota.
     """
 
     to: Status | None = None
