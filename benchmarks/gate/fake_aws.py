@@ -12,8 +12,7 @@ from engine.errors import ServiceUnavailable
 from engine.local.ses.account import Account, Usage
 from engine.rate.gate import SharedRateGate
 from engine.rate.gcra import Availability, RateState, SlotRequest, availability
-from engine.rate.ports import Answer
-from engine.rate.shared_state import AccountRate, SharedRateState
+from engine.rate.shared_state import AccountRate, Answer, SharedRateState
 
 # Not a full second, so that nothing lies at a tick by accident.
 BEGIN = datetime(2026, 11, 24, 8, 0, 0, 370_000, tzinfo=UTC)

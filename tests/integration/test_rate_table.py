@@ -16,7 +16,7 @@ from tests.support.real_clients import ONE_AT_A_TIME, items, make_table, opened
 from engine.aws.rate_item import KEY, RateItem
 from engine.errors import ServiceUnavailable
 from engine.rate.gcra import SECOND, TOO_FAR_AHEAD, Availability, RateState, SlotRequest, availability
-from engine.rate.ports import RateTable
+from engine.rate.shared_state import RateTable
 
 NOW = 1_795_507_200 * SECOND
 IDLE, OPEN = Availability.IDLE, Availability.OPEN

@@ -10,7 +10,7 @@ from benchmarks.gate.fake_aws import Silence, SimulatedTable
 from benchmarks.gate.virtual_time import run_virtually
 from botocore.exceptions import ClientError
 
-from engine.aws.send_rate import get_send_rate
+from engine.aws.mailer import get_send_rate
 from engine.errors import ServiceUnavailable
 from engine.rate.gcra import SECOND
 from engine.rate.shared_state import (

@@ -15,8 +15,7 @@ from msgspec.structs import replace
 from engine.errors import ServiceUnavailable
 from engine.rate.gate import BLIND_SHARE, SharedRateGate
 from engine.rate.gcra import DECREASE, SECOND, TOO_FAR_AHEAD, EmissionInterval, RateState
-from engine.rate.ports import Answer
-from engine.rate.shared_state import AccountRate, SharedRateState
+from engine.rate.shared_state import AccountRate, Answer, SharedRateState
 from engine.schemas.request import Lane
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from engine.aws.error_codes import bulk_entry_error, is_not_offered, ses_error
+from engine.aws.error_codes import bulk_entry_error, is_not_offered, service_errors, ses_error
 from engine.concurrency import concurrently
 from engine.errors import OutcomeUnknown, SendFailure, SendRefused, SendThrottled
 from engine.sending.compose import AttachedFile, OutgoingMessage
@@ -162,3 +162,10 @@ def _parts(message: OutgoingMessage) -> dict[str, str | None]:
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in pairs]
+
+
+async def get_send_rate(client: "SESV2Client") -> float:
+    """Recipients a second; 0 where the answer doesn't say. Raises ServiceUnavailable."""
+    with service_errors("SES GetAccount"):
+        account = await client.get_account()
+    return account.get("SendQuota", {}).get("MaxSendRate", 0.0)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from engine.aws.dynamodb import CONDITION_FAILED, attribute, from_item
 from engine.aws.error_codes import is_code, service_errors
 from engine.rate.gcra import SECOND, TOO_FAR_AHEAD, Availability, RateState, SlotRequest
-from engine.rate.ports import Answer
+from engine.rate.shared_state import Answer
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -9,12 +9,11 @@ from functools import partial
 from engine.aws.clients import SES_CONFIG, Clients
 from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
-from engine.aws.mailer import SesMailer
+from engine.aws.mailer import SesMailer, get_send_rate
 from engine.aws.payloads import RequestPayloads
 from engine.aws.pre_send_checks import DailyCounters, PreSendTables
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.rate_item import RateItem
-from engine.aws.send_rate import get_send_rate
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.runtime import now
 from engine.bootstrap.settings import SenderSettings, read_settings

@@ -7,16 +7,16 @@ Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.ht
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import ServiceUnavailable
 from engine.rate.gcra import SECOND, Availability, RateState, SlotRequest, availability, decreased
-from engine.rate.ports import AskSendRate, RateTable
 from engine.types import Telemetry
 
 # Of the table and of SES: mail waits meanwhile, and a late answer finds its slots gone by.
@@ -33,6 +33,34 @@ CAUTIOUS_RATE: Final = 14.0
 
 # The system's dice: environments restored from one snapshot would all throw the same with Python's own.
 uniform: Final[Callable[[float, float], float]] = random.SystemRandom().uniform
+
+# The account's rate as SES says, in recipients a second; 0 where its answer doesn't say.
+AskSendRate = Callable[[], Awaitable[float]]
+
+
+class Answer(Struct, frozen=True):
+    """`granted`: whether the stretch was handed out. `state`: after that, or as it stands in the way."""
+
+    granted: bool
+    state: RateState
+
+
+class RateTable(Protocol):
+    """The one item that all environments share, with its conditional writes."""
+
+    async def read(self) -> RateState: ...
+
+    async def claim(self, request: SlotRequest, available: Availability) -> Answer:
+        """Hand out the stretch if the state is to the request what was thought: IDLE or OPEN."""
+        ...
+
+    async def decrease(self, factor: float, now: int, seen: int) -> RateState:
+        """Keep the rate factor after a throttle, unless there was one since the last that was `seen`."""
+        ...
+
+    async def publish_rate(self, rate: float, rate_at: int) -> RateState:
+        """Tell the other environments what SES said."""
+        ...
 
 
 @dataclass
