@@ -33,13 +33,11 @@ METRICS: Final = {
 }
 # Emails that wait, by why, besides the metric of all: some reasons wake a person and others do not.
 DEFERRED_METRICS: Final = {
-    "throttled": "EmailsDeferredThrottled",
-    "paused": "EmailsDeferredPaused",
-    "claimed-elsewhere": "EmailsDeferredClaimedElsewhere",
-    "outcome-unknown": "EmailsDeferredOutcomeUnknown",
-    "service-unavailable": "EmailsDeferredServiceUnavailable",
-    "out-of-time": "EmailsDeferredOutOfTime",
-    "batch-too-large": "EmailsDeferredBatchTooLarge",
+    reason: f"EmailsDeferred{reason.title().replace('-', '')}"
+    for reason in (
+        *("throttled", "paused", "claimed-elsewhere", "outcome-unknown"),
+        *("service-unavailable", "out-of-time", "batch-too-large"),
+    )
 }
 # A fact of several emails at once says of how many in its field `emails`.
 # Facts about one email are counted by the status that it reached, once each: a repetition is not counted.

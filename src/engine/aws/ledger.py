@@ -31,15 +31,7 @@ if TYPE_CHECKING:
 SES_MESSAGE_ID_INDEX: Final = "ses-message-id-index"
 _SERVICE: Final = "DynamoDB (EmailTracking)"
 
-_REACHED_AT: Final = {
-    Status.SENT: "sentAt",
-    Status.SOFT_BOUNCED: "softBouncedAt",
-    Status.DELIVERED: "deliveredAt",
-    Status.OPENED: "openedAt",
-    Status.FAILED: "failedAt",
-    Status.BOUNCED: "bouncedAt",
-    Status.COMPLAINED: "complainedAt",
-}
+_NAMES: Final = dict(zip(TrackingRow.__struct_fields__, TrackingRow.__struct_encode_fields__, strict=True))
 Claimed = TrackingRow | ServiceUnavailable | None
 # The same rule as tracking.lifecycle.can_transition, in DynamoDB's words.
 _CAN_TRANSITION: Final = (
@@ -262,7 +254,7 @@ def _unless_own(there: Claimed, row: TrackingRow) -> Claimed:
 
 def _changes(to: Status, at: datetime, refusal: Refusal | None) -> dict[str, object]:
     """The attributes that say in which status a row is, since when and, where it failed, why."""
-    changes: dict[str, object] = {"status": to.value, "statusRank": RANK[to], _REACHED_AT[to]: iso(at)}
+    changes: dict[str, object] = {"status": to.value, "statusRank": RANK[to], _NAMES[f"{to}_at"]: iso(at)}
     if refusal:
         changes |= {"failureCode": refusal.code.value, "failureReason": refusal.message}
     return changes

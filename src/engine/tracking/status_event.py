@@ -51,13 +51,5 @@ def reason_of(row: TrackingRow) -> Reason | None:
 
 def reached_at(row: TrackingRow) -> str:
     """When the row reached its status."""
-    times = {
-        Status.SENT: row.sent_at,
-        Status.SOFT_BOUNCED: row.soft_bounced_at,
-        Status.DELIVERED: row.delivered_at,
-        Status.OPENED: row.opened_at,
-        Status.FAILED: row.failed_at,
-        Status.BOUNCED: row.bounced_at,
-        Status.COMPLAINED: row.complained_at,
-    }
-    return times.get(Status(row.status)) or row.timestamp
+    reached: str | None = getattr(row, f"{row.status}_at", None)
+    return reached or row.timestamp
