@@ -1,7 +1,7 @@
 """What a render may cost: one budget for all its steps, and a largest size for every value it makes.
 
 Authors own the bucket that templates come from, so this is for mistakes, and for data that multiplies them.
-Behind it is the function's time-out: docs/decisions/templates-run-in-jinjas-sandbox.md.
+Behind it is the function's time-out: docs/decisions/0014-templates-run-in-jinjas-sandbox.md.
 """
 
 import re
