@@ -1,6 +1,6 @@
 """Fingerprints of parameters: a custom resource takes them, because CloudFormation can't hash.
 
-See docs/decisions/parameters.md.
+See docs/decisions/0017-parameters.md.
 """
 
 import hashlib

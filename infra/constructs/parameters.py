@@ -3,7 +3,7 @@
 So one template serves everybody: `cdk deploy -c senderMemory=1024` writes the value down, and whoever deploys
 the template without CDK, or wants to change a value later, gives the parameter. A parameter's default never
 comes from context: `cdk deploy` keeps a parameter's previous value, and would pass over a changed default in
-silence. See docs/decisions/parameters.md.
+silence. See docs/decisions/0017-parameters.md.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ _LONGEST_RETENTION = Duration.days(14)
 
 # Deferral works by a growing visibility time-out, and each return of a message counts as a receive. With the
 # ten or so that AWS's examples use, a paused account would move its mail to the DLQ within hours; with these
-# mail outlasts a week's pause (docs/decisions/deferral.md).
+# mail outlasts a week's pause (docs/decisions/0006-deferral.md).
 RECEIVES_BEFORE_DLQ: Final = RECEIVES
 
 

@@ -76,7 +76,7 @@ def end(fake_aws: FakeAws) -> tuple[str, int, frozenset[str], int]:
 def test_every_order_and_repetition_ends_the_same(
     earlier: int, start: str, names: list[str], random: Random
 ) -> None:
-    # The one pair whose end depends on its order, and why: docs/decisions/ses-verdict-decides-a-bounce.md
+    # The one pair whose end depends on its order: docs/decisions/0010-ses-verdict-decides-a-bounce.md
     assume(GENERAL.isdisjoint(names) or (start != "retry" and earlier < SOFT_BOUNCE_LIMIT - 1))
     shuffled = names + random.choices(names, k=3)
     random.shuffle(shuffled)

@@ -1,7 +1,7 @@
 """What lives as long as a Lambda environment: one event loop and one set of clients.
 
 Lambda calls a plain function, and aiobotocore's clients belong to the loop they were opened on; `asyncio.run`
-for each invocation would close it under them. See docs/decisions/one-loop-on-its-own-thread.md.
+for each invocation would close it under them. See docs/decisions/0001-one-loop-on-its-own-thread.md.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What becomes of an email, its recipient and the bounce quota when SES reports something.
 
-SES's own verdict decides, and why: docs/decisions/ses-verdict-decides-a-bounce.md.
+SES's own verdict decides, and why: docs/decisions/0010-ses-verdict-decides-a-bounce.md.
 """
 
 from collections.abc import Mapping

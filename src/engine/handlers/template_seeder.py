@@ -2,7 +2,8 @@
 
 It is deployed alone, with the SDK of the Lambda runtime, and so imports nothing else of the engine. It also
 answers what CloudFormation can't work out itself, the fingerprint of some settings: a function's version
-carries it in its description, so that a changed parameter publishes a new one (docs/decisions/parameters.md).
+carries it in its description, so that a changed parameter publishes a new one: see
+docs/decisions/0017-parameters.md.
 """
 
 import hashlib

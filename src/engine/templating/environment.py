@@ -3,7 +3,7 @@
 Templates reach data and harmless methods of data, nothing else. A render has one budget for all its steps,
 and a largest size for every value that it makes. Authors own the bucket that templates come from, so this is
 for mistakes, and for data that multiplies them; behind it is the function's time-out:
-docs/decisions/templates-run-in-jinjas-sandbox.md. What Jinja leaves to plain Python, loops and lists and
+docs/decisions/0014-templates-run-in-jinjas-sandbox.md. What Jinja leaves to plain Python, loops and lists and
 calls, passes the limits because the parsed template is rewritten a little before it is compiled:
 https://jinja.palletsprojects.com/en/stable/extensions/#ast
 """
