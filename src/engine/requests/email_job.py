@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.errors import EngineError, Refusal
 from engine.requests.addresses import address_key
@@ -192,7 +193,7 @@ def _checked(
         to=address_key(good.to if good else _text(request.to)),
         template_name=request.template_name,
         requested_at=requested_at,
-        request_hash=hash_of(text),
+        request_hash=request_hash(request),
         retry_attempt=attempt,
         request=good,
         refusal=refusal,
@@ -254,5 +255,11 @@ def hash_of(encoded_request: bytes) -> str:
 
 
 def request_hash(request: EmailRequest) -> str:
-    """SHA-256 over the request's meaning."""
-    return hash_of(encoded(request))
+    """SHA-256 over the request's meaning, for which it doesn't matter how an address is spelled."""
+    by_key = replace(
+        request,
+        to=address_key(request.to),
+        cc=[address_key(address) for address in request.cc],
+        bcc=[address_key(address) for address in request.bcc],
+    )
+    return hash_of(encoded(by_key))
