@@ -25,7 +25,7 @@ class Context:
 
 
 def test_an_event_becomes_an_email_a_row_and_a_status_event(cloud: Cloud, ses: ThreadedSimulator) -> None:
-    answer = handler(request_event(metadata={"order": "7"}), Context())
+    answer = handler(request_event(metadata={"order": "7"}, idempotencyKey="order-7"), Context())
     (message,) = ses.messages
     assert (message.to, message.subject) == (("ada@example.com",), "Welcome, Ada")
     assert (message.html, message.text) == ("<h1>Hello Ada</h1>", "Hello Ada")
@@ -34,6 +34,7 @@ def test_an_event_becomes_an_email_a_row_and_a_status_event(cloud: Cloud, ses: T
     row = cloud.row()
     assert row["emailId"] == answer["emailId"]
     assert (row["status"], row["statusRank"], row["sesMessageId"]) == ("sent", 1, message.message_id)
+    assert (row["idempotencyKey"], len(row["templateVersion"])) == ("order-7", 16)
     assert "leaseUntil" not in row
     (event,) = cloud.status_events()
     assert event == answer
