@@ -82,11 +82,13 @@ def test_a_full_mailbox_is_tried_once_more_and_then_given_up(cloud: Cloud, ses: 
     assert send(queue_event(message)) == {"batchItemFailures": []}
     handler(sns_event(*(event.body for event in ses.events[before:])))
     rows = {row["retryAttempt"]: row for row in cloud.rows()}
+    assert rows[1]["diagnosticCode"].startswith("smtp; 552 5.2.2")
     assert (rows[0]["status"], rows[1]["status"]) == ("soft_bounced", "failed")
     assert rows[1]["failureCode"] == "soft-bounce-retry-failed"
     assert rows[1]["originalEmailId"] == first["emailId"]
     assert not cloud.items("Suppression")
     assert cloud.status_events()[-1]["metadata"] == {"order": "7"}
+    assert send(request_event(to=to))["status"] == "sent"
 
 
 def test_the_retry_message_is_the_one_of_the_description(

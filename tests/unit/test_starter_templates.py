@@ -187,7 +187,7 @@ def test_subject_and_text_are_as_they_were(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["account-alert", "email-verification", "password-reset"])
 def test_ses_never_rewrites_a_link_that_opens_an_account(name: str) -> None:
-    """https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html"""
+    # https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html
     links = [attributes for tag, attributes in page(TEMPLATES[name].render(sample(name))).tags if tag == "a"]
     web = [link for link in links if str(link["href"]).startswith("https:")]
     assert len(web) == 2
