@@ -149,6 +149,19 @@ def test_what_cannot_be_read_raises_so_that_it_lands_in_the_dead_letter_queue(me
         handler(sns_event(message))
 
 
+def test_one_odd_value_of_a_report_does_not_take_the_good_recipients_along(
+    cloud: Cloud, ses: ThreadedSimulator
+) -> None:
+    to, copy = "bounce+to@simulator.example.com", "bounce+copy@simulator.example.com"
+    send(request_event(to=to, cc=[copy]))
+    report = json.loads(ses.events[-1].body)
+    report["mail"]["tags"]["number"] = 7
+    report["bounce"]["bouncedRecipients"][:0] = [{"action": "failed"}, {"emailAddress": 7}]
+    handler(sns_event(json.dumps(report)))
+    assert {item["email"] for item in cloud.items("Suppression")} == {to, copy}
+    assert cloud.row()["status"] == "bounced"
+
+
 def on_failure(payload: Mapping[str, Any]) -> dict[str, Any]:
     """What Lambda hands to the on-failure destination of the feedback function."""
     return {
