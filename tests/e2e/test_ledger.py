@@ -35,6 +35,7 @@ CLAIM = TrackingRow(
     original_email_id="e1",
     original_source="shop",
     template_name="welcome",
+    idempotency_key="order-1042",
     ttl=int(NOW.timestamp()) + 7_776_000,
     claim_id="claim-1",
     lease_until=LEASE,
@@ -369,7 +370,10 @@ async def test_a_mark_is_new_exactly_once(ledger: Ledger) -> None:
 async def test_attributes_are_named_and_typed_as_the_contract_says(client: Any) -> None:
     ledger = await ledger_on(client)
     await put(ledger, CLAIM)
-    await ledger.record([Move(email_id="e1", to=Status.SENT, at=LATER, ses_message_id="ses-1")])
+    move = Move(
+        email_id="e1", to=Status.SENT, at=LATER, ses_message_id="ses-1", template_version="0123456789abcdef"
+    )
+    await ledger.record([move])
     assert await items(client, ledger._table) == [
         {
             "emailId": {"S": "e1"},
@@ -383,6 +387,8 @@ async def test_attributes_are_named_and_typed_as_the_contract_says(client: Any) 
             "originalEmailId": {"S": "e1"},
             "originalSource": {"S": "shop"},
             "templateName": {"S": "welcome"},
+            "templateVersion": {"S": "0123456789abcdef"},
+            "idempotencyKey": {"S": "order-1042"},
             "ttl": {"N": "1803283200"},  # 90 days on, in seconds
             "claimId": {"S": "claim-1"},
             "requestHash": {"S": "hash"},
@@ -413,7 +419,13 @@ def claims(count: int, claim_id: str = "claim-1") -> list[TrackingRow]:
 
 def sends(count: int) -> list[Move]:
     return [
-        Move(email_id=row.email_id, to=Status.SENT, at=LATER, ses_message_id=f"ses-{row.email_id}")
+        Move(
+            email_id=row.email_id,
+            to=Status.SENT,
+            at=LATER,
+            ses_message_id=f"ses-{row.email_id}",
+            template_version="0123456789abcdef",
+        )
         for row in claims(count)
     ]
 

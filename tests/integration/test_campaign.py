@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.support.cloud import Cloud
+from tests.support.cloud import Cloud, queue_event
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
@@ -19,6 +19,8 @@ from engine.cli.campaign.progress import CampaignIdentity, RowMarks, SavedProgre
 from engine.cli.campaign.screen import CampaignScreen
 from engine.client import EmailClient, NotAccepted, PublishProgress
 from engine.client.publisher import PublishResult, RetryingPublisher
+from engine.handlers.email_sender import handler
+from engine.local.ses.threaded import ThreadedSimulator
 
 RESUME = "Run the same command again"
 
@@ -144,6 +146,18 @@ def test_of_two_rows_with_one_key_the_second_is_left_out_in_every_run(sender: Se
     assert "customers.csv line 3: idempotencyKey: 'k' is the key of line 2" in result.output
     assert sender.send("--skip-invalid").exit_code == 0
     assert {detail["to"] for detail in sender.arrived()} == {"a@example.com", "c@example.com"}
+
+
+def test_the_same_address_in_three_spellings_is_one_email(
+    cloud: Cloud, ses: ThreadedSimulator, sender: Sender
+) -> None:
+    sender.file.write_text(
+        "to,name\nada@bücher.example,Ada\nAda@BÜCHER.example,Ada\n ada@xn--bcher-kva.example,Ada\n"
+    )
+    assert sender.send().exit_code == 0
+    assert handler(queue_event(*cloud.messages(cloud.bulk_queue))) == {"batchItemFailures": []}
+    assert len(ses.messages) == 1
+    assert [event["status"] for event in cloud.status_events()] == ["sent"]
 
 
 def test_what_was_passed_over_is_counted_on_the_screen(sender: Sender) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from email.header import decode_header
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from engine.bootstrap.settings import SettingsError
 from engine.handlers.email_sender import handler
 from engine.handlers.feedback_processor import handler as feedback
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.requests.email_job import UnreadableRecordError
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -25,7 +28,7 @@ class Context:
 
 
 def test_an_event_becomes_an_email_a_row_and_a_status_event(cloud: Cloud, ses: ThreadedSimulator) -> None:
-    answer = handler(request_event(metadata={"order": "7"}), Context())
+    answer = handler(request_event(metadata={"order": "7"}, idempotencyKey="order-7"), Context())
     (message,) = ses.messages
     assert (message.to, message.subject) == (("ada@example.com",), "Welcome, Ada")
     assert (message.html, message.text) == ("<h1>Hello Ada</h1>", "Hello Ada")
@@ -34,6 +37,7 @@ def test_an_event_becomes_an_email_a_row_and_a_status_event(cloud: Cloud, ses: T
     row = cloud.row()
     assert row["emailId"] == answer["emailId"]
     assert (row["status"], row["statusRank"], row["sesMessageId"]) == ("sent", 1, message.message_id)
+    assert (row["idempotencyKey"], len(row["templateVersion"])) == ("order-7", 16)
     assert "leaseUntil" not in row
     (event,) = cloud.status_events()
     assert event == answer
@@ -128,6 +132,121 @@ def test_an_answer_that_never_comes_is_settled_by_the_send_event(
     assert cloud.row()["status"] == "delivered"
     assert handler(queue_event(event)) == {"batchItemFailures": []}
     assert len(ses.messages) == 1
+
+
+# -- odd input -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_hand", ["user@bücher.example", "user@xn--bcher-kva.example"])
+def test_a_suppression_row_by_hand_holds_however_its_domain_is_written(
+    cloud: Cloud, ses: ThreadedSimulator, by_hand: str
+) -> None:
+    cloud.put("Suppression", email=by_hand, suppressionType="manual")
+    for to in ("user@bücher.example", "User@xn--bcher-kva.example"):
+        assert handler(request_event(to=to))["reason"]["code"] == "suppressed"
+    assert not ses.messages
+
+
+def test_an_address_that_is_named_again_as_a_copy_is_one_recipient(ses: ThreadedSimulator) -> None:
+    handler(
+        request_event(to="ada@bücher.example", cc=["ADA@xn--bcher-kva.example"], bcc=["ada@BÜCHER.example"])
+    )
+    (message,) = ses.messages
+    assert message.recipients == ("ada@xn--bcher-kva.example",)
+
+
+def test_a_sender_name_too_long_for_ses_is_shortened_and_the_email_leaves(ses: ThreadedSimulator) -> None:
+    name = "中" * 64
+    answer = handler(request_event(senderOverride={"email": "billing@shop.example", "name": name}))
+    assert answer["status"] == "sent"
+    (message,) = ses.messages
+    assert len(message.sender) <= 320
+    ((words, _), *_) = decode_header(message.sender.partition(" <")[0])
+    assert len(words.decode()) > 20
+    assert name.startswith(words.decode())
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        'text/calendar; charset="utf-8"; method=REQUEST',
+        "text/calendar;  charset=utf-8",
+        "text/calendar; charset=utf-8;",
+    ],
+)
+def test_a_media_type_with_parameters_reaches_ses_as_it_is(ses: ThreadedSimulator, media_type: str) -> None:
+    file = {"fileName": "invite.ics", "contentType": media_type, "content": "QkVHSU4="}
+    assert handler(request_event(attachments=[file]))["status"] == "sent"
+    assert ses.messages[0].attachments[0].content_type == media_type
+
+
+@pytest.mark.parametrize("character", ["\n", "\r\n", "\t", "\u2028"])
+def test_a_line_break_of_the_data_is_a_space_in_the_subject_and_refused_in_a_header(
+    ses: ThreadedSimulator, character: str
+) -> None:
+    text = f"Ada{character}Lovelace"
+    assert handler(request_event(templateData={"name": text}))["status"] == "sent"
+    assert ses.messages[0].subject == "Welcome, Ada Lovelace"
+    assert handler(request_event(headers={"X-Name": text}))["reason"]["code"] == "validation"
+    assert len(ses.messages) == 1
+
+
+def test_mail_with_characters_that_sqs_refuses_is_deferred_and_leaves_whole(
+    cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "A\ufffe\uffffda"
+    ses.faults.set(throttle_next=1)
+    monkeypatch.setattr("engine.delivery.lanes.wait_before", lambda *_: 0)
+    assert handler(request_event(templateData={"name": name}))["status"] == "deferred"
+    (body,) = cloud.messages(cloud.retry_queue)
+    assert not set(body) & set(name[1:3])
+    assert handler(queue_event(body)) == {"batchItemFailures": []}
+    assert ses.messages[0].subject == f"Welcome, {name}"
+
+
+def test_what_ses_finds_wrong_with_one_email_is_no_configuration_alarm(
+    ses: ThreadedSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = {"fileName": "setup.exe", "contentType": "application/octet-stream", "content": "TVo="}
+    answer = handler(request_event(attachments=[file]))
+    assert answer["reason"]["code"] == "rejected"
+    assert "BadRequestException" in answer["reason"]["message"]
+    assert "ses-configuration-wrong" not in caplog.text
+    assert not ses.messages
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"time": "0001-01-01T00:00:00+23:59"},
+        {"time": "9999-12-31T23:59:59-23:59"},
+        {"id": "\ud800"},
+        {"source": "shop\udfff"},
+    ],
+    ids=repr,
+)
+def test_an_odd_envelope_is_unreadable_and_its_neighbour_goes_on(
+    ses: ThreadedSimulator, odd: dict[str, str]
+) -> None:
+    with pytest.raises(UnreadableRecordError):
+        handler(request_event() | odd)
+    answer = handler(queue_event(request_event() | odd, request_event()))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    assert [message.to for message in ses.messages] == [("ada@example.com",)]
+
+
+def test_forty_files_of_the_bucket_in_one_email_are_refused_before_any_is_read(
+    cloud: Cloud, ses: ThreadedSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="attachments/large", Body=bytes(20_000_000))
+    caplog.clear()
+    file = {"fileName": "a.bin", "contentType": "application/octet-stream", "s3Key": "attachments/large"}
+    refused = handler(request_event(attachments=[file] * 40))
+    assert refused["reason"] == {"code": "validation", "message": "attachments are 40; expected at most 20"}
+    too_large = handler(request_event(attachments=[file] * 20))
+    assert "would have 547,434,014 bytes once encoded" in too_large["reason"]["message"]
+    assert re.findall(r'"(\w+) \S+/attachments/large', caplog.text) == ["HEAD"]
+    assert not ses.messages
 
 
 def test_a_received_message_is_hidden_in_the_queue_it_came_from(cloud: Cloud, ses: ThreadedSimulator) -> None:

@@ -82,11 +82,13 @@ def test_a_full_mailbox_is_tried_once_more_and_then_given_up(cloud: Cloud, ses: 
     assert send(queue_event(message)) == {"batchItemFailures": []}
     handler(sns_event(*(event.body for event in ses.events[before:])))
     rows = {row["retryAttempt"]: row for row in cloud.rows()}
+    assert rows[1]["diagnosticCode"].startswith("smtp; 552 5.2.2")
     assert (rows[0]["status"], rows[1]["status"]) == ("soft_bounced", "failed")
     assert rows[1]["failureCode"] == "soft-bounce-retry-failed"
     assert rows[1]["originalEmailId"] == first["emailId"]
     assert not cloud.items("Suppression")
     assert cloud.status_events()[-1]["metadata"] == {"order": "7"}
+    assert send(request_event(to=to))["status"] == "sent"
 
 
 def test_the_retry_message_is_the_one_of_the_description(
@@ -145,6 +147,19 @@ def test_what_ses_says_while_it_is_set_up_is_acknowledged() -> None:
 def test_what_cannot_be_read_raises_so_that_it_lands_in_the_dead_letter_queue(message: str) -> None:
     with pytest.raises(FeedbackFailed, match="1 of 1"):
         handler(sns_event(message))
+
+
+def test_one_odd_value_of_a_report_does_not_take_the_good_recipients_along(
+    cloud: Cloud, ses: ThreadedSimulator
+) -> None:
+    to, copy = "bounce+to@simulator.example.com", "bounce+copy@simulator.example.com"
+    send(request_event(to=to, cc=[copy]))
+    report = json.loads(ses.events[-1].body)
+    report["mail"]["tags"]["number"] = 7
+    report["bounce"]["bouncedRecipients"][:0] = [{"action": "failed"}, {"emailAddress": 7}]
+    handler(sns_event(json.dumps(report)))
+    assert {item["email"] for item in cloud.items("Suppression")} == {to, copy}
+    assert cloud.row()["status"] == "bounced"
 
 
 def on_failure(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,12 @@ async def test_a_row_that_a_person_put_there_by_hand_suppresses(tables: Tables, 
     assert found["eve@example.com"].suppression_type == "manual"
 
 
+@pytest.mark.parametrize("by_hand", ["user@bücher.example", "user@xn--bcher-kva.example"])
+async def test_a_row_by_hand_suppresses_in_either_form_of_its_domain(tables: Tables, by_hand: str) -> None:
+    await tables.suppress(SuppressionRow(email=by_hand))
+    assert set((await tables.read("user@xn--bcher-kva.example")).suppressed) == {"user@xn--bcher-kva.example"}
+
+
 class Watched:
     """Lists how many keys each call asks for, and finds nothing, or fails."""
 

@@ -161,8 +161,14 @@ class FakeLedger(Port):
     async def record(self, moves: Sequence[Move]) -> None:
         async with self.effect("ledger.record"):
             for move in moves:
+                version = {"template_version": move.template_version} if move.template_version else {}
                 self._move(
-                    move.email_id, move.to, move.at, ses_message_id=move.ses_message_id, refusal=move.refusal
+                    move.email_id,
+                    move.to,
+                    move.at,
+                    ses_message_id=move.ses_message_id,
+                    refusal=move.refusal,
+                    **version,
                 )
 
     async def read(self, email_id: str) -> TrackingRow | None:

@@ -34,7 +34,7 @@ def an_email(number: int = 0, lane: Lane = Lane.BULK, **changes: Any) -> Ready:
     request = EmailRequest(to=message.to, template_name="welcome", priority=lane.value)
     job = from_event(EventBridgeEvent(id=message.email_id, detail=request), NOW)
     email = Email(number, job, new_row(job, Lease("claim", 0), now=NOW, retention_days=90))
-    return Ready(email, request, message)
+    return Ready(email, request, message, "0123456789abcdef")
 
 
 def ids(calls: list[list[Ready]]) -> list[list[str]]:

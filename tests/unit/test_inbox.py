@@ -78,7 +78,7 @@ async def test_ses_and_the_engine_tell_one_story(ses: Simulator, inbox: Inbox) -
         (
             "mailboxfull",
             "Bounce",
-            "Transient / MailboxFull · smtp; 452 4.2.2 The email account is over quota",
+            "Transient / MailboxFull · smtp; 552 5.2.2 The email account is over quota",
             "warn",
         ),
         ("undetermined", "Bounce", "Undetermined / Undetermined", "warn"),

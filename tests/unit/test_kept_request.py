@@ -30,6 +30,7 @@ ROW = TrackingRow(
     lease_until=NOW.timestamp() + 35.123456,
     request_hash="0123456789abcdef0123456789abcdef",
     metadata={"orderId": "1042"},
+    idempotency_key="order-1042",
 )
 REQUEST = EmailRequest(
     to="Ada@Example.com",
@@ -68,7 +69,13 @@ def test_a_request_is_kept_while_the_row_stays_within_a_write_unit_once_the_send
     row = keep_beside(ROW, of_size(largest))
     assert row is not None
     recorded = replace(
-        row, status="sent", status_rank=1, lease_until=None, ses_message_id="0" * 60, sent_at=iso(NOW)
+        row,
+        status="sent",
+        status_rank=1,
+        lease_until=None,
+        ses_message_id="0" * 60,
+        sent_at=iso(NOW),
+        template_version="0" * 16,
     )
     assert WRITE_UNIT - 40 < item_size(recorded) <= WRITE_UNIT
     assert keep_beside(ROW, of_size(largest + 20)) is None

@@ -314,6 +314,12 @@ def test_the_same_row_has_the_same_key_wherever_it_stands_and_another_has_anothe
     assert len(set(before)) == 3
 
 
+def test_an_address_has_one_key_however_it_is_spelled(table: Path) -> None:
+    spellings = ["ada@bücher.example", "Ada@BÜCHER.example", "\u200b ada@xn--bcher-kva.example "]
+    keys = {request.idempotency_key for request in requests(table, "\n".join(["to", *spellings]))}
+    assert len(keys) == 1
+
+
 def test_two_rows_with_one_key_are_found_unless_they_ask_for_the_same_email(table: Path) -> None:
     rows = ["a@example.com,A,k1", "b@example.com,B,k2", "a@example.com,A,k1", "c@example.com,C,k1"]
     text = "\n".join(["to,name,idempotencyKey", *rows])

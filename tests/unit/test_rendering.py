@@ -51,6 +51,14 @@ def test_the_metadata_of_the_description_renders() -> None:
     assert template().render(DATA | {"senderEmail": " a@example.com "}).sender_email == "a@example.com"
 
 
+def test_its_version_changes_with_any_of_its_files_and_with_nothing_else() -> None:
+    versions = [
+        one.version for one in (template(), template(html="<b></b>"), template(text="b"), template(owner="b"))
+    ]
+    assert len(set(versions)) == 4
+    assert template().version == versions[0]
+
+
 def test_html_escapes_and_text_and_subject_do_not() -> None:
     rendered = template().render({"userName": "<b>&", "companyName": "A & B"})
     assert (rendered.html, rendered.text, rendered.subject) == (

@@ -287,6 +287,16 @@ async def test_the_same_idempotency_key_in_another_event_sends_nothing(harness: 
     assert len(harness.fake_aws.mailer.sent) == 1
 
 
+async def test_another_spelling_of_the_address_is_the_same_request(harness: Harness) -> None:
+    for to, cc in (
+        ("ada@bücher.example", "bob@example.com"),
+        ("Ada@xn--bcher-kva.example", "BOB@example.com"),
+    ):
+        await harness.ask(idempotencyKey="order-7", to=to, cc=[cc])
+    assert len(harness.fake_aws.mailer.sent) == 1
+    assert harness.fake_aws.status_events.statuses() == ["sent", "sent"]
+
+
 async def test_the_same_key_of_another_application_is_another_email(harness: Harness) -> None:
     await harness.ask(idempotencyKey="order-7")
     await harness.ask(source="billing", idempotencyKey="order-7")

@@ -301,12 +301,21 @@ async def test_every_other_address_is_delivered(address: str) -> None:
     assert kinds(ses.events) == ["Send", "Delivery"]
 
 
-async def test_a_recovering_address_fails_once() -> None:
+@pytest.mark.parametrize(("name", "failures"), [("recovers", 1), ("fulltwice", 2)])
+async def test_a_recovering_address_fails_at_first(name: str, failures: int) -> None:
     ses = Simulator()
-    for _ in range(2):
-        await ses.send_email(request("recovers+a@simulator.example.com"))
-    await ses.send_email(request("recovers+b@simulator.example.com"))
-    assert kinds(ses.events) == ["Send", "Bounce", "Send", "Delivery", "Send", "Bounce"]
+    for _ in range(failures + 1):
+        await ses.send_email(request(f"{name}+a@simulator.example.com"))
+    await ses.send_email(request(f"{name}+b@simulator.example.com"))
+    assert kinds(ses.events) == [*["Send", "Bounce"] * failures, "Send", "Delivery", "Send", "Bounce"]
+
+
+async def test_a_full_mailbox_is_a_soft_bounce_with_a_permanent_code() -> None:
+    ses = Simulator()
+    await ses.send_email(request("mailboxfull@simulator.example.com"))
+    bounce = ses.events[-1].document()["bounce"]
+    assert (bounce["bounceType"], bounce["bounceSubType"]) == ("Transient", "MailboxFull")
+    assert bounce["bouncedRecipients"][0]["status"] == "5.2.2"
 
 
 async def test_recipients_with_one_fate_share_an_event() -> None:

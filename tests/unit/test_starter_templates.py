@@ -185,6 +185,15 @@ def test_subject_and_text_are_as_they_were(name: str) -> None:
         assert told == (SNAPSHOTS / f"{name}.{kind}.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["account-alert", "email-verification", "password-reset"])
+def test_ses_never_rewrites_a_link_that_opens_an_account(name: str) -> None:
+    # https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html
+    links = [attributes for tag, attributes in page(TEMPLATES[name].render(sample(name))).tags if tag == "a"]
+    web = [link for link in links if str(link["href"]).startswith("https:")]
+    assert len(web) == 2
+    assert all("ses:no-track" in link for link in web)
+
+
 @every_template
 def test_the_required_variables_are_enough_and_each_is_needed(name: str) -> None:
     rendered = TEMPLATES[name].render(least(name))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.aws.dynamodb import from_item, get_items
 from engine.aws.error_codes import service_errors
+from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import SuppressionRow
 from engine.tracking.bounce_quota import QuotaReading
 from engine.tracking.ports import PreSendChecks
@@ -79,10 +80,12 @@ class PreSendTables:
         self._state = state_table
 
     async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
+        emails = {spelling for address in addresses for spelling in spellings(address)}
         keys = {
-            self._suppression: [{"email": address} for address in sorted(set(addresses))],
+            self._suppression: [{"email": email} for email in sorted(emails)],
             self._state: [{"pk": key} for key in counter_keys(date)],
         }
         found = await get_items(self._client, keys)
         rows = [from_item(item, SuppressionRow) for item in found[self._suppression]]
-        return PreSendChecks({row.email: row for row in rows}, quota_reading(found[self._state]))
+        suppressed = {address_key(row.email): row for row in rows}
+        return PreSendChecks(suppressed, quota_reading(found[self._state]))

@@ -77,6 +77,7 @@ def cases() -> list[Case]:
         content=base64.b64encode(b"Thirty days, no questions.\n").decode(),
     )
     lost_mailbox = f"bounce+demo@{_SIMULATOR}"
+    full_mailbox = f"fulltwice@{_SIMULATOR}"
     return [
         Case(title="welcome", request=request(f"open@{_SIMULATOR}"), status="opened"),
         Case(
@@ -113,10 +114,16 @@ def cases() -> list[Case]:
         Case(title="complaint", request=request(f"complaint@{_SIMULATOR}"), status="complained"),
         Case(
             title="mailbox full",
-            request=request(f"mailboxfull@{_SIMULATOR}"),
+            request=request(full_mailbox),
             status="failed",
             code="soft-bounce-retry-failed",
             attempt=1,
+        ),
+        Case(
+            title="tidied since",
+            request=request(full_mailbox, "password-reset"),
+            status="delivered",
+            after="mailbox full",
         ),
         Case(
             title="out of office",

@@ -53,3 +53,17 @@ def address_key(address: str) -> str:
         with suppress(UnicodeError):  # of which IDNAError is one
             domain = idna.encode(domain, uts46=True).decode()
     return f"{local}{at}{domain}".lower()
+
+
+def spellings(key: str) -> tuple[str, ...]:
+    """The key itself, and where its domain has A-labels also the form that people read and write.
+
+    A row that a person put into a table by hand may lie under either.
+    """
+    local, at, domain = key.rpartition("@")
+    if "xn--" in domain:
+        import idna  # noqa: PLC0415 - as above
+
+        with suppress(UnicodeError):
+            return key, f"{local}{at}{idna.decode(domain)}"
+    return (key,)

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.errors import EngineError, Refusal
 from engine.requests.addresses import address_key
@@ -51,6 +52,7 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     template_name: str
     requested_at: datetime
     request_hash: str
+    idempotency_key: str | None = None
     retry_attempt: int = 0
     request: EmailRequest | None = None
     refusal: Refusal | None = None
@@ -135,8 +137,8 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
     known = detail if isinstance(detail, dict) else {}
     to, template_name, refusal = _text(known.get("to")), _text(known.get("templateName")), invalid(problem)
     key = known.get("idempotencyKey")
-    usable = isinstance(key, str) and 1 <= len(key) <= 256
-    own_id = email_id(event.source, _text(key) if usable else event.id)
+    key = _text(key) if isinstance(key, str) and 1 <= len(key) <= 256 else None
+    own_id = email_id(event.source, key or event.id)
     return EmailJob(
         email_id=own_id,
         original_email_id=own_id,
@@ -145,6 +147,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
         template_name=template_name,
         requested_at=requested_at,
         request_hash=hash_of(f"{to}\n{template_name}\n{refusal.message}".encode()),
+        idempotency_key=key,
         refusal=refusal,
         metadata=_texts(known.get("metadata")),
         tags=_texts(known.get("tags")),
@@ -192,7 +195,8 @@ def _checked(
         to=address_key(good.to if good else _text(request.to)),
         template_name=request.template_name,
         requested_at=requested_at,
-        request_hash=hash_of(text),
+        request_hash=request_hash(request),
+        idempotency_key=request.idempotency_key,
         retry_attempt=attempt,
         request=good,
         refusal=refusal,
@@ -254,5 +258,11 @@ def hash_of(encoded_request: bytes) -> str:
 
 
 def request_hash(request: EmailRequest) -> str:
-    """SHA-256 over the request's meaning."""
-    return hash_of(encoded(request))
+    """SHA-256 over the request's meaning, for which it doesn't matter how an address is spelled."""
+    by_key = replace(
+        request,
+        to=address_key(request.to),
+        cc=[address_key(address) for address in request.cc],
+        bcc=[address_key(address) for address in request.bcc],
+    )
+    return hash_of(encoded(by_key))

@@ -26,6 +26,8 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     original_email_id: str = ""
     original_source: str = ""
     template_name: str = ""
+    template_version: str | None = None
+    idempotency_key: str | None = None
     ses_message_id: str | None = None
     failure_code: str | None = None
     failure_reason: str | None = None

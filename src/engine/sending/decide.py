@@ -27,7 +27,8 @@ def decide(email: Email, prepared: Prepared, policy: SendingPolicy, now: datetim
         would = f"would go to {message.recipients} recipient(s), from {message.sender}, with the subject"
         reason = Reason(code="would-send", message=f"{would} {message.subject!r}")
         return email.completed("dry_run", now, reason=reason)
-    return Ready(email, request, message)
+    template = unwrap(prepared.templates[request.template_name])
+    return Ready(email, request, message, template.version)
 
 
 def message_of(

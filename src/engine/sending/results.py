@@ -107,6 +107,7 @@ class Ready:
     email: Email
     request: EmailRequest
     message: OutgoingMessage
+    template_version: str | None
 
     @property
     def lane(self) -> Lane:
@@ -132,6 +133,7 @@ def new_row(job: EmailJob, lease: Lease, *, now: datetime, retention_days: int) 
         original_email_id=job.original_email_id,
         original_source=job.source,
         template_name=job.template_name,
+        idempotency_key=job.idempotency_key,
         ttl=int((now + timedelta(days=retention_days)).timestamp()),
         claim_id=lease.claim_id,
         lease_until=None if refusal else lease.until,

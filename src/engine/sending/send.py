@@ -163,7 +163,13 @@ class BatchSend:
         problem = f"{left_out} of cc and bcc left out: they are suppressed"
         reason = Reason(code="recipients-suppressed", message=problem) if left_out else None
         row = item.email.row
-        move = Move(email_id=row.email_id, to=Status.SENT, at=now, ses_message_id=ses_message_id)
+        move = Move(
+            email_id=row.email_id,
+            to=Status.SENT,
+            at=now,
+            ses_message_id=ses_message_id,
+            template_version=item.template_version,
+        )
         completed = item.email.completed(Status.SENT, now, reason=reason, move=move)
         return replace(completed, counted=sum(map(counts, item.message.addresses)))
 

@@ -1,5 +1,6 @@
 """Templates: compiled once, rendered with a caller's data, which is never code."""
 
+import hashlib
 import re
 from codecs import BOM_UTF8
 from traceback import walk_tb
@@ -17,6 +18,7 @@ MAX_PART_BYTES: Final = 1_000_000
 # RFC 5322, section 2.1.1: the longest line, and so the longest header that needs no folding.
 MAX_LINE: Final = 998
 _LONGEST_EXPLANATION: Final = 300
+_VERSION: Final = 16  # hexadecimal digits
 
 HTML_FILE: Final = "template.html"
 TEXT_FILE: Final = "template.txt"
@@ -52,9 +54,10 @@ class Rendered(Struct, frozen=True, kw_only=True):
 
 
 class Template(Struct, frozen=True):
-    """A template, as the pipelines know it."""
+    """A template, as the pipelines know it. `version` changes with any of its files."""
 
     name: str
+    version: str | None = None
 
     def render(self, data: dict[str, Any]) -> Rendered:
         """The email's content. Raises Refused (`template-error`) naming the variable, or file and line."""
@@ -173,8 +176,10 @@ def compile_template(name: str, html: str | None, text: str | None, metadata: by
         return _Part(name, place, template)
 
     email, sender = fields.sender_email, fields.sender_name
+    contents = ((html or "").encode(), (text or "").encode(), metadata)
     return CompiledTemplate(
         name=name,
+        version=hashlib.sha256(b"\0".join(contents)).hexdigest()[:_VERSION],
         required=tuple(fields.required_variables),
         subject=compiled(_PLAIN, f"{METADATA_FILE} subject", fields.subject),
         html=None if html is None else compiled(_HTML, HTML_FILE, html),

@@ -16,8 +16,9 @@ from engine.schemas.request import EmailRequest
 from engine.schemas.rows import TrackingRow
 
 WRITE_UNIT: Final = 1024  # bytes
-# The record of the send adds sesMessageId (60 characters) and sentAt, and must not need a second unit either.
-_ADDED_BY_RECORD: Final = 102
+# The record of the send adds sesMessageId (60 characters), sentAt and templateVersion (16), and must not need
+# a second unit either.
+_ADDED_BY_RECORD: Final = 133
 # No request that is larger than this comes down to what a row has left, so none is compressed in vain.
 _LARGEST: Final = 8 * WRITE_UNIT
 
@@ -39,7 +40,7 @@ _decoder = msgspec.json.Decoder(KeptRequest)
 
 def keep_beside(row: TrackingRow, request: EmailRequest) -> TrackingRow | None:
     """The row with the request in it; None where that would cost a second write unit."""
-    request = replace(request, metadata={}, tags={})  # the row has both
+    request = replace(request, metadata={}, tags={}, idempotency_key=None)  # the row has them
     encoded = _encoder.encode(msgspec.convert(request, KeptRequest, from_attributes=True))
     if len(encoded) > _LARGEST:
         return None
@@ -55,7 +56,7 @@ def kept_request(row: TrackingRow) -> EmailRequest | None:
         request = _decoder.decode(zlib.decompress(row.kept_request))
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return replace(request, metadata=row.metadata, tags=row.tags)
+    return replace(request, metadata=row.metadata, tags=row.tags, idempotency_key=row.idempotency_key)
 
 
 def item_size(row: TrackingRow) -> int:

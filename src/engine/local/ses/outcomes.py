@@ -69,7 +69,8 @@ def _soft(subtype: str, status: str | None, diagnostic: str | None) -> Step:
 
 
 BOUNCED = Step("Bounce", events.bounce)
-MAILBOX_FULL = _soft("MailboxFull", "4.2.2", "smtp; 452 4.2.2 The email account is over quota")
+# As Gmail and Exchange answer: a permanent code, which SES reports as a soft bounce all the same.
+MAILBOX_FULL = _soft("MailboxFull", "5.2.2", "smtp; 552 5.2.2 The email account is over quota")
 
 OUTCOMES: Mapping[str, MailboxOutcome] = {
     # At both real SES and here.
@@ -102,8 +103,8 @@ OUTCOMES: Mapping[str, MailboxOutcome] = {
     "silent": (),
 }
 
-RECOVERING = "recovers"
-"""`recovers@`: the first message to the exact address finds the mailbox full, later ones are delivered."""
+RECOVERING: Mapping[str, int] = {"recovers": 1, "fulltwice": 2}
+"""How many messages to the exact address find the mailbox full; later ones are delivered."""
 
 
 def outcome_name(address: str) -> str:
@@ -112,12 +113,12 @@ def outcome_name(address: str) -> str:
     if domain not in SIMULATOR_DOMAINS:
         return "success"
     name = local.partition("+")[0]
-    return name if name in OUTCOMES or name == RECOVERING else "success"
+    return name if name in OUTCOMES or name in RECOVERING else "success"
 
 
 def is_recovering(address: str) -> bool:
-    """Whether the address is one that fails only once."""
-    return outcome_name(address) == RECOVERING
+    """Whether the address is one that fails only at first."""
+    return outcome_name(address) in RECOVERING
 
 
 def is_mailbox_simulator(address: str) -> bool:
@@ -126,13 +127,16 @@ def is_mailbox_simulator(address: str) -> bool:
 
 
 def group_by_outcome(
-    recipients: Sequence[str], seen_before: Callable[[str], bool]
+    recipients: Sequence[str], received: Callable[[str], int]
 ) -> list[tuple[MailboxOutcome, tuple[str, ...]]]:
-    """The recipients of one message by their outcome: SES reports those with the same one in one event."""
+    """The recipients of one message by their outcome: SES reports those with the same one in one event.
+
+    `received`: how many messages a recovering address had before.
+    """
     groups: dict[str, list[str]] = {}
     for recipient in recipients:
         name = outcome_name(recipient)
-        if name == RECOVERING:
-            name = "success" if seen_before(recipient) else "mailboxfull"
+        if name in RECOVERING:
+            name = "mailboxfull" if received(recipient) < RECOVERING[name] else "success"
         groups.setdefault(name, []).append(recipient)
     return [(OUTCOMES[name], tuple(members)) for name, members in groups.items()]

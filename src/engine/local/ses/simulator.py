@@ -1,7 +1,7 @@
 """SES without HTTP: accepts or refuses requests, and reports the outcomes of accepted messages."""
 
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +59,7 @@ class Simulator:
         self._now = now
         self._messages: deque[Message] = deque(maxlen=keep)
         self._events: deque[SimulatedEvent] = deque(maxlen=keep)
-        self._failed_once: set[str] = set()
+        self._received: Counter[str] = Counter()  # messages to recovering addresses
         self._listeners: list[Listener] = []
         self._outgoing = Outgoing(publish, schedule, self.faults, self._record)
 
@@ -174,7 +174,7 @@ class Simulator:
         """Drop all messages, events and faults."""
         self._messages.clear()
         self._events.clear()
-        self._failed_once.clear()
+        self._received.clear()
         self.faults.clear()
 
     async def aclose(self) -> None:
@@ -238,9 +238,9 @@ class Simulator:
         self._messages.append(message)
         self._notify(message)
         if message.configuration_set:
-            events = scenario(message, self.usage.account, self._now(), self._failed_once.__contains__)
+            events = scenario(message, self.usage.account, self._now(), self._received.__getitem__)
             await self._outgoing.report(events)
-        self._failed_once.update(recipient for recipient in recipients if is_recovering(recipient))
+        self._received.update(recipient for recipient in recipients if is_recovering(recipient))
 
     def _record(self, event: SimulatedEvent) -> None:
         self._events.append(event)
