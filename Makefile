@@ -38,7 +38,7 @@ format: $(VENV)/.ready ## Apply the formatter and the linter's safe fixes
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-demo: $(VENV)/.ready .venv-emulator/.ready ## Deploy to a local AWS, send one email of each fate, show what became of it
+demo: $(VENV)/.ready .venv-emulator/.ready ## Deploy to a local AWS, send an email for every outcome, show what became of each
 	@$(BIN)/sesmailengine demo
 
 local: $(VENV)/.ready .venv-emulator/.ready ## The same, left running, with the inbox at http://127.0.0.1:8025

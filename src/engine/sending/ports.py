@@ -59,7 +59,7 @@ class Mailer(Protocol):
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         """Send each once: its SES message id, or why there is none. Never tries twice.
 
-        Several messages go in one call to SES; `sending.grouping` says which may.
+        Several messages go in one call to SES; `sending.send.group_into_calls` says which may.
         """
         ...
 
