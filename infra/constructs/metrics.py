@@ -5,7 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_sqs as sqs
 
-from engine.telemetry import SERVICE, dimensions
+from engine.telemetry import SERVICE
 from infra.constructs.parameters import Parameters
 
 FIVE_MINUTES = Duration.minutes(5)
@@ -20,7 +20,7 @@ class EngineMetrics:
     """What a function counted, as `engine.telemetry` names it."""
 
     def __init__(self, function: str, parameters: Parameters) -> None:
-        self._dimensions = dimensions(function, parameters.text("environment"))
+        self._dimensions = {"service": function, "environment": parameters.text("environment")}
 
     def count(self, name: str, *, label: str | None = None) -> cloudwatch.Metric:
         """Alarms take no label: with one CDK writes them as an expression."""

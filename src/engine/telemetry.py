@@ -58,36 +58,14 @@ _CALLER: Final = 3
 
 # Worth a person's eye even at LOG_LEVEL=WARNING.
 WARNINGS: Final = frozenset(
-    {
-        "outcome-unknown",
-        "ses-throttled",
-        "service-unavailable",
-        "publish-failed",
-        "record-lost",
-        "count-lost",
-        "extend-visibility-failed",
-        "foreign-topic",
-        "retry-impossible",
-        "address-unusable",
-        "ses-event-unknown",
-        "bulk-calls-refused",
-    }
+    {"outcome-unknown", "ses-throttled", "service-unavailable", "publish-failed", "record-lost"}
+    | {"count-lost", "extend-visibility-failed", "foreign-topic", "retry-impossible"}
+    | {"address-unusable", "ses-event-unknown", "bulk-calls-refused"}
 )
 ERRORS: Final = frozenset(
-    {
-        "bug",
-        "ses-paused",
-        "ses-answer-unexpected",
-        "ses-configuration-wrong",
-        "record-unreadable",
-        "feedback-failed",
-    }
+    {"bug", "ses-paused", "ses-answer-unexpected", "ses-configuration-wrong"}
+    | {"record-unreadable", "feedback-failed"}
 )
-
-
-def dimensions(function: str, environment: str) -> dict[str, str]:
-    """What every metric is told apart by, for whoever looks for it. `function`: as deployed."""
-    return {"service": function, "environment": environment}
 
 
 class PowertoolsTelemetry:

@@ -4,9 +4,9 @@ Nothing here raises for a bad request: a request that can be named is refused, t
 record that can't be read at all raises, so that it ends whole in a dead-letter queue.
 """
 
-import hashlib
 import re
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -146,7 +146,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
         to=address_key(to),
         template_name=template_name,
         requested_at=requested_at,
-        request_hash=hash_of(f"{to}\n{template_name}\n{refusal.message}".encode()),
+        request_hash=sha256(f"{to}\n{template_name}\n{refusal.message}".encode()).hexdigest(),
         idempotency_key=key,
         refusal=refusal,
         metadata=_texts(known.get("metadata")),
@@ -252,11 +252,6 @@ def encoded(request: EmailRequest) -> bytes:
     return _encoder.encode(request)
 
 
-def hash_of(encoded_request: bytes) -> str:
-    """SHA-256, in hexadecimal."""
-    return hashlib.sha256(encoded_request).hexdigest()
-
-
 def request_hash(request: EmailRequest) -> str:
     """SHA-256 over the request's meaning, for which it doesn't matter how an address is spelled."""
     by_key = replace(
@@ -265,4 +260,4 @@ def request_hash(request: EmailRequest) -> str:
         cc=[address_key(address) for address in request.cc],
         bcc=[address_key(address) for address in request.bcc],
     )
-    return hash_of(encoded(by_key))
+    return sha256(encoded(by_key)).hexdigest()
