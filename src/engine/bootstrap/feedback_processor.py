@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.aws.bounce_quota import DailyCounters
-from engine.aws.clients import Clients
 from engine.aws.ledger import TrackingLedger
 from engine.aws.payloads import RequestPayloads
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.status_events import StatusBus
 from engine.aws.suppression import SuppressionList
-from engine.bootstrap.runtime import now
+from engine.bootstrap.host import LAMBDA, ClientSource, FunctionTelemetry, Host
 from engine.bootstrap.settings import feedback_settings
 from engine.feedback.notifications import notifications
 from engine.feedback.pipeline import FeedbackPipeline, FeedbackPolicy
-from engine.telemetry import PowertoolsTelemetry
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class FeedbackProcessor:
     """The feedback function at work. `topic`: the ARN of the stack's feedback topic, empty where unknown."""
 
     pipeline: FeedbackPipeline
-    telemetry: PowertoolsTelemetry
+    telemetry: FunctionTelemetry
     topic: str
 
     async def process(self, event: dict[str, Any]) -> None:
@@ -39,21 +37,23 @@ class FeedbackProcessor:
             self.telemetry.flush()
 
 
-async def open_feedback_processor(variables: Mapping[str, str], clients: Clients) -> FeedbackProcessor:
+async def open_feedback_processor(
+    variables: Mapping[str, str], clients: ClientSource, host: Host = LAMBDA
+) -> FeedbackProcessor:
     """Raises SettingsError, which lists all that is wrong with the variables."""
     settings = feedback_settings(variables)
-    telemetry = PowertoolsTelemetry("FeedbackProcessor", settings.environment, settings.log_level)
+    telemetry = host.telemetry("FeedbackProcessor", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
     pipeline = FeedbackPipeline(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
-        quota=DailyCounters(dynamodb, settings.state_table),
+        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
         soft_bounces=SoftBounceItems(dynamodb, settings.state_table),
-        payloads=RequestPayloads(dynamodb, settings.state_table, now),
+        payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         retry_queue=EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url),
         status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
-        clock=now,
+        clock=host.clock,
         policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
     )
     return FeedbackProcessor(pipeline, telemetry, settings.feedback_topic_arn)
