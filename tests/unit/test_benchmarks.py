@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from benchmarks.__main__ import parser
 from benchmarks.cost import FEEDBACK_MEMORY, SENDER_MEMORY, email_cost
-from benchmarks.fake_aws.expressions import holds, updated
+from benchmarks.fake_aws.expressions import holds, statement, updated
 from benchmarks.fake_aws.latencies import IN_REGION, read_latencies
 from benchmarks.growth import growth_per_100k
 from benchmarks.latency import first_floor, report_floor, sent_floor
@@ -196,6 +196,10 @@ def asked(expression: str, **values: float) -> dict[str, Any]:
     }
 
 
+def numbers(**values: int) -> dict[str, Any]:
+    return {name: {"N": str(value)} for name, value in values.items()}
+
+
 @pytest.mark.parametrize(
     ("condition", "true"),
     [
@@ -208,16 +212,38 @@ def asked(expression: str, **values: float) -> dict[str, Any]:
         ("#ttl < :five", False),
         ("#ttl > :five", False),
         ("holder = :name", True),
+        ("contains(moves, :name)", True),
+        ("NOT contains(marks, :name)", True),
     ],
 )
 def test_a_condition_holds_as_it_would_on_dynamodb(condition: str, true: bool) -> None:  # noqa: FBT001 - a parameter of the table above
     request = asked(condition, one=1, four=4, five=5)
     request["ExpressionAttributeValues"][":name"] = {"S": "one"}
-    assert holds(request, {"tat": 5, "holder": "one"}) is true
+    assert holds(request, {"tat": {"N": "5"}, "holder": {"S": "one"}, "moves": {"SS": ["one"]}}) is true
 
 
 def test_an_update_sets_adds_and_removes() -> None:
     expression = "SET #tat = if_not_exists(#tat, :one) + :four, #ttl = :five ADD claims :one REMOVE old"
     values = asked(expression, one=1, four=4, five=5)
-    assert updated(values, {"tat": 5, "old": 1}) == {"tat": 9, "ttl": 5, "claims": 1}
-    assert updated(values, {"claims": 2}) == {"tat": 5, "ttl": 5, "claims": 3}
+    assert updated(values, numbers(tat=5, old=1)) == numbers(tat=9, ttl=5, claims=1)
+    assert updated(values, numbers(claims=2)) == numbers(tat=5, ttl=5, claims=3)
+
+
+def test_an_update_adds_to_a_set_and_leaves_what_it_does_not_name() -> None:
+    request = {"UpdateExpression": "ADD moves :move", "ExpressionAttributeValues": {":move": {"SS": ["b"]}}}
+    item = {"moves": {"SS": ["a"]}, "kept": {"B": b"1"}}
+    assert updated(request, item) == {"moves": {"SS": ["a", "b"]}, "kept": {"B": b"1"}}
+
+
+def test_partiql_is_read_as_an_insert_or_a_conditional_update() -> None:
+    inserted = statement("INSERT INTO \"T\" VALUE {'id': ?, 'rank': ?}", [{"S": "1"}, {"N": "0"}])
+    assert (inserted.table, inserted.item) == ("T", {"id": {"S": "1"}, "rank": {"N": "0"}})
+    text = 'UPDATE "T" SET "rank" = ? SET "at" = ? REMOVE "lease" WHERE "id" = ? AND "rank" < ?'
+    changed = statement(text, [{"N": "1"}, {"S": "now"}, {"S": "1"}, {"N": "1"}])
+    row = {"id": {"S": "1"}, "rank": {"N": "0"}, "lease": {"N": "5"}}
+    assert changed.key == {"id": {"S": "1"}}
+    assert holds(changed.request, row)
+    after = updated(changed.request, row)
+    assert after == {"id": {"S": "1"}, "rank": {"N": "1"}, "at": {"S": "now"}}
+    assert not holds(changed.request, after)
+    assert not holds(changed.request, {}), "there must be a row"

@@ -1,10 +1,12 @@
 """The sender function: from its environment's variables to a pipeline that is ready to work."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+
+import msgspec
 
 from engine.aws.clients import SES_CONFIG, Clients
 from engine.aws.event_bus import StatusBus
@@ -15,9 +17,9 @@ from engine.aws.pre_send_checks import DailyCounters, PreSendTables
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.rate_item import RateItem
 from engine.aws.template_store import S3TemplateStore
-from engine.bootstrap.runtime import now
+from engine.bootstrap.host import LAMBDA, Host
 from engine.bootstrap.settings import SenderSettings, read_settings
-from engine.delivery.lanes import Lanes
+from engine.delivery.lanes import Lanes, SecondsLeft
 from engine.rate.gate import SharedRateGate
 from engine.rate.shared_state import AccountRate, SharedRateState
 from engine.sending.pipeline import SendingPipeline
@@ -33,38 +35,56 @@ class EmailSender:
     lanes: Lanes
     telemetry: PowertoolsTelemetry
 
+    async def process(self, event: dict[str, Any], seconds_left: SecondsLeft) -> Any:
+        """Answer as Lambda expects it: a queue's batch with what must stay, one event with what became of it.
 
-async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> EmailSender:
+        Raises only where a redelivery is wanted: UnreadableRecordError, InvocationFailedError.
+        """
+        lane = self.lanes.queue if "Records" in event else self.lanes.direct
+        try:
+            return msgspec.to_builtins(await lane(event, seconds_left))
+        finally:
+            self.telemetry.flush()
+
+
+async def open_email_sender(
+    variables: Mapping[str, str], clients: Clients, host: Host = LAMBDA
+) -> EmailSender:
     """Raises SettingsError, which lists all that is wrong with the variables."""
     settings = read_settings(SenderSettings, variables)
-    telemetry = PowertoolsTelemetry("EmailSender", settings.environment, settings.log_level)
+    telemetry = host.telemetry("EmailSender", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
     queue = EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url)
     ses = await clients.open("sesv2", SES_CONFIG)
-    rate_state = SharedRateState(RateItem(dynamodb, settings.state_table), telemetry, time.time)
+    rate_state = SharedRateState(RateItem(dynamodb, settings.state_table), telemetry, host.time)
     account_rate = AccountRate(
-        rate_state, partial(get_send_rate, ses), telemetry, configured=settings.ses_max_send_rate
+        rate_state,
+        partial(get_send_rate, ses),
+        telemetry,
+        configured=settings.ses_max_send_rate,
+        vary=host.uniform,
     )
-    gate = SharedRateGate(rate_state, account_rate, bulk_share=settings.bulk_share)
+    gate = SharedRateGate(rate_state, account_rate, bulk_share=settings.bulk_share, vary=host.uniform)
     dependencies = Dependencies(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         pre_send=PreSendTables(
             dynamodb, suppression_table=settings.suppression_table, state_table=settings.state_table
         ),
-        quota=DailyCounters(dynamodb, settings.state_table),
+        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
         templates=S3TemplateStore(
             await clients.open("s3"),
             settings.template_bucket,
             cache_seconds=settings.template_cache_seconds,
-            clock=time.time,
+            clock=host.time,
         ),
-        payloads=RequestPayloads(dynamodb, settings.state_table, now),
+        payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         gate=gate,
         mailer=SesMailer(ses, settings.ses_configuration_set, telemetry),
         status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
-        clock=now,
+        clock=host.clock,
         sleep=asyncio.sleep,
+        new_claim_id=host.new_claim_id,
         policy=SendingPolicy(
             sender=settings.sender,
             quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
@@ -77,6 +97,6 @@ async def open_email_sender(variables: Mapping[str, str], clients: Clients) -> E
         pipeline=SendingPipeline(dependencies),
         queues=queue,
         telemetry=telemetry,
-        clock=now,
+        clock=host.clock,
     )
     return EmailSender(lanes, telemetry)

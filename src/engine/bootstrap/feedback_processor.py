@@ -12,7 +12,7 @@ from engine.aws.pre_send_checks import DailyCounters
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
-from engine.bootstrap.runtime import now
+from engine.bootstrap.host import LAMBDA, Host
 from engine.bootstrap.settings import FeedbackSettings, read_settings
 from engine.feedback.notifications import notifications
 from engine.feedback.pipeline import FeedbackPipeline, FeedbackPolicy
@@ -39,21 +39,23 @@ class FeedbackProcessor:
             self.telemetry.flush()
 
 
-async def open_feedback_processor(variables: Mapping[str, str], clients: Clients) -> FeedbackProcessor:
+async def open_feedback_processor(
+    variables: Mapping[str, str], clients: Clients, host: Host = LAMBDA
+) -> FeedbackProcessor:
     """Raises SettingsError, which lists all that is wrong with the variables."""
     settings = read_settings(FeedbackSettings, variables)
-    telemetry = PowertoolsTelemetry("FeedbackProcessor", settings.environment, settings.log_level)
+    telemetry = host.telemetry("FeedbackProcessor", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
     pipeline = FeedbackPipeline(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
-        quota=DailyCounters(dynamodb, settings.state_table),
+        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
         soft_bounces=SoftBounceItems(dynamodb, settings.state_table),
-        payloads=RequestPayloads(dynamodb, settings.state_table, now),
+        payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         retry_queue=EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url),
         status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
         telemetry=telemetry,
-        clock=now,
+        clock=host.clock,
         policy=FeedbackPolicy(soft_bounce_retry_seconds=settings.soft_bounce_retry_seconds),
     )
     return FeedbackProcessor(pipeline, telemetry, settings.ses_feedback_topic_arn)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from engine.aws.clients import KEEP_ALIVE, Clients
@@ -35,10 +34,6 @@ _SET_BY_LAMBDA: Final = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 class LambdaContext(Protocol):

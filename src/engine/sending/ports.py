@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
-from uuid import uuid4
 
 from msgspec import Struct
 
@@ -78,10 +77,6 @@ class SendingPolicy(Struct, frozen=True, kw_only=True):
     largest_call: int = LARGEST_CALL
 
 
-def random_claim_id() -> str:
-    return uuid4().hex
-
-
 @dataclass(frozen=True, kw_only=True)
 class Dependencies:
     """Everything the pipeline works with. Whoever opened them closes them."""
@@ -97,8 +92,8 @@ class Dependencies:
     telemetry: Telemetry
     clock: Clock
     sleep: Sleep
+    new_claim_id: Callable[[], str]
     policy: SendingPolicy
-    new_claim_id: Callable[[], str] = random_claim_id
 
     def today(self) -> str:
         return self.clock().date().isoformat()

@@ -1,0 +1,185 @@
+"""Faults that somebody might put into the engine, each of which some seed of the CI set must catch.
+
+They are planted from outside, by replacing what one module takes from another.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import Any, Final, NamedTuple
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from engine.aws import ledger as aws_ledger
+from engine.aws.clients import CONFIG
+from engine.aws.error_codes import ses_error
+from engine.aws.event_bus import StatusBus
+from engine.aws.ledger import TrackingLedger
+from engine.aws.payloads import RequestPayloads
+from engine.aws.pre_send_checks import DailyCounters, PreSendTables
+from engine.aws.queues import EmailRetryQueue
+from engine.aws.soft_bounces import SoftBounceItems
+from engine.aws.suppression import SuppressionList
+from engine.bootstrap import email_sender
+from engine.delivery.lanes import Lanes
+from engine.errors import OutcomeUnknown, SendFailure, SendThrottled
+from engine.feedback import pipeline as feedback
+from engine.feedback.bounce_policy import BounceContext, Verdict, judge
+from engine.feedback.pipeline import FeedbackPipeline
+from engine.feedback.reports import Report
+from engine.feedback.target import FeedbackTarget
+from engine.rate.gate import SharedRateGate
+from engine.schemas.envelopes import BatchAnswer
+from engine.sending import pipeline as sending
+from engine.sending import prepare
+from engine.sending.ports import Dependencies
+from engine.sending.results import Completed, new_row
+from engine.tracking.claim import judge_existing_row
+from engine.tracking.ledger import Advance, Move
+from engine.tracking.lifecycle import Status
+
+Plant = AbstractContextManager[Any]
+
+
+class Planted(NamedTuple):
+    """`plant` puts the fault in for as long as its context lasts. `seed`: one that is known to catch it."""
+
+    plant: Callable[[], Plant]
+    seed: int
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    """Done, as far as the caller can tell."""
+
+
+def _method(owner: type, name: str, fault: Callable[..., Any]) -> Callable[[], Plant]:
+    """`fault` gets the true method first, then what that would get."""
+    true = getattr(owner, name)
+
+    async def faulty(*arguments: Any, **named: Any) -> Any:
+        return await fault(true, *arguments, **named)
+
+    return lambda: patch.object(owner, name, faulty)
+
+
+def _name(module: Any, name: str, fault: object) -> Callable[[], Plant]:
+    """What a module calls by this name is the fault."""
+    return lambda: patch.object(module, name, fault)
+
+
+async def _claims_won(true: Callable[..., Any], self: TrackingLedger, rows: Sequence[Any]) -> list[None]:
+    await true(self, rows)
+    return [None for _ in rows]
+
+
+async def _publishes_first(deps: Dependencies, others: Sequence[Completed]) -> Any:
+    published = await sending._publish(deps, others)
+    if published is None and (moves := [outcome.move for outcome in others if outcome.move]):
+        await deps.ledger.record(moves)
+    return published
+
+
+def _first_destination(report: Report, _row: object) -> FeedbackTarget:
+    return FeedbackTarget("recipient", report.destinations[:1])
+
+
+def _milliseconds(*arguments: Any, **named: Any) -> Any:
+    row = new_row(*arguments, **named)
+    return replace(row, ttl=1000 * (row.ttl or 0))
+
+
+async def _swallows(true: Callable[..., Any], *arguments: Any) -> None:
+    with suppress(Exception):
+        await true(*arguments)
+
+
+def _no_window(*arguments: Any, now: Any, reconcile_seconds: float) -> Any:
+    del reconcile_seconds
+    return judge_existing_row(*arguments, now=now, reconcile_seconds=0)
+
+
+async def _at_once(*_: object) -> float:
+    return 0.0
+
+
+async def _nobody_suppressed(true: Callable[..., Any], *arguments: Any) -> Any:
+    return replace(await true(*arguments), suppressed={})
+
+
+def _keeps_nothing() -> Plant:
+    stack = ExitStack()
+    stack.enter_context(patch.object(sending, "keep_beside", lambda _row, _request: None))
+    stack.enter_context(patch.object(RequestPayloads, "save", _nothing))
+    return stack
+
+
+async def _all_done(true: Callable[..., Any], *arguments: Any) -> BatchAnswer:
+    await true(*arguments)
+    return BatchAnswer()
+
+
+async def _forgets_publishing(true: Callable[..., Any], *arguments: Any, **named: Any) -> Advance:
+    advance: Advance = await true(*arguments, **named)
+    return replace(advance, already_published=False)
+
+
+def _first_attempt(report: Report, context: BounceContext) -> Verdict:
+    return judge(report, replace(context, attempt=0))
+
+
+async def _one(true: Callable[..., Any], *arguments: Any) -> int:
+    await true(*arguments)
+    return 1
+
+
+def _clean_no(error: Exception) -> SendFailure:
+    failure = ses_error(error)
+    return SendThrottled(str(failure)) if isinstance(failure, OutcomeUnknown) else failure
+
+
+async def _sends_only(true: Callable[..., Any], self: TrackingLedger, moves: Sequence[Move]) -> None:
+    if sent := [move for move in moves if move.to is Status.SENT]:
+        await true(self, sent)
+
+
+async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
+    del true, arguments
+
+
+PLANTED: Final[Mapping[str, Planted]] = {
+    "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
+    "a refusal is told before it is recorded": Planted(
+        _name(sending, "_record_others", _publishes_first), 81
+    ),
+    "the first of mail.destination is blamed": Planted(
+        _name(feedback, "feedback_target", _first_destination), 0
+    ),
+    "TTL in milliseconds": Planted(_name(sending, "new_row", _milliseconds), 0),
+    "feedback swallows what goes wrong": Planted(_method(FeedbackPipeline, "process", _swallows), 1),
+    "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 3),
+    "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 0),
+    "a lost answer of SES passes for a no": Planted(
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 9
+    ),
+    "the rate gate is ignored": Planted(_name(SharedRateGate, "reserve", _at_once), 15),
+    "suppression is not looked at": Planted(_method(PreSendTables, "read", _nobody_suppressed), 0),
+    "the request is not kept for a retry": Planted(_keeps_nothing, 1),
+    "a duplicate is not told again": Planted(
+        _name(prepare, "republish_status", lambda _row: Completed()), 11
+    ),
+    "every message of a batch is acknowledged": Planted(_method(Lanes, "queue", _all_done), 1),
+    "feedback does not know what it has published": Planted(
+        _method(TrackingLedger, "advance", _forgets_publishing), 1
+    ),
+    "a late report turns a row back": Planted(
+        _name(aws_ledger, "_CAN_TRANSITION", "attribute_exists(emailId)"), 0
+    ),
+    "sends are not counted": Planted(_name(DailyCounters, "count_sends", _nothing), 0),
+    "what the direct lane defers is dropped": Planted(_name(EmailRetryQueue, "defer", _nothing), 1),
+    "a retry is retried": Planted(_name(feedback, "judge", _first_attempt), 0),
+    "soft bounces are not counted": Planted(_method(SoftBounceItems, "add", _one), 1),
+    "hard bounces are not suppressed": Planted(_name(SuppressionList, "add", _nothing), 0),
+    "a status event that was not taken is forgotten": Planted(_method(StatusBus, "publish", _swallows), 7),
+    "refusals are not recorded": Planted(_method(TrackingLedger, "record", _sends_only), 0),
+    "a soft bounce is not retried": Planted(_method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
+}

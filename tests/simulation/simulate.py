@@ -1,0 +1,98 @@
+"""One history from its plan: `simulate(plan)`, the same every time."""
+
+import asyncio
+import random
+from typing import Final
+
+from benchmarks.gate.virtual_time import run_virtually
+from msgspec import Struct
+from tests.simulation.cloud import Cloud
+from tests.simulation.invariants import Witness
+from tests.simulation.plan import Plan
+from tests.simulation.workload import operate, publish, requests, suppress, suppressed_before
+from tests.simulation.world import Fact, Violation, World
+
+LONGEST: Final = 30 * 86_400.0  # seconds; what is still under way then will be for ever
+
+
+class History(Struct, frozen=True, kw_only=True):
+    """What happened. `waits` by lane (True for bulk), seconds from the request to SES; `taken` by SES."""
+
+    plan: Plan
+    facts: list[Fact]
+    violations: list[Violation]
+    usage: dict[str, int]
+    unsettled: list[str]
+    settled: dict[str, int]
+    waits: dict[bool, list[float]]
+    taken: list[tuple[float, int]]
+    throttles: int
+    seconds: float
+
+    def of(self, email_id: str) -> list[Fact]:
+        """What happened to one email, what operators did, and which environments died."""
+        common = ("an operator", "VIOLATION")
+        return [
+            fact
+            for fact in self.facts
+            if fact.email_id == email_id or (not fact.email_id and fact.what.startswith(common))
+        ]
+
+    def text(self) -> str:
+        """The violations, and what led to the first of them."""
+        lines = [f"{one.invariant}: {one.email_id} {one.what}" for one in self.violations]
+        if self.violations:
+            email_id = self.violations[0].email_id
+            lines += ["", f"The history of {email_id or 'everything'}:"]
+            lines += [f"{fact.at:11.3f}  {fact.email_id[:8]:8}  {fact.what}" for fact in self.of(email_id)]
+        return "\n".join(lines)
+
+
+def simulate(plan: Plan, *, remember: bool = True) -> History:
+    return run_virtually(_history(plan, remember=remember))
+
+
+async def _history(plan: Plan, *, remember: bool) -> History:
+    dice = random.Random(plan.seed)  # noqa: S311 - dice, and the same ones every time
+    asked = list(requests(plan))
+    group = asyncio.TaskGroup()
+    world = World(plan, dice, group, remembers=remember)
+    witness = Witness(world, asked)
+    async with group:
+        cloud = witness.cloud = Cloud(
+            world,
+            watch_write=witness.wrote,
+            watch_message=witness.sent_message,
+            told=witness.heard,
+            accepted=witness.accepted,
+            ended=witness.ended,
+        )
+        for address in suppressed_before(plan):
+            suppress(cloud, address)
+        pollers = cloud.poll()
+        world.begin()
+        operating = world.spawn(operate(world, cloud, asked))
+        await publish(asked, cloud)
+        await operating
+        world.end()
+        try:
+            async with asyncio.timeout_at(LONGEST):
+                await world.quiet()
+        except TimeoutError:
+            world.violate("lost", "", f"{world.pending} things are under way after {LONGEST:.0f} s")
+        seconds = world.time()
+        for endless in pollers:
+            endless.cancel()
+    witness.judge()
+    return History(
+        plan=plan,
+        facts=world.facts,
+        violations=world.violations,
+        usage=dict(world.usage),
+        unsettled=sorted(set(witness.unsettled)),
+        settled=dict(witness.settled),
+        waits=witness.waits,
+        taken=cloud.ses.taken,
+        throttles=len(cloud.ses.too_fast),
+        seconds=seconds,
+    )

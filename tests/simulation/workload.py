@@ -1,0 +1,166 @@
+"""The mail of a history: requests of every kind, to addresses of every outcome, and what operators do."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from tests.simulation.cloud import Cloud
+from tests.simulation.dynamodb import SUPPRESSION
+from tests.simulation.plan import Plan
+from tests.simulation.world import World
+
+from engine.local.ses.outcomes import OUTCOMES, RECOVERING
+from engine.requests.email_job import conflict_id, email_id, request_hash
+from engine.schemas.request import EmailRequest
+from engine.schemas.status import REQUEST_DETAIL_TYPE
+
+SOURCE: Final = "shop"
+_TROUBLES: Final = (*sorted(set(OUTCOMES) - {"success"}), *RECOVERING)
+_TERMS: Final = {"fileName": "terms.txt", "contentType": "text/plain", "s3Key": "attachments/terms.txt"}
+# What is odd about a request, by its kind.
+_ODDITY: Final[Mapping[str, Callable[[int], dict[str, Any]]]] = {
+    "invalid": lambda number: {"to": f"no address {number}"},
+    "unknown-field": lambda _: {"color": "red"},
+    "no-template": lambda _: {"templateName": "missing"},
+    "suppressed": lambda number: {"to": f"suppressed{number}@example.com"},
+    "large": lambda number: {"templateData": {"name": "Ada", "text": _mixed_text(number)}},
+    "copies": lambda number: {
+        "cc": [f"copy{number}@example.com"],
+        "bcc": [f"suppressed-copy{number}@example.com", f"bounce+c{number}@simulator.example.com"],
+    },
+    "attachment": lambda _: {"attachments": [_TERMS]},
+    "dry-run": lambda _: {"dryRun": True},
+}
+_ODD: Final = (*_ODDITY, "repeated", "conflicting")
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """One request as an application publishes it. `email_ids`: under which of them its answer may come."""
+
+    number: int
+    at: float
+    event_id: str
+    detail: dict[str, Any]
+    kind: str
+    email_ids: tuple[str, ...]
+
+    @property
+    def email_id(self) -> str:
+        return self.email_ids[0]
+
+    @property
+    def is_bulk(self) -> bool:
+        return self.detail.get("priority") == "bulk"
+
+
+def requests(plan: Plan) -> Iterator[Asked]:
+    """Every email has dice of its own, so that leaving some out changes nothing about the others."""
+    for number in range(plan.emails):
+        if plan.keep is not None and number not in plan.keep:
+            continue
+        dice = random.Random(f"{plan.seed} {number}")  # noqa: S311 - dice, and the same ones every time
+        kind = dice.choice(_ODD) if dice.random() < plan.odd else "plain"
+        detail = _detail(plan, number, kind, dice)
+        spread = plan.bulk_seconds if detail.get("priority") else None
+        at = dice.uniform(0, spread or plan.seconds)
+        for place, one in enumerate(_as_often_as(kind, detail)):
+            yield Asked(
+                number=number,
+                at=at + place * dice.choice((0.0, 1.0, 400.0)),
+                event_id=f"request-{number}-{place}",
+                detail=one,
+                kind=kind,
+                email_ids=_ids(one, f"request-{number}-{place}", kind),
+            )
+
+
+def _mixed_text(number: int) -> str:
+    """Too much, and too mixed, to be kept beside a claim."""
+    return "".join(sha256(f"{number} {n}".encode()).hexdigest() for n in range(40))
+
+
+def _detail(plan: Plan, number: int, kind: str, dice: random.Random) -> dict[str, Any]:
+    if dice.random() < plan.one_address:
+        to = "softbounce+one@simulator.example.com"
+    elif dice.random() < plan.trouble:
+        # Few enough that an address gets mail after it has bounced.
+        to = f"{dice.choice(_TROUBLES)}+{dice.randrange(1 + plan.emails // 8)}@simulator.example.com"
+    else:
+        to = f"user{number}@example.com"
+    detail: dict[str, Any] = {
+        "to": to,
+        "templateName": "welcome",
+        "templateData": {"name": f"Ada {number}"},
+        "idempotencyKey": f"key-{number}",
+        "metadata": {"number": str(number)},
+    }
+    if dice.random() < plan.bulk:
+        detail["priority"] = "bulk"
+    return detail | _ODDITY[kind](number) if kind in _ODDITY else detail
+
+
+def _as_often_as(kind: str, detail: dict[str, Any]) -> list[dict[str, Any]]:
+    match kind:
+        case "repeated":
+            return [detail, detail]
+        case "conflicting":
+            return [detail, {**detail, "templateData": {"name": "Eve"}}]
+        case _:
+            return [detail]
+
+
+def _ids(detail: dict[str, Any], event_id: str, kind: str) -> tuple[str, ...]:
+    own = email_id(SOURCE, detail.get("idempotencyKey") or event_id)
+    if kind != "conflicting":
+        return (own,)
+    return own, conflict_id(own, request_hash(msgspec.convert(detail, EmailRequest)))
+
+
+def suppressed_before(plan: Plan) -> Iterator[str]:
+    """Addresses that an operator suppressed before the history began."""
+    for asked in requests(plan):
+        if asked.kind == "suppressed":
+            yield asked.detail["to"]
+        elif asked.kind == "copies":
+            yield asked.detail["bcc"][0]
+
+
+async def publish(asked: list[Asked], cloud: Cloud) -> None:
+    """At their times; the application's own PutEvents always succeeds: that is what makes them accepted."""
+    world = cloud.world
+    for one in sorted(asked, key=lambda one: (one.at, one.event_id)):
+        await asyncio.sleep(one.at - world.time())
+        world.log(one.email_id, f"published as {one.event_id}: {one.kind}, {one.detail['to']}")
+        cloud.bus.publish(SOURCE, REQUEST_DETAIL_TYPE, one.detail, one.event_id)
+
+
+def suppress(cloud: Cloud, address: str) -> None:
+    item = {"email": address, "suppressionType": "manual", "reason": "operator", "addedBy": "operator"}
+    cloud.dynamodb.write(SUPPRESSION, address, {name: {"S": value} for name, value in item.items()})
+
+
+async def operate(world: World, cloud: Cloud, asked: list[Asked]) -> None:
+    """Pause and resume SES; suppress addresses that are about to get mail, and free them again."""
+    dice = random.Random(f"{world.plan.seed} operators")  # noqa: S311 - dice, and the same ones every time
+    receivers = sorted({one.detail["to"] for one in asked if one.detail["to"].startswith("user")})
+    work: list[tuple[float, str, str]] = []
+    for _ in range(world.plan.pauses):
+        begin = dice.uniform(0, world.plan.seconds)
+        work += [(begin, "pause", ""), (begin + dice.uniform(60, 3600), "resume", "")]
+    for _ in range(world.plan.suppressions if receivers else 0):
+        begin, address = dice.uniform(0, 2 * world.plan.seconds), dice.choice(receivers)
+        work += [(begin, "suppress", address), (begin + dice.uniform(10, 1200), "free", address)]
+    for at, action, address in sorted(work):
+        await asyncio.sleep(max(0, at - world.time()))
+        world.log("", f"an operator: {action} {address}")
+        match action:
+            case "suppress":
+                suppress(cloud, address)
+            case "free":
+                cloud.dynamodb.remove(SUPPRESSION, address)
+            case _:
+                cloud.ses.paused = action == "pause"
