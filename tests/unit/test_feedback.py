@@ -222,7 +222,12 @@ async def test_a_bounce_counts_for_the_day_the_email_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "day"), [("2026-02-27T00:00:00.000Z", "2026-02-27"), ("unknown", "2026-03-02")]
+    ("timestamp", "day"),
+    [
+        ("2026-02-27T00:00:00.000Z", "2026-02-27"),
+        ("unknown", "2026-03-02"),
+        ("9999-12-31T23:59:59.000Z", "2026-03-02"),
+    ],
 )
 async def test_where_that_is_unknown_the_request_or_the_bounce_gives_the_day(
     timestamp: str, day: str

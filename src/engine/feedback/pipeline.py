@@ -134,7 +134,8 @@ class FeedbackPipeline:
         # For the day the email was sent. Marked first: a crash between loses a count, and never doubles one.
         if counted and await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
             sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
-            await self.quota.count_bounce(sent.date().isoformat())
+            # A request may name any time of the calendar as its own, but nothing bounces before it was sent.
+            await self.quota.count_bounce(min(sent, report.at).date().isoformat())
         if verdict.retry and reached and row.status_rank <= RANK[Status.SOFT_BOUNCED]:
             verdict = await self._retry(report, row, verdict)
         # Only what the row doesn't say yet, which after an Open's own move is nothing.

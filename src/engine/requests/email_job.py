@@ -248,7 +248,10 @@ def conflict_id(taken_email_id: str, request_hash: str) -> str:
 
 
 def encoded(request: EmailRequest) -> bytes:
-    """The request's meaning as JSON: the order of keys and defaults spelled out don't matter."""
+    """The request's meaning as JSON: neither the order of keys nor a default spelled out matters.
+
+    Defaults are left out, so that a field which a later version adds leaves mail under way what it was.
+    """
     return _encoder.encode(request)
 
 

@@ -20,7 +20,9 @@ class Lane(StrEnum):
 TEMPLATE_NAME_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9._-]{1,64}(?!\n)$"
 
 
-class SenderOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class SenderOverride(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """A sender that replaces the template's and the default one; its address must be an allowed sender."""
 
     email: Annotated[
@@ -37,7 +39,9 @@ class SenderOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
 
 
-class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Attachment(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """A file that goes with the email: `content` (base64) or `s3Key` (an object of the template bucket).
 
     With a `contentId` it is shown inline, where the HTML says `cid:<contentId>`.
@@ -60,7 +64,9 @@ class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     ] = None
 
 
-class Unsubscribe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Unsubscribe(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """Where a recipient unsubscribes; an https `url` makes it one-click (RFC 8058)."""
 
     url: Annotated[
@@ -73,7 +79,9 @@ class Unsubscribe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     ] = None
 
 
-class EmailRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class EmailRequest(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """The `detail` of an event with detail-type "Email Request"."""
 
     to: Annotated[str, Meta(description="The one recipient: a bare address, without a name.")]

@@ -7,7 +7,14 @@ from msgspec import Meta, Struct
 from engine.schemas.request import EmailRequest
 
 
-class RetryEmailData(EmailRequest, frozen=True, kw_only=True, forbid_unknown_fields=False, rename="camel"):
+class RetryEmailData(
+    EmailRequest,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=False,
+    omit_defaults=False,
+    rename="camel",
+):
     """The request as it was first accepted, with the identity of the email that bounced."""
 
     original_email_id: Annotated[
