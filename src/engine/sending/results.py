@@ -92,8 +92,9 @@ class Email:
 
     def refused(self, refusal: Refusal, now: datetime) -> Completed:
         """A final no to a claimed email."""
+        reason = Reason(code=refusal.code.value, message=refusal.message)
         move = Move(email_id=self.row.email_id, to=Status.FAILED, at=now, refusal=refusal)
-        return self.completed(Status.FAILED, now, reason=as_reason(refusal), move=move)
+        return self.completed(Status.FAILED, now, reason=reason, move=move)
 
     def refused_as_it_came(self, now: datetime) -> Completed:
         """The row says all, and is written already."""
@@ -112,10 +113,6 @@ class Ready:
     @property
     def lane(self) -> Lane:
         return Lane(self.request.priority)
-
-
-def as_reason(refusal: Refusal) -> Reason:
-    return Reason(code=refusal.code.value, message=refusal.message)
 
 
 def new_row(job: EmailJob, lease: Lease, *, now: datetime, retention_days: int) -> TrackingRow:
