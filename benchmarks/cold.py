@@ -22,11 +22,7 @@ Starts = dict[str, list[tuple[float, float, float]]]  # by handler: seconds of i
 
 
 async def measure(run: Run) -> Section:
-    handlers = [
-        *run.measured(SENDER),
-        peer(NAIVE, "naive_aioboto3.handler"),
-        peer(EMPTY, "empty.handler"),
-    ]
+    handlers = [*run.measured(SENDER), peer(NAIVE, "naive_aioboto3.handler"), peer(EMPTY, "empty.handler")]
     starts: Starts = {one.name: [] for one in handlers}
     rounds = run.times(_STARTS)
     async with running_cloud(run.latencies) as cloud:
@@ -85,15 +81,7 @@ def section(starts: Starts, restores: dict[str, tuple[float, float]]) -> Section
         tables=[
             ResultTable(
                 title="Cold start, milliseconds (medians)",
-                columns=[
-                    "",
-                    "CPU",
-                    "init",
-                    "first invocation",
-                    "in all",
-                    "beyond an empty handler",
-                    "noise",
-                ],
+                columns=["", "CPU", "init", "first invocation", "in all", "beyond an empty handler", "noise"],
                 rows=rows,
                 note="Engines run from their zips, peers with the libraries of this Python environment.",
             ),

@@ -37,13 +37,7 @@ def main() -> None:
     for name, path in {"engine": bundles.engine, "seeder": bundles.seeder}.items():
         # Standard output is the template's.
         sys.stderr.write(f"Lambda code of the {name}: {path.stat().st_size / 2**20:.2f} MB\n")
-    EmailEngineStack(
-        app,
-        "SESMailEngine",
-        settings=settings,
-        bundles=bundles,
-        synthesizer=synthesizer,
-    )
+    EmailEngineStack(app, "SESMailEngine", settings=settings, bundles=bundles, synthesizer=synthesizer)
     app.synth()
 
 

@@ -58,13 +58,7 @@ _ENDPOINTS: Final = ("dynamodb", "email", "events", "s3", "sqs", "sts", "oidc", 
 _NOT_IN_LAMBDA = ("authoring", "cli", "client", "local", "operations")
 
 # The template seeder is deployed alone: it needs these, the SDK of the runtime, and nothing else.
-_SEEDER_MODULES = (
-    "__init__.py",
-    "aws/__init__.py",
-    "aws/starter_templates.py",
-    "handlers/__init__.py",
-    "handlers/template_seeder.py",
-)
+_SEEDER_MODULES = ("__init__.py", "handlers/__init__.py", "handlers/template_seeder.py")
 
 TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KEPT = 3

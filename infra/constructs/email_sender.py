@@ -64,9 +64,7 @@ class EmailSenderFunction(EngineFunction):
             concurrency=parameters.reserved("sender_concurrency"),
             log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of(
-                "EmailSender",
-                [*_CONFIGURATION, "sender_memory", "sender_timeout", "snap_start"],
-                parameters,
+                "EmailSender", [*_CONFIGURATION, "sender_memory", "sender_timeout", "snap_start"], parameters
             ),
             snap_start=snapshots(parameters),
             environment={
@@ -84,11 +82,7 @@ class EmailSenderFunction(EngineFunction):
                 *_templates(templates),
                 *_send(scope, parameters, configuration_set),
                 *_queues(queues),
-                iam.PolicyStatement(
-                    sid="PublishStatus",
-                    actions=["events:PutEvents"],
-                    resources=[bus.arn],
-                ),
+                iam.PolicyStatement(sid="PublishStatus", actions=["events:PutEvents"], resources=[bus.arn]),
             ],
         )
         self._acknowledge(templates)
@@ -125,9 +119,7 @@ def _ledger_and_state(tables: EmailTables) -> list[iam.PolicyStatement]:
             resources=[tables.tracking.table_arn],
         ),
         iam.PolicyStatement(
-            sid="ReadSuppression",
-            actions=["dynamodb:BatchGetItem"],
-            resources=[tables.suppression.table_arn],
+            sid="ReadSuppression", actions=["dynamodb:BatchGetItem"], resources=[tables.suppression.table_arn]
         ),
         iam.PolicyStatement(
             sid="KeepState",

@@ -62,11 +62,7 @@ class FeedbackProcessorFunction(EngineFunction):
                     actions=["sqs:SendMessage"],
                     resources=[queues.retry.queue_arn, queues.feedback_dead.queue_arn],
                 ),
-                iam.PolicyStatement(
-                    sid="PublishStatus",
-                    actions=["events:PutEvents"],
-                    resources=[bus.arn],
-                ),
+                iam.PolicyStatement(sid="PublishStatus", actions=["events:PutEvents"], resources=[bus.arn]),
             ],
         )
 

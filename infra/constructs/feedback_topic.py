@@ -16,13 +16,7 @@ class FeedbackTopic(Construct):
     """Only SES may publish, only for this account, only on behalf of `configuration_set_arn`."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        prefix: str,
-        configuration_set_arn: str,
-        key: kms.IKey,
+        self, scope: Construct, construct_id: str, *, prefix: str, configuration_set_arn: str, key: kms.IKey
     ) -> None:
         super().__init__(scope, construct_id)
         self.topic = sns.Topic(

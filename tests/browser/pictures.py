@@ -11,17 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from playwright.async_api import Browser
-from tests.browser.screens import (
-    ROOT,
-    SCHEMES,
-    STARTERS,
-    WIDTHS,
-    Scheme,
-    html_of,
-    launched,
-    screen,
-    show,
-)
+from tests.browser.screens import ROOT, SCHEMES, STARTERS, WIDTHS, Scheme, html_of, launched, screen, show
 
 from engine.authoring.folder import Folder
 

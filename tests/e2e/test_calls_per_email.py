@@ -107,11 +107,7 @@ def test_bulk_emails_take_a_quarter_of_a_call_each_at_most(
 
 @pytest.mark.parametrize("priority", ["transactional", "bulk"])
 def test_emails_that_go_alone_take_one_and_a_half_calls_each_at_most(
-    cloud: Cloud,
-    ses: ThreadedSimulator,
-    calls: Counter[str],
-    monkeypatch: pytest.MonkeyPatch,
-    priority: str,
+    cloud: Cloud, ses: ThreadedSimulator, calls: Counter[str], monkeypatch: pytest.MonkeyPatch, priority: str
 ) -> None:
     """Even in the first invocation of an environment, which loads template and rate."""
     if priority == "bulk":

@@ -206,8 +206,6 @@ def test_the_seeder_is_its_handler_and_the_starter_templates(
     path = bundling.seeder_zip(build=tmp_path / "build")
     assert zipfile.ZipFile(path).namelist() == [
         "engine/__init__.py",
-        "engine/aws/__init__.py",
-        "engine/aws/starter_templates.py",
         "engine/handlers/__init__.py",
         "engine/handlers/template_seeder.py",
         "starter_templates/welcome/template.txt",

@@ -407,9 +407,7 @@ def test_a_row_that_was_left_is_not_done_until_it_is_accepted(tmp_path: Path) ->
     assert marks.done(1)
 
 
-async def test_a_bus_that_the_caller_may_not_look_at_counts_as_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_bus_that_the_caller_may_not_look_at_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
     async def denied(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeEventBus")
 

@@ -14,14 +14,7 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 from tests.support.cloud import Cloud
 
-from engine.client import (
-    Attachment,
-    EmailClient,
-    EmailRequest,
-    NotAcceptedError,
-    SenderOverride,
-    Unsubscribe,
-)
+from engine.client import Attachment, EmailClient, EmailRequest, NotAcceptedError, SenderOverride, Unsubscribe
 from engine.requests.email_job import EmailJob, from_event, read_body
 from engine.schemas.envelopes import EventBridgeEvent
 
@@ -173,11 +166,7 @@ async def test_a_request_that_was_left_is_sent_again_with_the_same_key() -> None
     bus = Bus(left=["b"], times=2)
     async with client_of(bus) as emails:
         await emails.send_all(keyed("a", "b", "c"))
-    assert bus.calls == [
-        ["a", "b", "c"],
-        ["b"],
-        ["b"],
-    ]
+    assert bus.calls == [["a", "b", "c"], ["b"], ["b"]]
 
 
 async def test_a_key_is_set_before_a_request_leaves_and_stays_for_every_try() -> None:

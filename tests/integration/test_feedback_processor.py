@@ -225,10 +225,7 @@ def test_a_failed_publish_raises_and_the_redelivery_publishes(
 
 
 def test_reports_of_another_topic_are_handled_and_noticed(
-    cloud: Cloud,
-    ses: ThreadedSimulator,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SES_FEEDBACK_TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:ours")
     send(request_event())

@@ -22,9 +22,8 @@ from tests.support.iam import allows, grants, serves
 from tests.support.synthesized import ACCOUNT, REGION, deployed
 
 import engine.aws
-from engine.aws import starter_templates
 from engine.aws.clients import CONFIG, Clients
-from engine.handlers import email_sender, feedback_processor
+from engine.handlers import email_sender, feedback_processor, template_seeder
 from engine.local.ses.threaded import ThreadedSimulator
 
 SENDER = "engine.handlers.email_sender.handler"
@@ -132,7 +131,7 @@ def hear(ses: ThreadedSimulator) -> None:
 def seed(cloud: Cloud, recorder: Recorder) -> None:
     client: Any = boto3.client("s3", endpoint_url=cloud.endpoint)
     recorder.listen_to(client)
-    starter_templates.seed(client, cloud.bucket, Path(__file__).parents[2] / "starter_templates")
+    template_seeder.seed(client, cloud.bucket, Path(__file__).parents[2] / "starter_templates")
 
 
 # -- the roles -----------------------------------------------------------------------------------------------

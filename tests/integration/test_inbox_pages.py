@@ -388,11 +388,7 @@ DELIVERY_STATUS = b"Reporting-MTA: dns; mx.example.org\r\n\r\nFinal-Recipient: r
 async def test_a_part_that_holds_messages_is_shown_with_its_content(
     browser: aiohttp.ClientSession, ses: Simulator, content_type: str, content: bytes
 ) -> None:
-    file = {
-        "RawContent": b64encode(content).decode(),
-        "FileName": "status.txt",
-        "ContentType": content_type,
-    }
+    file = {"RawContent": b64encode(content).decode(), "FileName": "status.txt", "ContentType": content_type}
     key = await send(ses, simple={"Attachments": [file]})
     for view in ("headers", "source", "attachments"):
         assert "status.txt" in await page(browser, f"/mail/{key}?view={view}") or view == "headers"

@@ -150,8 +150,7 @@ class TestSnapStart:
 
 
 @pytest.mark.parametrize(
-    ("name", "queue"),
-    [("EmailSender", "EventBridgeDLQ"), ("FeedbackProcessor", "FeedbackProcessorDLQ")],
+    ("name", "queue"), [("EmailSender", "EventBridgeDLQ"), ("FeedbackProcessor", "FeedbackProcessorDLQ")]
 )
 def test_an_event_that_a_function_fails_at_three_times_ends_in_its_dead_letter_queue(
     name: str, queue: str

@@ -214,10 +214,7 @@ class TestFeedback:
         assert "TrackClicks" not in stack.template["Parameters"]
 
     def test_a_tracking_domain_of_ones_own_is_used_by_https_alone(self) -> None:
-        for stack in (
-            deployed(TrackingDomain="click.shop.example"),
-            Deployed(synthesis(**PINNED).template),
-        ):
+        for stack in (deployed(TrackingDomain="click.shop.example"), Deployed(synthesis(**PINNED).template)):
             made = stack.properties("AWS::SES::ConfigurationSet", Name="mail-ConfigSet")
             assert made["TrackingOptions"] == {
                 "CustomRedirectDomain": "click.shop.example",

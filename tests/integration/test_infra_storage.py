@@ -103,11 +103,7 @@ KEPT = {
     "QueuesEmailRetryQueue5450D76F": "mail-EmailRetryQueue",
     "QueuesBulkEmailQueue33392D05": "mail-BulkEmailQueue",
 }
-NAMES = {
-    "AWS::DynamoDB::Table": "TableName",
-    "AWS::S3::Bucket": "BucketName",
-    "AWS::SQS::Queue": "QueueName",
-}
+NAMES = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
 
 
 @pytest.mark.parametrize("context", [{}, PINNED], ids=["parameters", "context"])

@@ -111,12 +111,7 @@ async def test_nothing_to_keep_is_no_call() -> None:
 async def test_requests_that_do_not_fit_together_have_items_of_their_own(table: Table) -> None:
     requests = {"e1": REQUEST, "e2": with_attachment(400_000), "e3": with_attachment(200_000)}
     await table.payloads.save("c1", requests)
-    assert await table.keys() == [
-        "payload#c1#e1",
-        "payload#c1#e2",
-        "payload#c1#e2#1",
-        "payload#c1#e3",
-    ]
+    assert await table.keys() == ["payload#c1#e1", "payload#c1#e2", "payload#c1#e2#1", "payload#c1#e3"]
     for email_id, request in requests.items():
         assert await kept(table, email_id) == fields(request)
 

@@ -121,13 +121,7 @@ async def test_what_ses_told_one_environment_is_there_for_all_and_the_latest_wor
 
 
 async def test_the_item_of_an_older_version_is_read_and_goes_on(aws_endpoint: str) -> None:
-    numbers = {
-        "until": NOW + SECOND,
-        "bulkDue": NOW,
-        "bulkClaims": 7,
-        "rate": 50,
-        "rateAt": 9,
-    }
+    numbers = {"until": NOW + SECOND, "bulkDue": NOW, "bulkClaims": 7, "rate": 50, "rateAt": 9}
     async with opened("dynamodb", aws_endpoint, ONE_AT_A_TIME) as client:
         name = await make_table(client, "pk")
         await client.put_item(

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 from moto import mock_aws
 
-from engine.aws import starter_templates
 from engine.handlers import template_seeder
 
 BUCKET = "sesmailengine-templates-000000000000"
@@ -70,16 +69,16 @@ def test_an_empty_bucket_gets_every_template(store: Any, source: Path) -> None:
 
 
 def test_a_second_run_changes_nothing(store: Any, source: Path) -> None:
-    starter_templates.seed(store, BUCKET, source)
-    report = starter_templates.seed(store, BUCKET, source)
+    template_seeder.seed(store, BUCKET, source)
+    report = template_seeder.seed(store, BUCKET, source)
     assert report["unchanged"] == ["password-reset", "welcome"]
 
 
 def test_a_template_that_is_still_ours_is_renewed(store: Any, source: Path) -> None:
-    starter_templates.seed(store, BUCKET, source)
+    template_seeder.seed(store, BUCKET, source)
     (source / "welcome/template.txt").write_text("a better welcome")
     (source / "welcome/metadata.json").write_text("{}")
-    report = starter_templates.seed(store, BUCKET, source)
+    report = template_seeder.seed(store, BUCKET, source)
     assert (report["updated"], report["unchanged"]) == (["welcome"], ["password-reset"])
     assert content(store, "templates/welcome/template.txt") == "a better welcome"
     assert content(store, "templates/welcome/metadata.json") == "{}"
@@ -88,10 +87,10 @@ def test_a_template_that_is_still_ours_is_renewed(store: Any, source: Path) -> N
 def test_a_template_with_one_file_changed_by_the_customer_is_left_alone_as_a_whole(
     store: Any, source: Path
 ) -> None:
-    starter_templates.seed(store, BUCKET, source)
+    template_seeder.seed(store, BUCKET, source)
     store.put_object(Bucket=BUCKET, Key="templates/welcome/template.html", Body=b"<p>my own</p>")
     (source / "welcome/template.txt").write_text("a better welcome")
-    report = starter_templates.seed(store, BUCKET, source)
+    report = template_seeder.seed(store, BUCKET, source)
     assert (report["kept"], report["unchanged"]) == (["welcome"], ["password-reset"])
     assert content(store, "templates/welcome/template.html") == "<p>my own</p>"
     assert content(store, "templates/welcome/template.txt") == "welcome"
@@ -100,11 +99,11 @@ def test_a_template_with_one_file_changed_by_the_customer_is_left_alone_as_a_who
 def test_a_changed_copy_that_still_carries_our_metadata_counts_as_the_customers(
     store: Any, source: Path
 ) -> None:
-    starter_templates.seed(store, BUCKET, source)
+    template_seeder.seed(store, BUCKET, source)
     key = "templates/welcome/template.html"
     metadata = store.head_object(Bucket=BUCKET, Key=key)["Metadata"]
     store.put_object(Bucket=BUCKET, Key=key, Body=b"<p>my own</p>", Metadata=metadata)
-    assert starter_templates.seed(store, BUCKET, source)["kept"] == ["welcome"]
+    assert template_seeder.seed(store, BUCKET, source)["kept"] == ["welcome"]
 
 
 class _Overtaken:
@@ -124,15 +123,15 @@ class _Overtaken:
 def test_a_template_that_the_customer_puts_there_meanwhile_is_not_overwritten(
     store: Any, source: Path
 ) -> None:
-    report = starter_templates.seed(_Overtaken(store), BUCKET, source)
+    report = template_seeder.seed(_Overtaken(store), BUCKET, source)
     assert report["kept"] == ["password-reset", "welcome"]
     assert content(store, "templates/welcome/template.html") == "mine"
 
 
 def test_an_edit_that_the_customer_makes_meanwhile_is_not_overwritten(store: Any, source: Path) -> None:
-    starter_templates.seed(store, BUCKET, source)
+    template_seeder.seed(store, BUCKET, source)
     (source / "welcome/template.html").write_text("a better welcome")
-    assert starter_templates.seed(_Overtaken(store), BUCKET, source)["kept"] == ["welcome"]
+    assert template_seeder.seed(_Overtaken(store), BUCKET, source)["kept"] == ["welcome"]
     assert content(store, "templates/welcome/template.html") == "mine"
 
 

@@ -170,10 +170,7 @@ class SqsClient:
         return await self._connection.call("SendMessage", do)
 
     async def change_message_visibility(
-        self,
-        QueueUrl: str,
-        ReceiptHandle: str,
-        VisibilityTimeout: int,
+        self, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int
     ) -> Any:
         def do() -> dict[str, Any]:
             self._queues[QueueUrl].hide(ReceiptHandle, VisibilityTimeout)

@@ -92,9 +92,7 @@ class Cloud:
             EventPattern=json.dumps({"detail-type": ["Email Status Changed"]}),
         )
         self.events.put_targets(
-            Rule="status",
-            EventBusName=self.bus,
-            Targets=[{"Id": "queue", "Arn": self.arn("StatusEvents")}],
+            Rule="status", EventBusName=self.bus, Targets=[{"Id": "queue", "Arn": self.arn("StatusEvents")}]
         )
 
     def put_template(self, name: str, files: Mapping[str, str]) -> None:

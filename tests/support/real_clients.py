@@ -13,9 +13,7 @@ from engine.aws.clients import CONFIG
 # One for all tests: it keeps what it has read of botocore's data, which is most of what a client costs.
 # Any, because its overloads want the service's name as a literal.
 SESSION: Any = aioboto3.Session(
-    aws_access_key_id="testing",
-    aws_secret_access_key="testing",
-    region_name="eu-west-1",
+    aws_access_key_id="testing", aws_secret_access_key="testing", region_name="eu-west-1"
 )
 
 

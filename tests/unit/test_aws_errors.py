@@ -64,10 +64,7 @@ REFUSED = [
     ("BadRequestException", "The From ID is not in an active state."),
 ]
 CONFIGURATION = [
-    (
-        "MessageRejected",
-        "Email address is not verified. These identities failed the check: a@b.example",
-    ),
+    ("MessageRejected", "Email address is not verified. These identities failed the check: a@b.example"),
     ("MessageRejected", "Email address is not verified: daily-quota-report@shop.example"),
     ("MessageRejected", "Email address is not verified: sending paused@shop.example"),
     ("MailFromDomainNotVerifiedException", "The MAIL FROM domain is not verified."),

@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from engine.aws.dynamodb import (
-    GET_LIMIT,
-    WRITE_LIMIT,
-    Statement,
-    chunks,
-    execute,
-    get_items,
-    put_items,
-)
+from engine.aws.dynamodb import GET_LIMIT, WRITE_LIMIT, Statement, chunks, execute, get_items, put_items
 from engine.errors import ServiceUnavailable
 
 KEYS = [{"pk": f"k{number}"} for number in range(10)]

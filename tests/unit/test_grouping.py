@@ -61,23 +61,13 @@ def test_a_largest_call_of_one_sends_each_alone() -> None:
 
 
 def test_lanes_and_emails_that_must_go_alone_do_not_part_the_others() -> None:
-    emails = [
-        an_email(0),
-        an_email(1, Lane.TRANSACTIONAL),
-        an_email(2, attachments=(FILE,)),
-        an_email(3),
-    ]
+    emails = [an_email(0), an_email(1, Lane.TRANSACTIONAL), an_email(2, attachments=(FILE,)), an_email(3)]
     assert ids(group_into_calls(emails, 50)) == [["e0", "e3"], ["e1"], ["e2"]]
 
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"sender": "other@shop.example"},
-        {"reply_to": ("help@shop.example",)},
-        {"html": None},
-        {"text": None},
-    ],
+    [{"sender": "other@shop.example"}, {"reply_to": ("help@shop.example",)}, {"html": None}, {"text": None}],
 )
 def test_what_a_call_says_once_must_be_the_same_for_all_its_emails(change: dict[str, Any]) -> None:
     emails = [an_email(0), an_email(1, **change), an_email(2), an_email(3, **change)]

@@ -36,10 +36,7 @@ def test_no_sends_are_no_rate_even_without_a_minimum() -> None:
 
 
 @given(
-    st.integers(0, 10_000),
-    st.integers(0, 10_000),
-    st.floats(0, 100, allow_nan=False),
-    st.integers(0, 1_000),
+    st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0, 100, allow_nan=False), st.integers(0, 1_000)
 )
 def test_another_bounce_never_lifts_a_refusal(sends: int, bounces: int, threshold: float, least: int) -> None:
     policy = QuotaPolicy(threshold, least)

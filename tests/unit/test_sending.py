@@ -10,13 +10,7 @@ from tests.support.fakes import FakeTemplate, Lost
 from tests.support.harness import RECONCILE, Harness, plenty
 
 from engine.delivery.lanes import DeferralAnswer, InvocationFailedError
-from engine.errors import (
-    FailureCode,
-    Refusal,
-    SendingPaused,
-    SendRefused,
-    SendThrottled,
-)
+from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.requests.email_job import UnreadableRecordError, email_id, retry_id
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import SuppressionRow, TrackingRow
@@ -392,12 +386,7 @@ async def test_an_unknown_outcome_keeps_the_claim_until_ses_reports(harness: Har
 
 @pytest.mark.parametrize(
     ("port", "method"),
-    [
-        ("pre_send", "read"),
-        ("templates", "load"),
-        ("payloads", "save"),
-        ("gate", "reserve"),
-    ],
+    [("pre_send", "read"), ("templates", "load"), ("payloads", "save"), ("gate", "reserve")],
 )
 async def test_a_service_that_is_away_holds_the_email_until_it_is_back(
     harness: Harness, port: str, method: str

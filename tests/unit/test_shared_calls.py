@@ -238,9 +238,7 @@ async def test_a_batch_whose_files_would_fill_the_memory_leaves_in_several_invoc
     assert len(harness.fake_aws.mailer.sent) == 5
 
 
-async def test_a_file_that_goes_after_its_size_was_known_refuses_its_email_alone(
-    harness: Harness,
-) -> None:
+async def test_a_file_that_goes_after_its_size_was_known_refuses_its_email_alone(harness: Harness) -> None:
     async def forget(point: str) -> None:
         if point == "templates.attachment_size:after":
             harness.fake_aws.templates.attachments.clear()

@@ -17,15 +17,7 @@ from engine import telemetry
 from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.requests.email_job import UnreadableRecordError
 from engine.schemas.rows import SuppressionRow
-from engine.telemetry import (
-    ERRORS,
-    GAUGES,
-    METRICS,
-    REACHED,
-    STATUS_METRICS,
-    WARNINGS,
-    PowertoolsTelemetry,
-)
+from engine.telemetry import ERRORS, GAUGES, METRICS, REACHED, STATUS_METRICS, WARNINGS, PowertoolsTelemetry
 from engine.tracking.lifecycle import Status
 
 

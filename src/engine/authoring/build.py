@@ -134,10 +134,7 @@ def _environment(source: Path) -> jinja2.Environment:
         comment_start_string="[#",
         comment_end_string="#]",
         loader=jinja2.ChoiceLoader(
-            [
-                jinja2.FunctionLoader(load),
-                jinja2.PackageLoader("engine.authoring", "sources"),
-            ]
+            [jinja2.FunctionLoader(load), jinja2.PackageLoader("engine.authoring", "sources")]
         ),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -12,11 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from boto3.dynamodb.types import (  # type: ignore[import-untyped] # boto3 ships no types
-    Binary,
-    TypeDeserializer,
-    TypeSerializer,
-)
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer  # type: ignore[import-untyped] # boto3 ships no types
 from botocore.exceptions import ClientError
 from msgspec import Struct
 

@@ -18,7 +18,6 @@ from engine.types import Telemetry
 if TYPE_CHECKING:
     from types_aiobotocore_sesv2 import SESV2Client
 
-
 _UTF8: Final = "UTF-8"
 # Each email of a bulk call brings its finished parts; SES puts them in as they are, without escaping.
 # Source: https://docs.aws.amazon.com/ses/latest/dg/send-personalized-email-api.html
@@ -57,9 +56,8 @@ class SesMailer:
             # Refused as a whole, with nothing sent: one bad email must not take the others with it.
             return await concurrently(map(self._send_alone, messages))
         if len(results) != len(messages):
-            return [OutcomeUnknown("SES answered SendBulkEmail with another number of results")] * len(
-                messages
-            )
+            unknown = OutcomeUnknown("SES answered SendBulkEmail with another number of results")
+            return [unknown for _ in messages]
         return [
             result.get("MessageId")
             or bulk_entry_error(result.get("Status", "nothing"), result.get("Error", ""))

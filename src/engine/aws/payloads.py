@@ -39,8 +39,6 @@ class RequestPayloads:
         self._clock = clock
 
     async def save(self, claim_id: str, requests: Mapping[str, EmailRequest]) -> None:
-        if not requests:
-            return
         items = self._items(f"payload#{claim_id}", requests)
         if len(items) > 1:
             items = [

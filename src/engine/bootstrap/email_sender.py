@@ -93,10 +93,5 @@ async def open_email_sender(
             largest_call=settings.bulk_call_size,
         ),
     )
-    lanes = Lanes(
-        pipeline=SendingPipeline(dependencies),
-        queues=queue,
-        telemetry=telemetry,
-        clock=host.clock,
-    )
+    lanes = Lanes(pipeline=SendingPipeline(dependencies), queues=queue, telemetry=telemetry, clock=host.clock)
     return EmailSender(lanes, telemetry)

@@ -15,14 +15,7 @@ from rich.text import Text
 
 from engine.authoring.bucket import BucketError, TemplateBucket, open_bucket
 from engine.authoring.build import build
-from engine.authoring.files import (
-    NAME_RULE,
-    SAMPLE_FILE,
-    SHARED,
-    BadFileError,
-    is_template_name,
-    read_object,
-)
+from engine.authoring.files import NAME_RULE, SAMPLE_FILE, SHARED, BadFileError, is_template_name, read_object
 from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
 from engine.authoring.lint import lint
 from engine.cli.options import BusOption, DirectoryOption, EndpointOption, RegionOption

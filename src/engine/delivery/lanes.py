@@ -101,10 +101,10 @@ class Lanes:
                 self.telemetry.record("record-unreadable", message_id=record.message_id, problem=str(error))
                 visibilities[record.message_id] = 0  # waiting won't make it readable: off to the DLQ
                 continue
-            if isinstance(asked, EventBridgeEvent):
-                jobs.append(from_event(asked, self.clock()))
-            else:
-                jobs.append(from_retry(asked, self.clock()))
+            at = self.clock()
+            jobs.append(
+                from_event(asked, at) if isinstance(asked, EventBridgeEvent) else from_retry(asked, at)
+            )
             readable.append(record)
         outcomes = await self.pipeline.process(jobs, seconds_left)
         for record, outcome in zip(readable, outcomes, strict=True):

@@ -14,12 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import EngineError, describe_bug
-from engine.feedback.bounce_policy import (
-    BounceContext,
-    Verdict,
-    adds_soft_bounce,
-    judge,
-)
+from engine.feedback.bounce_policy import BounceContext, Verdict, adds_soft_bounce, judge
 from engine.feedback.reports import Report, reports
 from engine.feedback.retry import retry_message, without_retry
 from engine.feedback.target import FeedbackTarget, feedback_target, had_arrived, proven_status

@@ -96,12 +96,7 @@ def cases() -> list[Case]:
             request=request(f"success+file@{_SIMULATOR}", "invoice", attachments=[terms]),
             status="delivered",
         ),
-        Case(
-            title="same event twice",
-            request=request("twice@example.com"),
-            status="delivered",
-            publishes=2,
-        ),
+        Case(title="same event twice", request=request("twice@example.com"), status="delivered", publishes=2),
         Case(title="hard bounce", request=request(lost_mailbox), status="bounced"),
         Case(
             title="suppressed since",

@@ -54,12 +54,7 @@ class _Invocation:
         elif self.on_failure:
             self._report(result, f"goes to {self.on_failure}")
             _lambda._run_with_function_config_scope(
-                self.record,
-                _lambda._route_async_failure,
-                self.on_failure,
-                self.function,
-                self.event,
-                result,
+                self.record, _lambda._route_async_failure, self.on_failure, self.function, self.event, result
             )
         else:
             self._report(result, "is lost, for want of an on-failure destination")

@@ -126,12 +126,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
     else:
         own_id = email_id(event.source, request.idempotency_key or event.id)
         return _checked(
-            request,
-            text,
-            own_id=own_id,
-            original_id=own_id,
-            source=event.source,
-            requested_at=requested_at,
+            request, text, own_id=own_id, original_id=own_id, source=event.source, requested_at=requested_at
         )
     # Refused: named and told by as much of it as can be read.
     known = detail if isinstance(detail, dict) else {}

@@ -143,8 +143,7 @@ class EmailRequest(
         ),
     ] = {}
     metadata: Annotated[
-        dict[str, str],
-        Meta(description="Repeated in every status event of the email, and never sent."),
+        dict[str, str], Meta(description="Repeated in every status event of the email, and never sent.")
     ] = {}
     dry_run: Annotated[
         bool,

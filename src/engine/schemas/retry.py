@@ -8,12 +8,7 @@ from engine.schemas.request import EmailRequest
 
 
 class RetryEmailData(
-    EmailRequest,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=False,
-    omit_defaults=False,
-    rename="camel",
+    EmailRequest, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=False, rename="camel"
 ):
     """The request as it was first accepted, with the identity of the email that bounced."""
 

@@ -18,16 +18,7 @@ from engine.requests.email_job import EmailJob
 from engine.sending.decide import decide
 from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.prepare import Prepared, prepare
-from engine.sending.results import (
-    Completed,
-    DeferralReason,
-    Deferred,
-    Email,
-    Failed,
-    Outcome,
-    Ready,
-    new_row,
-)
+from engine.sending.results import Completed, DeferralReason, Deferred, Email, Failed, Outcome, Ready, new_row
 from engine.sending.send import BatchSend
 from engine.tracking.claim import Lease
 from engine.tracking.kept_request import keep_beside

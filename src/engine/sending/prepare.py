@@ -75,10 +75,7 @@ async def handle_existing_row(
     if isinstance(existing, ServiceUnavailable):
         return deps.unavailable(existing)
     verdict = judge_existing_row(
-        existing,
-        email.job.request_hash,
-        now=deps.clock(),
-        reconcile_seconds=deps.policy.reconcile_seconds,
+        existing, email.job.request_hash, now=deps.clock(), reconcile_seconds=deps.policy.reconcile_seconds
     )
     match verdict:
         case Duplicate():

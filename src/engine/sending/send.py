@@ -56,8 +56,6 @@ class BatchSend:
 
     async def send(self, ready: Sequence[Ready], largest_call: int) -> dict[int, Outcome]:
         """An outcome for each, by its place in the batch."""
-        if not ready:
-            return {}
         calls = group_into_calls(ready, largest_call)
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(capture_unavailable(self._keep_requests(ready)))

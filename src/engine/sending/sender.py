@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # it brings Jinja, which the feedback processor would pay for
 
 # What would end a header line, for one reader or another (str.splitlines knows all of these).
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
 # SES refuses a longer From header, once it is encoded.
 MAX_FROM_BYTES: Final = 320
 
@@ -70,9 +68,7 @@ def resolve_sender(
     except BadAddress as error:
         return Refusal(fault, f"{origin} {error}")
     if not policy.allows(email):
-        problem = (
-            f"{origin} {email} is not an allowed sender; expected an address or domain of ALLOWED_SENDERS"
-        )
+        problem = f"{origin} {email} is no allowed sender; expected an address or domain of ALLOWED_SENDERS"
         return Refusal(FailureCode.SENDER_NOT_ALLOWED, problem)
     return from_header((name or "").strip() or policy.default_name, email)
 

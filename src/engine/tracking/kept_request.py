@@ -24,12 +24,7 @@ _LARGEST: Final = 8 * WRITE_UNIT
 
 
 class KeptRequest(
-    EmailRequest,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=False,
-    omit_defaults=True,
-    rename="camel",
+    EmailRequest, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=True, rename="camel"
 ):
     """A request that was accepted once: one kept by a newer version must still be read."""
 

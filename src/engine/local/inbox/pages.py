@@ -15,14 +15,7 @@ from engine.local.inbox.timeline import TONES, label_of
 from engine.local.ses.faults import FaultPlan
 from engine.local.ses.message import Message
 from engine.local.ses.server import Mount
-from engine.local.web.pages import (
-    add_live_pages,
-    download,
-    email_page,
-    page,
-    page_environment,
-    path_segment,
-)
+from engine.local.web.pages import add_live_pages, download, email_page, page, page_environment, path_segment
 
 PAGE_SIZE = 200
 """Rows of the list; a search finds the others."""
