@@ -12,9 +12,10 @@ from engine.errors import FailureCode, Refusal
 from engine.feedback.reports import Report
 from engine.feedback.target import Role
 from engine.schemas.rows import SuppressionType
-from engine.schemas.ses_events import ON_SES_LISTS, Kind
+from engine.schemas.ses_events import Kind
 from engine.schemas.status import Reason
 from engine.schemas.times import iso
+from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
 
 SOFT_BOUNCE_LIMIT: Final = 15

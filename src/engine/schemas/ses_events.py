@@ -23,13 +23,6 @@ Text: TypeAlias = Any
 _LONGEST_LINE: Final = 500
 
 
-# Subtypes of bounces of addresses on a list of SES's own: SES did not even try, and they don't count towards
-# its bounce rate. https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
-ON_SES_LISTS: Final = frozenset(
-    {"OnAccountSuppressionList", "OnTenantSuppressionList", "UnsubscribedRecipient"}
-)
-
-
 class UnreadableEvent(ValueError):  # noqa: N818 - it names what was found
     """Not an SES event, or one whose body is broken. Its text names places and types, never values."""
 

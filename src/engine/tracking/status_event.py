@@ -3,8 +3,8 @@
 from typing import cast
 
 from engine.schemas.rows import TrackingRow
-from engine.schemas.ses_events import ON_SES_LISTS
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
+from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
 
 
