@@ -15,6 +15,7 @@ from engine.schemas.rows import SuppressionType
 from engine.schemas.ses_events import Kind
 from engine.schemas.status import Reason
 from engine.schemas.times import iso
+from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
 from engine.tracking.status_event import ON_SES_LISTS
 

@@ -5,11 +5,18 @@ one bounces is one of twenty.
 Source: https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-bounce-rate.html
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from engine.errors import FailureCode, Refusal
 
 SIMULATOR_DOMAIN = "simulator.amazonses.com"
+# Subtypes of bounces of addresses on a list of SES's own: SES did not even try, and they don't count towards
+# its bounce rate. https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
+ON_SES_LISTS: Final = frozenset(
+    {"OnAccountSuppressionList", "OnTenantSuppressionList", "UnsubscribedRecipient"}
+)
 
 
 class QuotaReading(Struct, frozen=True):

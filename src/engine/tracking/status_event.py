@@ -4,6 +4,7 @@ from typing import Final, cast
 
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
+from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
 
 # Subtypes of bounces of addresses on a list of SES's own: SES did not even try, and they don't count towards
