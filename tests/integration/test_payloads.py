@@ -103,11 +103,6 @@ async def test_claims_do_not_meet(table: Table) -> None:
     assert await kept(table, "e1", "c2") == fields(other)
 
 
-async def test_nothing_to_keep_is_no_call() -> None:
-    no_client: Any = None
-    await RequestPayloads(no_client, "State", lambda: NOW).save("c1", {})
-
-
 async def test_requests_that_do_not_fit_together_have_items_of_their_own(table: Table) -> None:
     requests = {"e1": REQUEST, "e2": with_attachment(400_000), "e3": with_attachment(200_000)}
     await table.payloads.save("c1", requests)
