@@ -17,7 +17,6 @@ from engine.schemas.status import Reason
 from engine.schemas.times import iso
 from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
-from engine.tracking.status_event import ON_SES_LISTS
 
 SOFT_BOUNCE_LIMIT: Final = 15
 

@@ -44,8 +44,7 @@ class SenderPolicy(Struct, frozen=True):
     def allows(self, address: str) -> bool:
         """Whether a normalised address may send; the case of neither side matters."""
         wanted = address.lower()
-        domain = wanted.partition("@")[2]
-        return any(entry in {wanted, domain} for entry in self.allowed)
+        return not {wanted, wanted.partition("@")[2]}.isdisjoint(self.allowed)
 
 
 def resolve_sender(

@@ -1,17 +1,11 @@
 """Status events: what is told about an email, from its row."""
 
-from typing import Final, cast
+from typing import cast
 
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
 from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
-
-# Subtypes of bounces of addresses on a list of SES's own: SES did not even try, and they don't count towards
-# its bounce rate. https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
-ON_SES_LISTS: Final = frozenset(
-    {"OnAccountSuppressionList", "OnTenantSuppressionList", "UnsubscribedRecipient"}
-)
 
 
 def status_event(
