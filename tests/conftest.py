@@ -4,11 +4,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from tests.support.cloud import Cloud, variables
 
 from engine.handlers import email_sender, feedback_processor
 from engine.local.ses.threaded import ThreadedSimulator
+
+settings.register_profile("no-deadline", deadline=None)  # timings belong in benchmarks
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session", autouse=True)
