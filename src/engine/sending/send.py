@@ -62,7 +62,7 @@ class BatchSend:
             fetching = group.create_task(self._fetch_files(ready))
             slots = [self._reserve(call) for call in calls]  # all of them, before any of them claims
             sending = [
-                group.create_task(self._send_call(call, slot, keeping, fetching))
+                group.create_task(self._outcomes(call, self._wait_and_send(call, slot, keeping, fetching)))
                 for call, slot in zip(calls, slots, strict=True)
             ]
         return {
@@ -88,15 +88,12 @@ class BatchSend:
         load = self.deps.templates.load_attachment
         return dict(zip(keys, await concurrently(capture(load(key)) for key in keys), strict=True))
 
-    async def _send_call(
-        self,
-        call: Sequence[Ready],
-        slot: Coroutine[Any, Any, float],
-        keeping: "asyncio.Task[ServiceUnavailable | None]",
-        fetching: "asyncio.Task[dict[str, bytes | Refusal | Exception]]",
+    async def _outcomes(
+        self, call: Sequence[Ready], sending: Coroutine[Any, Any, list[Outcome]]
     ) -> list[Outcome]:
+        """What became of a call, whatever it raised."""
         try:
-            return await self._wait_and_send(call, slot, keeping, fetching)
+            return await sending
         except Refused as refused:  # a file that went after its size was asked for; such an email goes alone
             return [item.email.refused(refused.refusal, self.deps.clock()) for item in call]
         except ServiceUnavailable as error:
