@@ -36,18 +36,23 @@ SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
 class Clients:
     """Clients on the loop that they were opened on. Whoever made this closes it.
 
+    A function's environment names credentials, region and endpoint; an operator's options may.
+
     They open no socket before their first call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: aioboto3.Session | None = None, endpoint_url: str | None = None) -> None:
         self._stack = AsyncExitStack()
         # Any, because its overloads want the service's name as a literal.
-        self._session: Any = aioboto3.Session()
+        self._session: Any = session or aioboto3.Session()
+        self._endpoint_url = endpoint_url
         self._opened: list[Any] = []
 
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
         """An aiobotocore client. `service`: as boto3 names it."""
-        client = await self._stack.enter_async_context(self._session.client(service, config=config))
+        client = await self._stack.enter_async_context(
+            self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+        )
         self._opened.append(client)
         return client
 
