@@ -1,17 +1,16 @@
 """What every command that operates a stack shares: options, screens, errors and exit codes."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 import pytest
 import typer
 from botocore.exceptions import ClientError
-from click.testing import Result
 from rich.console import Console
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.concurrency import concurrently
@@ -27,7 +26,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     email_count: int
 
 
-Work = Callable[[DeployedStack], Awaitable[Any]]
+Work = Callable[[DeployedStack], Coroutine[Any, Any, Any]]
 
 
 async def count(stack: DeployedStack) -> int:
@@ -134,7 +133,7 @@ def test_an_error_of_one_of_several_questions_is_told_as_if_it_were_asked_alone(
     invoke: Callable[..., Result],
 ) -> None:
     async def ask_together(stack: DeployedStack) -> None:
-        await concurrently([failing_with("AccessDenied")(stack), count(stack)])  # type: ignore[list-item]
+        await concurrently([failing_with("AccessDenied")(stack), count(stack)])
 
     assert "may not call Query" in invoke("count", work=ask_together).output
 
