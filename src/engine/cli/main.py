@@ -9,11 +9,15 @@ import typer
 from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
+<<<<<<< HEAD
 from engine.cli.operate.command import stack_command
 from engine.cli.operate.cost import cost
 from engine.cli.operate.explain import explain
 from engine.cli.operate.find import find
 from engine.cli.operate.status import status
+=======
+from engine.cli.operate.scheduled import scheduled
+>>>>>>> main
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -29,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(templates, name="templates")
+app.add_typer(scheduled, name="scheduled")
 app.command()(send)
 stack_command(app)(find)
 stack_command(app)(explain)
