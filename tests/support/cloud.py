@@ -38,6 +38,7 @@ class Cloud:
         )
         self.retry_queue = self._queue("EmailRetryQueue")
         self.bulk_queue = self._queue("BulkEmailQueue")
+        self.parked_queue = self._queue("ParkedEmailQueue")
         self._status_queue = self._queue("StatusEvents")
         self._listen()
         self.put_template("welcome", WELCOME)
