@@ -161,8 +161,11 @@ def resumed_verdict(facts: Resumed, options: str) -> Verdict:
     if facts.returned is None:
         said.append(f"As {_NO_PARKING}, nothing was parked: what was stopped comes back by itself.")
     else:
-        said.append(f"{_emails(facts.returned.moved)} came back to {_lanes(facts.returned.moved)}.")
         held = sum(facts.returned.held.values())
+        if facts.returned.moved:
+            said.append(f"{_emails(facts.returned.moved)} came back to {_lanes(facts.returned.moved)}.")
+        elif not held:
+            said.append("Nothing was parked.")
         if held:
             said.append(f"{_emails(held)} stay parked: {', '.join(sorted(facts.returned.held))}.")
         if facts.returned.problem:

@@ -147,9 +147,11 @@ def _bar(call: Call) -> Iterator[OnProgress]:
 def _draw(console: Console, brakes: Sequence[BrakeRow], held: Mapping[str, int] | None = None) -> None:
     if not brakes:
         return
-    columns = ("brake", *(("holds",) if held else ()), "since", "by", "because")
-    table = Table(*columns)
+    table = Table()
+    for column in ("brake", *(("holds",) if held else ()), "since", "by", "because"):
+        table.add_column(column, overflow="fold")
     for brake in brakes:
         count = (f"{held[brake.pk]:,}",) if held else ()
-        table.add_row(brake.pk, *count, brake.since, brake.by, brake.because)
+        since, by = brake.since[:16].replace("T", " "), brake.by.rpartition("/")[2].rpartition(":")[2]
+        table.add_row(brake.pk, *count, since, by, brake.because)
     console.print(table)
