@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
+from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
 from engine.cli.operate.scheduled import scheduled
 from engine.cli.operate.stopping import cancel, go, stop
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(templates, name="templates")
+app.add_typer(campaigns, name="campaign")
 app.add_typer(scheduled, name="scheduled")
 app.command()(send)
 for command in (stop, go, cancel):

@@ -40,11 +40,20 @@ class CampaignScreen:
     def publishing(self, total: int, done: int) -> Iterator[Callable[[PublishProgress], None]]:
         """A bar with count, rate and time left. `done`: rows that earlier runs have done."""
         with progress_bar(self._console, "Publishing", total, done) as advance:
+            completed = done
 
             def show(progress: PublishProgress) -> None:
-                advance(done + progress.accepted + progress.not_accepted, total)
+                nonlocal completed
+                completed += len(progress.newly_accepted) + len(progress.newly_not_accepted)
+                advance(completed, total)
 
             yield show
+
+    @contextmanager
+    def looking_up(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar over the rows that are looked up in the ledger."""
+        with progress_bar(self._console, "Looking up", total) as advance:
+            yield lambda rows: advance(rows, total)
 
     def survey(self, survey: Survey) -> None:
         """What was passed over, and the bad rows."""

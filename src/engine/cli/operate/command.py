@@ -59,6 +59,11 @@ class Call:
             return asyncio.run(connected())
         except (EngineError, ClientError, BotoCoreError) as error:
             self.fail(self._sentence(error))
+        except ExceptionGroup as group:  # of steps that ran at the same time; the first says enough
+            first = group.exceptions[0]
+            if not isinstance(first, EngineError | ClientError | BotoCoreError):
+                raise
+            self.fail(self._sentence(first))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
