@@ -11,7 +11,11 @@ from rich.console import Console
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
+from engine.cli.operate.cost import cost
+from engine.cli.operate.explain import explain
+from engine.cli.operate.find import find
 from engine.cli.operate.scheduled import scheduled
+from engine.cli.operate.status import status
 from engine.cli.operate.stopping import cancel, go, stop
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
@@ -31,7 +35,7 @@ app.add_typer(templates, name="templates")
 app.add_typer(campaigns, name="campaign")
 app.add_typer(scheduled, name="scheduled")
 app.command()(send)
-for command in (stop, go, cancel):
+for command in (find, explain, status, cost, stop, go, cancel):
     stack_command(app)(command)
 console = Console()
 
