@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from engine.operations.ledger_reader import LedgerReader
+from engine.requests.addresses import address_key
 from engine.requests.email_job import retry_id
 from engine.schemas.rows import TrackingRow
 
@@ -33,6 +34,11 @@ class Wanted(Struct, frozen=True):
     line: int
     to: str
     email_id: str
+    recipients: int = 1
+
+    @property
+    def key(self) -> str:
+        return address_key(self.to)
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -52,4 +52,4 @@ def asked_by(plan: Plan, source: str) -> Iterator[Wanted]:
             continue
         seen.add(key)
         own_id = email_id(source, checked.request.idempotency_key or "")
-        yield Wanted(checked.row.line, checked.request.to, own_id)
+        yield Wanted(checked.row.line, checked.request.to, own_id, len(checked.request.recipients))

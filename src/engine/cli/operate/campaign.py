@@ -13,12 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.cli.bar import progress_bar
-from engine.cli.campaign.asked import saved_progress, wanted_emails
+from engine.cli.campaign.asked import asked_by, saved_progress, wanted_emails
+from engine.cli.campaign.campaign import survey
+from engine.cli.campaign.plan import Plan
 from engine.cli.campaign.progress import ProgressError
 from engine.cli.csv_cells import quoted
 from engine.cli.operate.command import Call, stack_command
 from engine.cli.spans import moment
+from engine.operations import prices
 from engine.operations.campaign import ARRIVED, LEFT, Entry
+from engine.operations.campaign_plan import CampaignPlan, in_words, judge_plan, plan
 from engine.operations.campaign_report import CampaignReport, Question, judge, report
 from engine.operations.stack import DeployedStack
 from engine.schemas.request import CAMPAIGN_PATTERN
@@ -85,6 +89,35 @@ def campaign_report(
     Call(call.address, call.json, beside).show(facts, judge(facts, options))
 
 
+@stack_command(campaigns, "plan")
+def campaign_plan(
+    call: Call,
+    recipients: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="FILE.csv with a header, or FILE.jsonl.")
+    ],
+    *,
+    template: Annotated[str, typer.Option(help="Template of every row that names none of its own.")],
+    topic: Annotated[str | None, typer.Option(help="Leave out those who have unsubscribed from it.")] = None,
+) -> None:
+    """Who would get a campaign, how long it would take, and what it would cost. Sends nothing."""
+    campaign = Plan(recipients=recipients, template=template, prefix="plan", bulk=True)
+
+    async def work(stack: DeployedStack) -> CampaignPlan:
+        found = survey(campaign)
+        with progress_bar(call.console, "Looking up", found.good, hidden=call.json) as advance:
+            return await plan(
+                stack,
+                asked_by(campaign, ""),
+                rows=found.rows,
+                bad_rows=found.bad,
+                topic=topic,
+                on_rows=lambda rows: advance(rows, found.good),
+            )
+
+    facts = call.run(work)
+    call.show(facts, judge_plan(facts), lambda console: _draw_plan(console, facts))
+
+
 def _question(
     call: Call,
     name: str,
@@ -134,3 +167,26 @@ def _draw_report(console: Console, facts: CampaignReport) -> None:
         console.print(table)
     bounced, complained = f"{facts.bounce_rate:.2f} %", f"{facts.complaint_rate:.2f} %"
     console.print(f"Of what SES took, {bounced} bounced and {complained} complained.")
+
+
+def _draw_plan(console: Console, facts: CampaignPlan) -> None:
+    table = Table(show_header=False)
+    table.add_row("rows of the file", f"{facts.rows:,}")
+    for what, count in (("bad rows", facts.bad_rows), ("repeated rows", facts.repeated)):
+        if count:
+            table.add_row(what, f"{count:,}")
+    for reason, count in facts.kept_from.items():
+        table.add_row(f"suppressed: {reason}", f"{count:,}")
+    table.add_row("emails", f"{facts.emails:,}")
+    if facts.recipients != facts.emails:
+        table.add_row("recipients, with copies", f"{facts.recipients:,}")
+    table.add_row("rate", f"{facts.rate:g} recipients/s")
+    quota = "none"
+    if facts.daily_quota is not None and facts.left_today is not None:
+        quota = f"{facts.daily_quota:,.0f} recipients, {facts.left_today:,.0f} of them left"
+    table.add_row("quota of 24 hours", quota)
+    table.add_row("time", in_words(facts.seconds))
+    table.add_row("environments that keeps busy", f"{facts.concurrency} (BulkConcurrency is 8 unless set)")
+    cost = f"${facts.dollars:,.2f}; ${facts.dollars_essentials:,.2f} on SES Essentials"
+    table.add_row("cost", f"{cost} (prices of {prices.READ})")
+    console.print(table)
