@@ -106,7 +106,8 @@ async def test_the_list_comes_in_pages_by_reason_and_time(client: Any, clock: Ma
         )
 
     async def listed(**wanted: Any) -> list[list[str]]:
-        pages, token = [], {}
+        pages: list[list[str]] = []
+        token: dict[str, str] = {}
         while True:
             answer = await client.list_suppressed_destinations(**wanted, **token)
             pages.append(
