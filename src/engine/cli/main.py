@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
+from engine.cli.operate.dlq import dlq
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(templates, name="templates")
+app.add_typer(dlq, name="dlq")
 app.command()(send)
 console = Console()
 

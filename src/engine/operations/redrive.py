@@ -50,6 +50,13 @@ class Redriven(Struct, frozen=True, kw_only=True, rename="camel"):
         return self.requests + self.reports
 
 
+async def is_meant(letter: DeadLetter, conditions: Sequence[Condition], ledger: RowReader) -> bool:
+    """Whether all conditions hold. The ledger is asked where the message itself can't tell."""
+    if letter.email_id and letter.kind == "report" and any(each.needs_row for each in conditions):
+        letter = letter.with_row((await ledger.read([letter.email_id])).get(letter.email_id))
+    return matches(letter, conditions)
+
+
 @dataclass
 class Pace:
     """No more than `rate` a second; None: as fast as it goes."""
@@ -121,9 +128,7 @@ class Redrive:
         )
 
     async def _outcome(self, letter: DeadLetter, conditions: Sequence[Condition]) -> str:
-        if letter.email_id and letter.kind == "report" and any(each.needs_row for each in conditions):
-            letter = letter.with_row((await self.ledger.read([letter.email_id])).get(letter.email_id))
-        if not matches(letter, conditions):
+        if not await is_meant(letter, conditions, self.ledger):
             return "unmatched"
         return "unreadable" if letter.kind == "unreadable" else "meant"
 
