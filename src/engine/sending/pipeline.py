@@ -209,4 +209,5 @@ def _log(deps: Dependencies, outcomes: Collection[Completed]) -> None:
                 status=event.status,
                 previous=event.previous_status or "",
                 code=event.reason.code if event.reason else "",
+                **outcome.labels,
             )

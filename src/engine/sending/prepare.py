@@ -18,7 +18,7 @@ from engine.templating.template import Template
 from engine.tracking.claim import Claimable, Conflict, Duplicate, Leased, Unsettled, judge_existing_row
 from engine.tracking.lifecycle import RANK, Status
 from engine.tracking.ports import PreSendChecks
-from engine.tracking.status_event import reached_at, status_event
+from engine.tracking.status_event import log_labels, reached_at, status_event
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def republish_status(row: TrackingRow) -> Completed:
     if row.ses_message_id and row.status_rank > RANK[Status.SENT]:
         sent = replace(row, status=Status.SENT)
         events.insert(0, status_event(sent, at=row.sent_at or row.timestamp, previous=Status.SENT))
-    return Completed(events=tuple(events))
+    return Completed(events=tuple(events), labels=log_labels(row))
 
 
 async def _refuse_conflict(deps: Dependencies, email: Email) -> Outcome:
@@ -131,4 +131,4 @@ async def _refuse_conflict(deps: Dependencies, email: Email) -> Outcome:
         return deps.unavailable(answer)
     if answer:
         return republish_status(answer)
-    return Completed(events=(status_event(row, at=iso(now)),))
+    return Completed(events=(status_event(row, at=iso(now)),), labels=log_labels(row))

@@ -59,6 +59,11 @@ class Call:
             return asyncio.run(connected())
         except (EngineError, ClientError, BotoCoreError) as error:
             self.fail(self._sentence(error))
+        except ExceptionGroup as group:
+            told, bugs = group.split((EngineError, ClientError, BotoCoreError))
+            if told is None or bugs:
+                raise
+            self.fail(self._sentence(_first(told)))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
@@ -114,6 +119,12 @@ class Call:
                 f" {self.address.stack}-Support (to look) or {self.address.stack}-Operator (to act)."
             )
         return f"AWS refused {error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def stack_command(
