@@ -145,6 +145,7 @@ def test_groups_say_how_many_the_ledger_knows_as_sent() -> None:
         (["cause=no_perm", "source=shop"], True),
         (["cause=no_perm", "source=other"], False),
         ([f"email={EMAIL}"], True),
+        (["campaign=spring"], False),
         (["kind=report"], False),
         ([], True),
     ],
@@ -155,5 +156,5 @@ def test_all_conditions_must_hold(texts: list[str], meant: bool) -> None:  # noq
 
 @pytest.mark.parametrize("text", ["welcome", "colour=blue", "=x"])
 def test_a_condition_without_a_known_key_says_which_there_are(text: str) -> None:
-    with pytest.raises(BadMatchError, match="cause, template, source, kind, email"):
+    with pytest.raises(BadMatchError, match="cause, template, source, campaign, kind, email"):
         condition(text)

@@ -28,7 +28,7 @@ from engine.tracking.lifecycle import Status
 
 Kind = Literal["request", "report", "unreadable"]
 Envelope = Literal["eventbridge", "lambda", "sns", "sqs"]
-KEYS: Final = ("cause", "template", "source", "kind", "email")
+KEYS: Final = ("cause", "template", "source", "campaign", "kind", "email")
 
 _LONGEST_CAUSE: Final = 160
 # What tells one message from the next, and must not stand in a list of causes: ids and addresses.
@@ -58,13 +58,17 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     email_id: str = ""
     template: str = ""
     source: str = ""
+    campaign: str = ""
 
     def with_row(self, row: TrackingRow | None) -> "DeadLetter":
         """The letter, with what the row knows and the message does not say."""
         if row is None:
             return self
         return msgspec.structs.replace(
-            self, template=self.template or row.template_name, source=self.source or row.original_source
+            self,
+            template=self.template or row.template_name,
+            source=self.source or row.original_source,
+            campaign=self.campaign or row.campaign or "",
         )
 
 
@@ -85,7 +89,7 @@ class Condition(Struct, frozen=True):
 
     @property
     def needs_row(self) -> bool:
-        return self.key in {"template", "source"}
+        return self.key in {"template", "source", "campaign"}
 
 
 class Group(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -133,7 +137,12 @@ def read_letter(message: Mapping[str, Any], now: datetime) -> DeadLetter:
         return _report(letter, str(error))
     job = from_event(asked, now) if isinstance(asked, EventBridgeEvent) else from_retry(asked, now)
     return msgspec.structs.replace(
-        letter, kind="request", email_id=job.email_id, template=job.template_name, source=job.source
+        letter,
+        kind="request",
+        email_id=job.email_id,
+        template=job.template_name,
+        source=job.source,
+        campaign=job.campaign or "",
     )
 
 

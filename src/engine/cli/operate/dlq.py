@@ -32,8 +32,8 @@ Match = Annotated[
     typer.Option(
         "--match",
         metavar="KEY=VALUE",
-        help="Only what meets it: template, source, kind (request, report, unreadable), email (its id), or"
-        " cause (a part of it). All of several.",
+        help="Only what meets it: template, source, campaign, kind (request, report, unreadable), email (its"
+        " id), or cause (a part of it). All of several.",
     ),
 ]
 
