@@ -6,36 +6,23 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud, request_event
-from typer.testing import CliRunner, Result
+from tests.support.operators import Operator
+from typer.testing import Result
 
-from engine.cli.main import app
 from engine.operations.dlq import QUEUES, UnknownQueueError, queue_named
 from engine.requests.email_job import email_id
 
 
 @pytest.fixture
 def queues(cloud: Cloud) -> dict[str, str]:
-    """URLs of the dead-letter queues, and of that which hears of operators."""
-    made = {name: cloud.sqs.create_queue(QueueName=cloud.name(name))["QueueUrl"] for name in QUEUES}
-    return made | {"acts": listen(cloud)}
-
-
-def listen(cloud: Cloud) -> str:
-    url = str(cloud.sqs.create_queue(QueueName=cloud.name("Acts"))["QueueUrl"])
-    pattern = json.dumps({"detail-type": ["Operator Action"]})
-    cloud.events.put_rule(Name="acts", EventBusName=cloud.bus, EventPattern=pattern)
-    target = {"Id": "queue", "Arn": cloud.arn("Acts")}
-    cloud.events.put_targets(Rule="acts", EventBusName=cloud.bus, Targets=[target])
-    return url
+    """URLs of the dead-letter queues."""
+    return {name: cloud.sqs.create_queue(QueueName=cloud.name(name))["QueueUrl"] for name in QUEUES}
 
 
 @pytest.fixture
 def dlq(cloud: Cloud) -> Callable[..., Result]:
-    def run(*words: str) -> Result:
-        stack = ["--stack", cloud.stack, "--region", "eu-west-1", "--endpoint-url", cloud.endpoint]
-        return CliRunner().invoke(app, ["dlq", *words, *stack], terminal_width=200)
-
-    return run
+    operator = Operator(cloud)
+    return lambda *words: operator.run("dlq", *words)
 
 
 def facts(answer: Result) -> Any:
@@ -47,11 +34,6 @@ def put(cloud: Cloud, url: str, *bodies: object, error: str = "NO_PERMISSIONS") 
     for body in bodies:
         text = body if isinstance(body, str) else json.dumps(body)
         cloud.sqs.send_message(QueueUrl=url, MessageBody=text, MessageAttributes=attributes)
-
-
-def acts(cloud: Cloud, queues: dict[str, str]) -> list[tuple[str, str, str | None]]:
-    told = [json.loads(body)["detail"] for body in cloud.messages(queues["acts"])]
-    return [(each["action"], each["scope"], each["because"]) for each in told]
 
 
 def test_empty_queues_are_good_news(dlq: Callable[..., Result], queues: dict[str, str]) -> None:
@@ -105,6 +87,7 @@ def test_show_groups_what_a_queue_holds_and_shows_no_content(
 def test_redrive_hands_requests_on_and_tells_the_bus(
     dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str]
 ) -> None:
+    heard = Operator(cloud).listen()
     asked = [request_event(), request_event(templateName="invoice")]
     put(cloud, queues["BulkEmailDLQ"], *asked)
     dry = dlq("redrive", "bulk", "--match", "template=invoice", "--dry-run", "--json")
@@ -114,30 +97,32 @@ def test_redrive_hands_requests_on_and_tells_the_bus(
     assert "1 requests and 0 reports of BulkEmailDLQ were handed on" in done.output
     assert [json.loads(body) for body in cloud.messages(cloud.retry_queue)] == [asked[1]]
     assert [json.loads(body) for body in cloud.messages(queues["BulkEmailDLQ"])] == [asked[0]]
-    assert acts(cloud, queues) == [("dlq-redrive", "BulkEmailDLQ template=invoice", None)]
+    assert heard() == [("dlq-redrive", "BulkEmailDLQ template=invoice", None)]
 
 
 def test_what_can_not_be_redriven_stays_and_is_said(
     dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str]
 ) -> None:
+    heard = Operator(cloud).listen()
     put(cloud, queues["EmailRetryDLQ"], "garbage")
     answer = dlq("redrive", "emailretry", "--yes", "--rate", "50", "--json")
     assert answer.exit_code == 1
     assert facts(answer)["unreadable"] == 1
-    assert acts(cloud, queues) == []
+    assert heard() == []
     assert "dlq drop EmailRetryDLQ --match 'kind=unreadable'" in dlq("show", "retry").output.replace("\n", "")
 
 
 def test_drop_deletes_what_is_meant_and_says_why_on_the_bus(
     dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str]
 ) -> None:
+    heard = Operator(cloud).listen()
     put(cloud, queues["EmailRetryDLQ"], "garbage", request_event())
     options = ("drop", "EmailRetryDLQ", "--match", "kind=unreadable", "--because", "a test of ours")
     assert dlq(*options).exit_code == 1  # nobody could be asked
     answer = dlq(*options, "--yes")
     assert answer.exit_code == 0, answer.output
     assert len(cloud.messages(queues["EmailRetryDLQ"])) == 1
-    assert acts(cloud, queues) == [("dlq-drop", "EmailRetryDLQ kind=unreadable", "a test of ours")]
+    assert heard() == [("dlq-drop", "EmailRetryDLQ kind=unreadable", "a test of ours")]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ async def redrive(
     *,
     conditions: Sequence[Condition] = (),
     rate: float | None = None,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda _seen: None,
 ) -> Redriven:
     """As `Redrive.run`, over the stack's own queues and function."""
     run = Redrive(

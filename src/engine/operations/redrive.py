@@ -96,9 +96,9 @@ class Redrive:
         *,
         conditions: Sequence[Condition] = (),
         rate: float | None = None,
-        advance: Callable[[], None] = lambda: None,
+        advance: Callable[[int], None] = lambda _seen: None,
     ) -> Redriven:
-        """One pass over the queue. `rate`: messages a second. `advance` is called after each message.
+        """One pass over the queue. `rate`: messages a second. `advance` hears how many were seen by now.
 
         Raises nothing for a service that does not answer: the run ends, and its answer says why.
         """
@@ -112,7 +112,7 @@ class Redrive:
                 outcome = "failed" if problem else letter.kind
                 failed.update([problem] if problem else [])
             done[outcome] += 1
-            advance()
+            advance(done.total())
             return outcome == letter.kind and outcome != "unreadable"
 
         one_pass = QueuePass(self.sqs, queue_url, act, self.clock, workers=1 if rate else 4)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from engine.cli.bar import progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
@@ -87,15 +87,16 @@ def redrive(
     which = f" that meet {' and '.join(map(str, conditions))}" if conditions else ""
     call.confirm(f"Redrive what {name} holds, about {total:,} messages{which}?", yes=yes)
 
-    async def work(stack: DeployedStack, advance: Callable[[], None]) -> Redriven:
-        done = await queues.redrive(stack, name, now, conditions=conditions, rate=rate, advance=advance)
+    async def work(stack: DeployedStack, show: Callable[[int, int | None], None]) -> Redriven:
+        done = await queues.redrive(
+            stack, name, now, conditions=conditions, rate=rate, advance=lambda seen: show(seen, None)
+        )
         if done.handed_on:
             await tell(stack, "dlq-redrive", queues.scope(name, conditions), None, now())
         return done
 
-    with _progress(call) as progress:
-        bar = progress.add_task("handed on", total=total)
-        done = call.run(lambda stack: work(stack, lambda: progress.advance(bar)))
+    with progress_bar(call.console, "handed on", total, hidden=call.json) as show:
+        done = call.run(lambda stack: work(stack, show))
     verdict = queues.redriven_verdict(done, name, call.address.options)
     call.show(done, verdict, lambda console: _draw_failures(console, done.failed))
 
@@ -124,7 +125,7 @@ def drop(
         return done
 
     done = call.run(work)
-    call.show(done, queues.dropped_verdict(done, call.address.options), lambda _console: None)
+    call.show(done, queues.dropped_verdict(done, call.address.options))
 
 
 def _queue(text: str) -> str:
@@ -139,16 +140,6 @@ def _conditions(match: Sequence[str] | None) -> list[Condition]:
         return [condition(text) for text in match or ()]
     except BadMatchError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _progress(call: Call) -> Progress:
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=call.console, disable=call.json, transient=True)
 
 
 def _draw_all(console: Console, found: DeadLetterQueues) -> None:
