@@ -10,6 +10,7 @@ from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.dlq import dlq
+from engine.cli.operate.person import person
 from engine.cli.operate.scheduled import scheduled
 from engine.cli.operate.suppression import suppression
 from engine.cli.send import send
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(templates, name="templates")
 app.add_typer(dlq, name="dlq")
+app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
