@@ -111,7 +111,7 @@ def test_what_stops_mail_stays_without_what_it_came_of(
         "reason": "hard-bounce",
         "addedToSuppressionDate": "2026-11-24T08:00:00.000Z",
     }
-    assert ses.simulator.suppression.get(ADA)
+    assert ses.simulator.suppression.get(ADA).reason == "BOUNCE"
     assert person("forget", ADA, "--drop-opt-out", "--yes").exit_code == 0
     assert cloud.items("Suppression") == []
     assert person("export", ADA).exit_code == 1
