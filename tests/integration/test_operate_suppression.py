@@ -115,8 +115,6 @@ def test_remove_leaves_the_persons_own_wish(suppression: Callable[..., Result], 
     answer = suppression("remove", ADA, "--yes", "--json")
     assert [each["topic"] for each in facts(answer)["left"]] == ["news"]
     assert keys(cloud) == [f"news#{ADA}"]
-    suppression("remove", ADA, "--unsubscribed", "--yes")
-    assert keys(cloud) == []
 
 
 def test_resend_sends_the_email_refused_last_once(

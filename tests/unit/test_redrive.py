@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import request_event, sns_event
-from tests.support.dead_letter_queue import DLQ, RETRY_QUEUE, FakeFunctions, FakeRows, FakeSqs
+from tests.support.dead_letter_queue import DLQ, RETRY_QUEUE, FakeFunctions, FakeRows, FakeSqs, unavailable
 from tests.support.fakes import FakeClock
 
 from engine.local.ses import events
@@ -133,3 +133,13 @@ async def test_the_run_ends_though_what_is_left_shows_itself_again(operator: Ope
     done = await operator.redrive("template=welcome")
     assert done.handed_on == 0
     assert len(operator.sqs.visible) == 25
+
+
+async def test_a_queue_that_may_not_be_received_from_ends_the_run(operator: Operator) -> None:
+    class Denied(FakeSqs):
+        async def receive_message(self, **_: Any) -> Any:
+            raise unavailable("ReceiveMessage")
+
+    operator.sqs = Denied(operator.clock)
+    done = await operator.redrive()
+    assert (done.seen, done.stopped) == (0, "SQS ReceiveMessage answered ServiceUnavailable")

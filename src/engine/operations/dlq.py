@@ -37,7 +37,8 @@ class UnknownQueueError(EngineError, ValueError):
 class QueueContents(Struct, frozen=True, kw_only=True, rename="camel"):
     """What lies in a queue. `groups` and `oldest` are of the `looked_at` messages; SQS hands out any.
 
-    `expires`: when SQS deletes the oldest of them. None where there is none.
+    `expires`: when SQS deletes the oldest of them. None where there is none. `problem`: why not all that was
+    wanted could be looked at.
     """
 
     queue: str
@@ -46,6 +47,7 @@ class QueueContents(Struct, frozen=True, kw_only=True, rename="camel"):
     oldest: str | None
     expires: str | None
     groups: list[Group]
+    problem: str | None = None
 
 
 class DeadLetterQueues(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,8 +107,9 @@ async def look(
         return False
 
     messages = await depth(sqs, url)
+    one_pass = QueuePass(sqs, url, keep, clock, visibility, most)
     if messages.visible:
-        await QueuePass(sqs, url, keep, clock, visibility, most).run()
+        await one_pass.run()
     since = oldest(letters)
     begin = parse_iso(since) if since else None
     rows = await ledger.read(letter.email_id for letter in letters if letter.email_id)
@@ -117,6 +120,7 @@ async def look(
         oldest=since,
         expires=iso(begin + _RETENTION) if begin else None,
         groups=grouped(letters, rows),
+        problem=one_pass.stopped,
     )
 
 
@@ -189,6 +193,8 @@ def overview_verdict(found: DeadLetterQueues, options: str) -> Verdict:
 
 
 def contents_verdict(found: QueueContents, conditions: Sequence[Condition], options: str) -> Verdict:
+    if found.problem:
+        return Verdict(good=False, sentence=f"{found.queue} could not be looked into: {found.problem}.")
     if not found.looked_at:
         which = " that meets the conditions" if conditions else ""
         hidden = found.messages.hidden

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from engine.aws.error_codes import is_code
 from engine.aws.event_bus import put_events
 from engine.errors import FailureCode
 from engine.operations.ledger_reader import LedgerReader, open_ledger
@@ -60,13 +62,15 @@ class Listed(Struct, frozen=True, kw_only=True, rename="camel"):
 class Removed(Struct, frozen=True, kw_only=True, rename="camel"):
     """`left`: what still binds the address, its unsubscriptions. `resent`: the new email's idempotency key.
 
-    `resend_problem`: why nothing was asked for again, where it was wanted.
+    `resend_problem`: why nothing was asked for again, where it was wanted. `soft_bounces_stay`: these
+    credentials may not delete them.
     """
 
     address: str
     ours: list[str]
     ses: list[str]
     left: list[Entry]
+    soft_bounces_stay: bool = False
     resent: str | None = None
     resend_problem: str | None = None
 
@@ -122,28 +126,38 @@ class SuppressionBook:
             await self.ses.put(added.address, "BOUNCE")
         return await self.show(address)
 
-    async def remove(self, address: str, *, unsubscribed: bool, resend: bool) -> Removed:
-        """Take the address off both lists, and forget its soft bounces, which would suppress it again."""
+    async def remove(self, address: str, *, resend: bool) -> Removed:
+        """Take the address off both lists, and forget its soft bounces, of which one more would suppress it.
+
+        What the person has unsubscribed from stays: that is their own wish.
+        """
         rows = await self.table.of_address(address)
-        going = [row for row in rows if unsubscribed or row.suppression_type != "unsubscribe"]
+        going = [row for row in rows if row.suppression_type != "unsubscribe"]
         for row in going:
             await self.table.remove(row.email)
         ses = [each for each in ses_spellings(address) if await self.ses.remove(each)]
-        await self._forget_soft_bounces(address)
         done = Removed(
             address=address_key(address),
             ours=[row.email for row in going],
             ses=ses,
             left=[entry(row) for row in rows if row not in going],
+            soft_bounces_stay=not await self._forget_soft_bounces(address),
         )
         return await self._resend(done) if resend else done
 
-    async def _forget_soft_bounces(self, address: str) -> None:
+    async def _forget_soft_bounces(self, address: str) -> bool:
+        """Whether these credentials may."""
         dynamodb = await self.stack.client("dynamodb")
-        for key in spellings(address_key(address)):
-            await dynamodb.delete_item(
-                TableName=self.stack.state_table, Key={"pk": {"S": f"soft-bounces#{key}"}}
-            )
+        try:
+            for key in spellings(address_key(address)):
+                await dynamodb.delete_item(
+                    TableName=self.stack.state_table, Key={"pk": {"S": f"soft-bounces#{key}"}}
+                )
+        except ClientError as error:
+            if is_code(error, "AccessDeniedException"):
+                return False
+            raise
+        return True
 
     async def _resend(self, done: Removed) -> Removed:
         refused = await self._refused_last(done.address)
@@ -243,7 +257,11 @@ def removed_verdict(done: Removed, options: str) -> Verdict:
     told = f"{done.address} was taken off {gone}." if gone else f"{done.address} was on neither list."
     if done.left:
         topics = ", ".join(_topic(each.topic) for each in done.left)
-        told += f" It stays unsubscribed from {topics}, which is the person's own wish."
+        told += (
+            f" It stays unsubscribed from {topics}, by the person's own wish (`sesmailengine topics set`)."
+        )
+    if done.soft_bounces_stay:
+        told += " These credentials may not forget its soft bounces: one more may suppress it again."
     if done.resent:
         told += f" The email refused last is asked for again, with the idempotency key {done.resent}."
     elif done.resend_problem:

@@ -146,7 +146,7 @@ def _draw_all(console: Console, found: DeadLetterQueues) -> None:
     table = Table("queue", "messages", "oldest", "deleted by SQS from", "mostly")
     for each in found.queues:
         first = each.groups[0] if each.groups else None
-        what = f"{first.kind}: {first.cause}" if first else ""
+        what = f"{first.kind}: {first.cause}" if first else each.problem or ""
         table.add_row(
             each.queue,
             f"{each.messages.total:,}",

@@ -103,16 +103,13 @@ def remove(
     resend: Annotated[
         bool, typer.Option("--resend", help="Ask again for the email to it that was refused last.")
     ] = False,
-    unsubscribed: Annotated[
-        bool, typer.Option("--unsubscribed", help="Also what the person has unsubscribed from.")
-    ] = False,
     yes: YesOption = False,
 ) -> None:
     """Take an address off both lists, in every spelling."""
     call.confirm(f"Let mail go to {address} again?", yes=yes)
 
     async def work(stack: DeployedStack) -> Removed:
-        done = await (await open_book(stack)).remove(address, unsubscribed=unsubscribed, resend=resend)
+        done = await (await open_book(stack)).remove(address, resend=resend)
         if done.ours or done.ses or done.resent:
             await tell(stack, "suppression-remove", done.address, None, _now())
         return done
