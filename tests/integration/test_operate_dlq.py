@@ -97,7 +97,7 @@ def test_redrive_hands_requests_on_and_tells_the_bus(
     assert "1 requests and 0 reports of BulkEmailDLQ were handed on" in done.output
     assert [json.loads(body) for body in cloud.messages(cloud.retry_queue)] == [asked[1]]
     assert [json.loads(body) for body in cloud.messages(queues["BulkEmailDLQ"])] == [asked[0]]
-    assert heard() == [("dlq-redrive", "BulkEmailDLQ template=invoice", None)]
+    assert heard() == [("dlq-redrive", "BulkEmailDLQ template=invoice", "")]
 
 
 def test_what_can_not_be_redriven_stays_and_is_said(

@@ -130,5 +130,5 @@ def test_the_receipt_says_what_stays_and_names_nobody(
     assert (receipt["softBounces"], receipt["optOut"], receipt["dropped"]) == (True, ["bounce"], False)
     assert any("35 days" in each for each in receipt["stays"])
     assert receipt["addressSha256"] == hashed(ADA)
-    assert heard() == [("person-forget", f"sha256:{hashed(ADA)}", None)]
+    assert heard() == [("person-forget", f"sha256:{hashed(ADA)}", "")]
     assert "forget again tomorrow" in answer.output

@@ -24,7 +24,7 @@ class Listener:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self._cloud.messages(self._url)]
 
-    def __call__(self) -> list[tuple[str, str, str | None]]:
+    def __call__(self) -> list[tuple[str, str, str]]:
         """Operator Actions: what was done, to what, and why."""
         told = [event["detail"] for event in self.events()]
         return [(each["action"], each["scope"], each["because"]) for each in told]

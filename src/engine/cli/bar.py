@@ -1,7 +1,8 @@
 """A bar with count, rate and time left, for what goes over many emails."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -16,6 +17,10 @@ from rich.progress import (
 from rich.text import Text
 
 
+class Advance(Protocol):
+    def __call__(self, completed: int, total: int | None = None) -> None: ...
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -25,7 +30,7 @@ class _Rate(ProgressColumn):
 @contextmanager
 def progress_bar(
     console: Console, doing: str, total: int | None = None, done: int = 0, *, hidden: bool = False
-) -> Iterator[Callable[[int, int | None], None]]:
+) -> Iterator[Advance]:
     """Gives a function that takes how many are done by now and, where it has changed, of how many.
 
     Nothing is shown where the console is no terminal.

@@ -16,8 +16,11 @@ class NotToldError(EngineError):
     """The act is done, and the bus did not take the event about it."""
 
 
-async def tell(stack: DeployedStack, action: str, scope: str, because: str | None, now: datetime) -> None:
-    """Publish Operator Action; the last step of an act. Raises NotToldError."""
+async def tell(stack: DeployedStack, action: str, scope: str, because: str, now: datetime) -> None:
+    """Publish Operator Action; the last step of an act. `because`: empty where no reason was asked for.
+
+    Raises NotToldError.
+    """
     detail = OperatorAction(
         action=action, scope=scope, because=because, by=await stack.operator(), timestamp=iso(now)
     )

@@ -1,6 +1,6 @@
 """`sesmailengine dlq …`: look into the dead-letter queues, redrive them, drop what is of no use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.bar import progress_bar
+from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
@@ -87,12 +87,10 @@ def redrive(
     which = f" that meet {' and '.join(map(str, conditions))}" if conditions else ""
     call.confirm(f"Redrive what {name} holds, about {total:,} messages{which}?", yes=yes)
 
-    async def work(stack: DeployedStack, show: Callable[[int, int | None], None]) -> Redriven:
-        done = await queues.redrive(
-            stack, name, now, conditions=conditions, rate=rate, advance=lambda seen: show(seen, None)
-        )
+    async def work(stack: DeployedStack, show: Advance) -> Redriven:
+        done = await queues.redrive(stack, name, now, conditions=conditions, rate=rate, advance=show)
         if done.handed_on:
-            await tell(stack, "dlq-redrive", queues.scope(name, conditions), None, now())
+            await tell(stack, "dlq-redrive", queues.scope(name, conditions), "", now())
         return done
 
     with progress_bar(call.console, "handed on", total, hidden=call.json) as show:

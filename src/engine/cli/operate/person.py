@@ -72,7 +72,7 @@ def forget(
     async def work(stack: DeployedStack) -> Receipt:
         receipt = await (await open_personal_data(stack, _now)).forget(address, drop_opt_out=drop_opt_out)
         _write(file, receipt)
-        await tell(stack, "person-forget", f"sha256:{digest}", None, _now())
+        await tell(stack, "person-forget", f"sha256:{digest}", "", _now())
         return receipt
 
     done = call.run(work)

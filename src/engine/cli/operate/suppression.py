@@ -1,7 +1,6 @@
 """`sesmailengine suppression …`: who gets no mail, by our table and by SES's account list."""
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.bar import progress_bar
+from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.operations import suppression as lists
 from engine.operations import suppression_sync as many
@@ -111,7 +110,7 @@ def remove(
     async def work(stack: DeployedStack) -> Removed:
         done = await (await open_book(stack)).remove(address, resend=resend)
         if done.ours or done.ses or done.resent:
-            await tell(stack, "suppression-remove", done.address, None, _now())
+            await tell(stack, "suppression-remove", done.address, "", _now())
         return done
 
     done = call.run(work)
@@ -146,7 +145,7 @@ def import_file(
         )
     call.confirm(f"Suppress the {len(rows):,} addresses of {file}?", yes=yes)
 
-    async def work(stack: DeployedStack, advance: Callable[[int], None]) -> Imported:
+    async def work(stack: DeployedStack, advance: Advance) -> Imported:
         book = await open_book(stack)
         entries = read(file, kind, added_by=await stack.operator(), today=today)
         done = await many.import_entries(book, entries, also_ses=ses, advance=advance)
@@ -155,7 +154,7 @@ def import_file(
         return done
 
     with progress_bar(call.console, "suppressed", len(rows), hidden=call.json) as show_bar:
-        done = call.run(lambda stack: work(stack, lambda seen: show_bar(seen, None)))
+        done = call.run(lambda stack: work(stack, show_bar))
     call.show(done, many.imported_verdict(done), lambda console: _draw_bad(console, done.bad_rows))
 
 
@@ -213,7 +212,7 @@ def sync(
             return await many.compare(book)
         done = await many.pull(book)
         if done.pulled:
-            await tell(stack, "suppression-pull", f"{done.pulled} addresses", None, _now())
+            await tell(stack, "suppression-pull", f"{done.pulled} addresses", "", _now())
         return done
 
     found = call.run(work)
