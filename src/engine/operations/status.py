@@ -82,7 +82,11 @@ async def stack_status(stack: DeployedStack, now: datetime) -> StackStatus:
 
 
 def _policy(settings: SenderSettings) -> QuotaPolicy:
-    return QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends)
+    return QuotaPolicy(
+        settings.bounce_rate_threshold,
+        settings.bounce_rate_min_sends,
+        holds_bulk=settings.bounce_rate_action == "hold-bulk",
+    )
 
 
 async def _brakes(stack: DeployedStack) -> list[BrakeRow]:
