@@ -11,6 +11,7 @@ from rich.console import Console
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
+from engine.cli.operate.console import console as serve_console
 from engine.cli.operate.cost import cost
 from engine.cli.operate.dlq import dlq
 from engine.cli.operate.explain import explain
@@ -43,6 +44,7 @@ app.add_typer(suppression, name="suppression")
 app.command()(send)
 for command in (find, explain, status, cost, stop, go, cancel):
     stack_command(app)(command)
+stack_command(app)(serve_console)
 console = Console()
 
 InboxPort = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]

@@ -111,7 +111,7 @@ async def _candidates(
         since = query.since or newest - _DEFAULT_SINCE
         for days_ago in range((newest.date() - since.date()).days + 1):
             day = (newest - timedelta(days=days_ago)).date().isoformat()
-            async for page in ledger.by_day(day, since=since, until=query.until, template=query.template):
+            async for page in ledger.by_day(day, since=since, until=query.until):
                 yield page
 
 
