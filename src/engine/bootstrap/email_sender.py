@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.aws.clients import SES_CONFIG, Clients
+from engine.aws.clients import COUNTER_CONFIG, SES_CONFIG, Clients
 from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer, get_send_rate
@@ -54,6 +54,7 @@ async def open_email_sender(
     settings = read_settings(SenderSettings, variables)
     telemetry = host.telemetry("EmailSender", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
+    counters = await clients.open("dynamodb", COUNTER_CONFIG)
     queue = EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url)
     ses = await clients.open("sesv2", SES_CONFIG)
     rate_state = SharedRateState(RateItem(dynamodb, settings.state_table), telemetry, host.time)
@@ -70,7 +71,7 @@ async def open_email_sender(
         pre_send=PreSendTables(
             dynamodb, suppression_table=settings.suppression_table, state_table=settings.state_table
         ),
-        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
+        quota=DailyCounters(counters, settings.state_table, host.pick),
         templates=S3TemplateStore(
             await clients.open("s3"),
             settings.template_bucket,

@@ -19,6 +19,9 @@ def decide(email: Email, prepared: Prepared, policy: SendingPolicy, now: datetim
     request = email.job.request
     if request is None:
         return email.refused_as_it_came(now)
+    if email.job.superseded:
+        problem = "the original has arrived after all, and SES has not said that this retry did"
+        return email.refused(Refusal(FailureCode.SUPERSEDED, problem), now)
     try:
         message = message_of(request, email.job.email_id, prepared, policy)
     except Refused as refused:
