@@ -83,7 +83,7 @@ async def hand_on(world: World, cloud: Cloud, name: str, body: str) -> bool:
 
 
 async def redrive_all(world: World, cloud: Cloud) -> None:
-    """First the reports, as docs/operations.md says: they settle what became of the requests."""
+    """First the reports, as docs/reliability.md says: they settle what became of the requests."""
     await redrive(world, cloud, REPORTS)
     await world.quiet()
     for name in cloud.dead:

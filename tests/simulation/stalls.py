@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import Context, ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 from benchmarks.gate.virtual_time import VirtualTimeLoop
+
+Ts = TypeVarTuple("Ts")
 
 # What no environment does: the network, AWS's services, the hosts themselves.
 OUTSIDE: Final = Context()
@@ -39,7 +41,7 @@ class StallingLoop(VirtualTimeLoop):
     """Asks before every callback whether the environment that it belongs to stalls."""
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         stall = _stall_in(context)
         if stall is None:
@@ -49,7 +51,7 @@ class StallingLoop(VirtualTimeLoop):
         return late.handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         stall = _stall_in(context)
         if stall is None:
