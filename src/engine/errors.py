@@ -25,6 +25,7 @@ class FailureCode(StrEnum):
     CONTENT_BOUNCE = "content-bounce"
     RENDERING_FAILURE = "rendering-failure"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 class Refusal(Struct, frozen=True):
