@@ -1,5 +1,6 @@
 """The AWS clients of one environment: aioboto3's own, with the engine's time-outs and retries."""
 
+import os
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -49,9 +50,10 @@ class Clients:
         self._opened: list[Any] = []
 
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
-        """An aiobotocore client. `service`: as boto3 names it."""
+        """An aiobotocore client. `service`: as boto3 names it; its own AWS_ENDPOINT_URL_… goes first."""
+        own = f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ
         client = await self._stack.enter_async_context(
-            self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+            self._session.client(service, config=config, endpoint_url=None if own else self._endpoint_url)
         )
         self._opened.append(client)
         return client
