@@ -50,7 +50,8 @@ class Cloud:
         return f"arn:aws:sqs:eu-west-1:123456789012:{self.name(queue)}"
 
     def _make_tables(self) -> None:
-        self._table("Suppression", "email")
+        suppression_index = ("suppression-type-date-index", "suppressionType", "addedToSuppressionDate")
+        self._table("Suppression", "email", [suppression_index])
         self._table("State", "pk")
         self._table(
             "EmailTracking",

@@ -1,5 +1,6 @@
 """The AWS clients of one environment: aioboto3's own, with the engine's time-outs and retries."""
 
+import os
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -33,23 +34,31 @@ CONFIG: Final = _config(read_timeout=5, attempts=3)
 SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
 # An ADD has none either: a second try counts twice what the first has counted without an answer.
 COUNTER_CONFIG: Final = _config(read_timeout=5, attempts=1)
+# An operator waits for as long as a function may run.
+INVOKE_CONFIG: Final = _config(read_timeout=70, attempts=3)
 
 
 class Clients:
     """Clients on the loop that they were opened on. Whoever made this closes it.
 
+    A function's environment names credentials, region and endpoint; an operator's options may.
+
     They open no socket before their first call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: aioboto3.Session | None = None, endpoint_url: str | None = None) -> None:
         self._stack = AsyncExitStack()
         # Any, because its overloads want the service's name as a literal.
-        self._session: Any = aioboto3.Session()
+        self._session: Any = session or aioboto3.Session()
+        self._endpoint_url = endpoint_url
         self._opened: list[Any] = []
 
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
-        """An aiobotocore client. `service`: as boto3 names it."""
-        client = await self._stack.enter_async_context(self._session.client(service, config=config))
+        """An aiobotocore client. `service`: as boto3 names it; its own AWS_ENDPOINT_URL_… goes first."""
+        own = f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ
+        client = await self._stack.enter_async_context(
+            self._session.client(service, config=config, endpoint_url=None if own else self._endpoint_url)
+        )
         self._opened.append(client)
         return client
 

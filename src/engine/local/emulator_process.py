@@ -6,19 +6,25 @@ MiniStack 1.5.33 runs a function for EventBridge and SNS once, in a thread of it
 or is throttled the event is gone, and a burst starts one process for each event. Lambda queues the event,
 invokes as concurrency allows, retries a failed one twice, and hands it to the on-failure destination. Two
 functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECONDS is the first delay; on AWS
-it is a minute. A third is wrapped to take a number that a template's parameter gives as text, as AWS does.
+it is a minute. A third is wrapped to take a number that a template's parameter gives as text, as AWS does. A
+fourth hands SES v2 on to AWS_ENDPOINT_URL_SESV2, where the SES simulator answers, so that one endpoint is all
+that a client of this AWS needs to know.
 """
 
+import asyncio
 import json
 import logging
 import os
 import signal
 import sys
 import threading
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlencode
 
 # MiniStack is installed in the emulator's environment only, which no type checker of ours sees.
 _lambda: Any = import_module("ministack.services.lambda_svc")
@@ -146,6 +152,30 @@ def _concurrency(mapping: dict[str, Any], *others: Any) -> int:
     return limit
 
 
+async def _ses(
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    query: dict[str, list[str]],
+    _request_id: str,
+) -> tuple[int, dict[str, str], bytes] | None:
+    if not path.startswith("/v2/email"):
+        return None
+    address = f"{os.environ['AWS_ENDPOINT_URL_SESV2']}{path}?{urlencode(query, doseq=True)}"
+    kept = {name: value for name, value in headers.items() if name.lower() == "content-type"}
+    request = urllib.request.Request(address, body or None, kept, method=method)  # noqa: S310 -- of this machine
+
+    def send() -> tuple[int, dict[str, str], bytes]:
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 -- as above
+                return answer.status, dict(answer.headers), answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
+
+    return await asyncio.to_thread(send)
+
+
 def _stop_with_parent() -> None:
     """Stop when the parent ends, however it ends: standard input is a pipe that it holds open."""
     sys.stdin.read()
@@ -156,6 +186,8 @@ def main() -> None:
     _eventbridge._dispatch_to_lambda = _from_event_bridge
     _sns._deliver_to_lambda = _from_sns
     _lambda._sqs_esm_concurrency = _concurrency
+    if "AWS_ENDPOINT_URL_SESV2" in os.environ:
+        _app._handle_ses_v2_request = _ses
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     _app.main()
 

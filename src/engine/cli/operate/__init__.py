@@ -1,0 +1,1 @@
+"""The commands that operate a deployed stack: options, screens and exit codes of `engine.operations`."""

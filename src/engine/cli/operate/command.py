@@ -1,0 +1,157 @@
+"""What every command that operates a stack shares: its options, its output, its errors and its exit code.
+
+A command is a function whose first parameter is a `Call`: `stack_command` gives it the options that lead to
+the stack. It hands `Call.run` a coroutine over the stack, and shows what that found with `Call.show`.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import msgspec
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.text import Text
+
+from engine.cli.options import EndpointOption, ProfileOption, RegionOption
+from engine.concurrency import first_error
+from engine.errors import EngineError
+from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
+from engine.operations.verdict import Verdict
+
+StackOption = Annotated[str, typer.Option("--stack", envvar="SESMAILENGINE_STACK", help="Name of the stack.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print facts for programs instead of a table.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+INTERRUPTED: Final = 130
+_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+    "stack": (StackOption, DEFAULT_STACK),
+    "region": (RegionOption, None),
+    "profile": (ProfileOption, None),
+    "endpoint_url": (EndpointOption, None),
+    "json": (JsonOption, False),
+}
+_TOLD: Final = (EngineError, ClientError, BotoCoreError)
+_MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"})
+_DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a command: the stack it is about, and how its answer is to be printed."""
+
+    address: StackAddress
+    json: bool
+    console: Console = field(default_factory=Console)
+
+    def run(self, work: Callable[[DeployedStack], Awaitable[T]]) -> T:
+        """What the work answers. An error that a person can mend ends the command with its sentence."""
+
+        async def connected() -> T:
+            async with connect(self.address) as stack:
+                return await work(stack)
+
+        try:
+            return asyncio.run(connected())
+        except _TOLD as error:
+            self.fail(self._sentence(error))
+        except ExceptionGroup as group:
+            first = first_error(group, _TOLD)
+            if first is None:
+                raise
+            self.fail(self._sentence(first))
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    def show(
+        self, facts: msgspec.Struct, verdict: Verdict, draw: Callable[[Console], None] | None = None
+    ) -> NoReturn:
+        """Print the facts, as `draw` does or as JSON, and the verdict; exit 0 where it is good, else 1."""
+        if self.json:
+            answer = {**msgspec.to_builtins(facts), "verdict": verdict}
+            self.console.print_json(msgspec.json.encode(answer).decode())
+        else:
+            if draw:
+                draw(self.console)
+            self.say(verdict)
+        raise typer.Exit(0 if verdict.good else 1)
+
+    def say(self, verdict: Verdict) -> None:
+        self.console.print(
+            Text(verdict.sentence, style="green" if verdict.good else "bold red"), soft_wrap=True
+        )
+        if verdict.next_command:
+            self.console.print(Text(f"Next: {verdict.next_command}"), soft_wrap=True)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before acting; without a terminal to ask on, or after a no, nothing is done: exit 1."""
+        if yes:
+            return
+        if self.json or not self.console.is_terminal:
+            self.fail(f"{question} Nothing was done: --yes says so where nobody can be asked.")
+        if not typer.confirm(question):
+            self.fail("Nothing was done.")
+
+    def fail(self, sentence: str) -> NoReturn:
+        self.answer(Verdict(good=False, sentence=sentence))
+
+    def answer(self, verdict: Verdict) -> NoReturn:
+        """A verdict where there are no facts to show."""
+        if self.json:
+            self.console.print_json(msgspec.json.encode({"verdict": verdict}).decode())
+        else:
+            self.say(verdict)
+        raise typer.Exit(0 if verdict.good else 1)
+
+    def _sentence(self, error: Exception) -> str:
+        # ServiceUnavailable says less than what it came of.
+        if isinstance(error.__cause__, ClientError | BotoCoreError):
+            error = error.__cause__
+        if not isinstance(error, ClientError):
+            return str(error)
+        code = error.response["Error"]["Code"]
+        where = f"region {self.address.region}" if self.address.region else "the region in use"
+        if code in _MISSING:
+            return (
+                f"{error.operation_name} found no such resource of the stack {self.address.stack!r} in"
+                f" {where}: check --stack, --region and --profile."
+            )
+        if code in _DENIED:
+            return (
+                f"These credentials may not call {error.operation_name}. Attach the managed policy"
+                f" {self.address.stack}-Support (to look) or {self.address.stack}-Operator (to act)."
+            )
+        return f"AWS refused {error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
+
+
+def stack_command(
+    app: typer.Typer, name: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose first parameter is a `Call`; Typer sees the stack's options in its place."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = [
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for option, (annotation, default) in _OPTIONS.items()
+        ]
+
+        @wraps(function)
+        def command(**given: Any) -> None:
+            stack, region, profile, endpoint_url, json = (given.pop(option) for option in _OPTIONS)
+            address = StackAddress(stack=stack, region=region, profile=profile, endpoint_url=endpoint_url)
+            function(Call(address, json), **given)
+
+        keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        command.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined] # what Typer reads
+        command.__annotations__ = {each.name: each.annotation for each in [*keyword, *shared]}
+        app.command(name)(command)
+        return function
+
+    return register

@@ -1,0 +1,107 @@
+"""The ledger as an operator looks into it: by id, by address, by SES's id, by day. Never the whole table.
+
+An index holds keys and little else; what it finds is read from the table.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
+from engine.aws.error_codes import service_errors
+from engine.aws.ledger import SES_MESSAGE_ID_INDEX
+from engine.concurrency import concurrently
+from engine.operations.stack import DeployedStack
+from engine.requests.addresses import address_key
+from engine.schemas.rows import TrackingRow
+from engine.schemas.times import iso
+
+ADDRESS_INDEX: Final = "to-email-timestamp-index"
+DAY_INDEX: Final = "date-partition-index"
+PAGE: Final = 100
+"""Rows of a page: what one BatchGetItem reads."""
+
+
+class LedgerReader:
+    """Every method may raise ServiceUnavailable, and botocore's ClientError where access is denied."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    async def read(self, email_ids: Iterable[str]) -> dict[str, TrackingRow]:
+        """The rows that exist, by their ids."""
+        keys = [{"emailId": email_id} for email_id in dict.fromkeys(email_ids)]
+        parts = [get_items(self._client, {self._table: part}) for part in chunks(keys, GET_LIMIT)]
+        try:
+            answers = await concurrently(parts)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        rows = [from_item(item, TrackingRow) for answer in answers for item in answer[self._table]]
+        return {row.email_id: row for row in rows}
+
+    def by_address(self, address: str, *, page: int = PAGE) -> AsyncIterator[list[TrackingRow]]:
+        """Pages of the emails to an address, the newest first."""
+        values = {":key": address_key(address)}
+        return self._pages(ADDRESS_INDEX, "#key = :key", {"#key": "toEmail"}, values, page=page)
+
+    def by_day(
+        self, day: str, *, since: datetime | None = None, page: int = PAGE, template: str | None = None
+    ) -> AsyncIterator[list[TrackingRow]]:
+        """Pages of the emails requested on a day (UTC, `YYYY-MM-DD`), the newest first.
+
+        `template`: of that template alone, so that a page may hold fewer rows, or none.
+        """
+        names, values = {"#key": "datePartition"}, {":key": day}
+        condition = "#key = :key"
+        if since:
+            names["#at"], values[":since"] = "timestamp", iso(since)
+            condition += " AND #at >= :since"
+        filtered = {}
+        if template:
+            names["#template"], values[":template"] = "templateName", template
+            filtered = {"FilterExpression": "#template = :template"}
+        return self._pages(DAY_INDEX, condition, names, values, page=page, options=filtered)
+
+    async def by_ses_id(self, ses_message_id: str) -> list[TrackingRow]:
+        """The email that SES knows by this id; a bulk call's emails have one each."""
+        pages = self._pages(
+            SES_MESSAGE_ID_INDEX, "#key = :key", {"#key": "sesMessageId"}, {":key": ses_message_id}
+        )
+        return [row async for page in pages for row in page]
+
+    async def _pages(
+        self,
+        index: str,
+        condition: str,
+        names: dict[str, str],
+        values: dict[str, str],
+        *,
+        page: int = PAGE,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> AsyncIterator[list[TrackingRow]]:
+        more: dict[str, Any] = {}
+        while True:
+            with service_errors("DynamoDB (EmailTracking)"):
+                answer = await self._client.query(
+                    TableName=self._table,
+                    IndexName=index,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
+                    ScanIndexForward=False,
+                    Limit=page,
+                    **options,
+                    **more,
+                )
+            ids: Sequence[str] = [item["emailId"]["S"] for item in answer["Items"]]
+            rows = await self.read(ids)
+            yield [rows[email_id] for email_id in ids if email_id in rows]
+            if "LastEvaluatedKey" not in answer:
+                return
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+async def open_ledger(stack: DeployedStack) -> LedgerReader:
+    return LedgerReader(await stack.client("dynamodb"), stack.tracking_table)
