@@ -9,9 +9,9 @@ import pytest
 from tests.integration.test_infra_messaging import allowed_on_topic
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
+from engine.operations import prices
 from engine.sending.results import DeferralReason
 from engine.telemetry import DEFERRED_METRICS, GAUGES, METRICS, SERVICE, STATUS_METRICS
-from infra import prices
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mail-Alarms"
 VISIBLE = "ApproximateNumberOfMessagesVisible"

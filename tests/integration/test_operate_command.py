@@ -1,17 +1,16 @@
 """What every command that operates a stack shares: options, screens, errors and exit codes."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 import pytest
 import typer
 from botocore.exceptions import ClientError
-from click.testing import Result
 from rich.console import Console
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.concurrency import concurrently
@@ -27,7 +26,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     email_count: int
 
 
-Work = Callable[[DeployedStack], Awaitable[Any]]
+Work = Callable[[DeployedStack], Coroutine[Any, Any, Any]]
 
 
 async def count(stack: DeployedStack) -> int:
@@ -134,7 +133,7 @@ def test_an_error_of_one_of_several_questions_is_told_as_if_it_were_asked_alone(
     invoke: Callable[..., Result],
 ) -> None:
     async def ask_together(stack: DeployedStack) -> None:
-        await concurrently([failing_with("AccessDenied")(stack), count(stack)])  # type: ignore[list-item]
+        await concurrently([failing_with("AccessDenied")(stack), count(stack)])
 
     assert "may not call Query" in invoke("count", work=ask_together).output
 
@@ -165,7 +164,15 @@ def test_a_profile_that_is_not_there_is_named(invoke: Callable[..., Result]) -> 
 def test_an_endpoint_that_nobody_listens_at_is_told(invoke: Callable[..., Result]) -> None:
     result = invoke("count", "--endpoint-url", "http://127.0.0.1:1")
     assert result.exit_code == 1
-    assert "could not be reached" in result.output
+    assert "Could not connect to the endpoint URL" in result.output
+
+
+def test_without_credentials_that_is_what_is_told(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    assert invoke("count").output == "Unable to locate credentials\n"
 
 
 def test_an_interrupt_ends_it_without_a_trace(invoke: Callable[..., Result]) -> None:
