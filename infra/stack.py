@@ -20,6 +20,7 @@ from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
+from infra.version import version
 
 TAG = "sesmailengine:stack"
 
@@ -152,5 +153,6 @@ class EmailEngineStack(Stack):
             "EmailSenderFunction": sender.function.function_name,
             "FeedbackProcessorFunction": processor.function.function_name,
             "DashboardUrl": monitoring.dashboard_address,
+            "Version": version(),
         }.items():
             CfnOutput(self, name, value=value)

@@ -1,5 +1,6 @@
 """The AWS clients of one environment: aioboto3's own, with the engine's time-outs and retries."""
 
+import os
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -50,8 +51,10 @@ class Clients:
 
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
         """An aiobotocore client. `service`: as boto3 names it."""
+        # A service's own variable wins, as it does over AWS_ENDPOINT_URL.
+        own = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
         client = await self._stack.enter_async_context(
-            self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+            self._session.client(service, config=config, endpoint_url=own or self._endpoint_url)
         )
         self._opened.append(client)
         return client

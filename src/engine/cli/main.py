@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
+from engine.cli.operate.command import stack_command
+from engine.cli.operate.doctor import doctor
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -25,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(templates, name="templates")
 app.command()(send)
+stack_command(app)(doctor)
 console = Console()
 
 InboxPort = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]
