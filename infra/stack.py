@@ -14,6 +14,7 @@ from infra.constructs.fingerprints import Fingerprints
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
+from infra.constructs.scheduling import Scheduling
 from infra.constructs.tables import EmailTables
 from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
@@ -109,6 +110,7 @@ class EmailEngineStack(Stack):
             "Retry", queues.retry, batch_size=10, concurrency=parameters.number("retry_concurrency")
         )
         sender.keep_failures_in(queues.event_bridge_dead)
+        Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
 
         configuration_set.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)

@@ -81,6 +81,10 @@ RESOURCES = {
         "arn:aws:s3:::{}-templates-111122223333",
         "arn:aws:s3:::{}-templates-111122223333/installer/retained.json",
     ],
+    "scheduler": [
+        f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{{}}-Scheduled",
+        f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{{}}-Scheduled/0a1b",
+    ],
     "schemas": [
         f"arn:aws:schemas:{REGION}:{ACCOUNT}:registry/{{}}-Events",
         f"arn:aws:schemas:{REGION}:{ACCOUNT}:schema/{{}}-Events/EmailRequest",

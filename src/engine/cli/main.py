@@ -11,6 +11,7 @@ from rich.console import Console
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.command import stack_command
 from engine.cli.operate.doctor import doctor
+from engine.cli.operate.scheduled import scheduled
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(templates, name="templates")
+app.add_typer(scheduled, name="scheduled")
 app.command()(send)
 stack_command(app)(doctor)
 console = Console()

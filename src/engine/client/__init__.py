@@ -15,6 +15,7 @@ from engine.client.report import (
     PublishProgress,
     PublishReport,
 )
+from engine.client.schedule import NotScheduledError
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "NoSuchBusError",
     "NotAccepted",
     "NotAcceptedError",
+    "NotScheduledError",
     "PublishProgress",
     "PublishReport",
     "SenderOverride",

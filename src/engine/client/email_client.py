@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,10 +13,12 @@ import aioboto3
 import msgspec
 from botocore.exceptions import ClientError
 
+from engine.aws.error_codes import is_code
 from engine.aws.event_bus import put_events
 from engine.client.backoff import Backoff
 from engine.client.publisher import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport
+from engine.client.schedule import Scheduling, create, delete, scheduled_event
 from engine.client.stream import EmailRequests, OnProgress, PendingEvent, Stream
 from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
@@ -55,6 +58,8 @@ class EmailClient:
         self._options = options
         self._stack = AsyncExitStack()
         self._client: EventBridgeClient | None = None
+        self._scheduler: Any = None  # opened at its first use: most applications schedule nothing
+        self._bus_arn = ""
 
     async def __aenter__(self) -> Self:
         client = self._session.client("events", **self._options)
@@ -64,7 +69,7 @@ class EmailClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client = None
+        self._client = self._scheduler = None
         await self._stack.aclose()
 
     async def check_bus(self) -> None:
@@ -75,7 +80,7 @@ class EmailClient:
         try:
             await self._opened().describe_event_bus(Name=self._bus)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            if is_code(error, "ResourceNotFoundException"):
                 raise NoSuchBusError(self._bus) from None
 
     async def send(self, request: EmailRequest) -> str:
@@ -113,6 +118,47 @@ class EmailClient:
         """
         publisher = RetryingPublisher(self._opened(), backoff, self._sleep, SystemRandom().uniform)
         return await Stream(requests, publisher, self._pending_event, on_progress).run(concurrency)
+
+    async def schedule(self, request: EmailRequest, at: datetime) -> str:
+        """Request one email at a later time, to the second. Returns its email id, which cancels it.
+
+        The request's time is then `at`: what expires, expires so long after it. Doing it again with the same
+        idempotency key and content changes nothing. Raises ValueError for a time without a zone or one that
+        has passed, and NotScheduledError.
+        """
+        if at.tzinfo is None:
+            raise ValueError(f"at: {at} has no time zone; an aware datetime was expected")
+        if at <= datetime.now(UTC):
+            raise ValueError(f"at: {at} has passed; send the request instead")
+        keyed = _with_key(request)
+        own_id = email_id(self._source, keyed.idempotency_key or "")
+        at = at.replace(microsecond=0)
+        event = scheduled_event(await self._arn_of_bus(), self._source, own_id, at, _encoder.encode(keyed))
+        scheduling = Scheduling.of_bus(self._bus_arn)
+        await create(await self._opened_scheduler(), scheduling.request(own_id, at, event))
+        return own_id
+
+    async def cancel_scheduled(self, email_id: str) -> bool:
+        """Take a scheduled email back. False: it was handed over already, or never scheduled."""
+        group = Scheduling.of_bus(await self._arn_of_bus()).group
+        return await delete(await self._opened_scheduler(), group, email_id)
+
+    async def _arn_of_bus(self) -> str:
+        """Says account and region as well, which the other names of the stack are made of."""
+        if not self._bus_arn:
+            try:
+                self._bus_arn = (await self._opened().describe_event_bus(Name=self._bus))["Arn"]
+            except ClientError as error:
+                if is_code(error, "ResourceNotFoundException"):
+                    raise NoSuchBusError(self._bus) from None
+                raise
+        return self._bus_arn
+
+    async def _opened_scheduler(self) -> Any:
+        if self._scheduler is None:
+            client: Any = self._session.client("scheduler", **self._options)
+            self._scheduler = await self._stack.enter_async_context(client)
+        return self._scheduler
 
     def _opened(self) -> "EventBridgeClient":
         if self._client is None:

@@ -62,13 +62,16 @@ class Call:
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
-    def show(self, facts: msgspec.Struct, verdict: Verdict, draw: Callable[[Console], None]) -> NoReturn:
+    def show(
+        self, facts: msgspec.Struct, verdict: Verdict, draw: Callable[[Console], None] | None = None
+    ) -> NoReturn:
         """Print the facts, as `draw` does or as JSON, and the verdict; exit 0 where it is good, else 1."""
         if self.json:
             answer = {**msgspec.to_builtins(facts), "verdict": verdict}
             self.console.print_json(msgspec.json.encode(answer).decode())
         else:
-            draw(self.console)
+            if draw:
+                draw(self.console)
             self.say(verdict)
         raise typer.Exit(0 if verdict.good else 1)
 

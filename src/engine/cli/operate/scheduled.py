@@ -1,0 +1,55 @@
+"""`sesmailengine scheduled list|cancel`."""
+
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.operations.scheduled import ScheduledEmails, open_scheduled
+from engine.operations.stack import DeployedStack
+from engine.operations.verdict import Verdict
+
+scheduled = typer.Typer(help="Email that is to be sent later.", no_args_is_help=True)
+
+
+class _Cancelled(Struct, frozen=True, rename="camel"):
+    email_id: str
+    cancelled: bool
+
+
+@stack_command(scheduled, "list")
+def list_scheduled(
+    call: Call, limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100
+) -> None:
+    """The emails that wait for their time, the first due first."""
+
+    async def ask(stack: DeployedStack) -> ScheduledEmails:
+        return await (await open_scheduled(stack)).list(limit)
+
+    found = call.run(ask)
+    call.show(found, found.verdict(), lambda console: _draw(console, found))
+
+
+@stack_command(scheduled, "cancel")
+def cancel_scheduled(call: Call, email_id: str, *, yes: YesOption = False) -> None:
+    """Take a scheduled email back before it is due."""
+    call.confirm(f"Cancel the scheduled email {email_id}?", yes=yes)
+
+    async def act(stack: DeployedStack) -> Verdict:
+        return await (await open_scheduled(stack)).cancel(email_id)
+
+    verdict = call.run(act)
+    call.show(_Cancelled(email_id, verdict.good), verdict)
+
+
+def _draw(console: Console, found: ScheduledEmails) -> None:
+    if not found.emails:
+        return
+    table = Table("due (UTC)", "to", "template", "source", "email id")
+    for email in found.emails:
+        at = f"{email.at:%Y-%m-%d %H:%M:%S}" if email.at else "?"
+        table.add_row(at, email.to, email.template_name, email.source, email.email_id)
+    console.print(table)

@@ -1,0 +1,117 @@
+"""Email at a later time: EventBridge Scheduler puts the request into EmailRetryQueue when it is due.
+
+A schedule is named after the email's id, holds the event as the bus would have delivered it, and deletes
+itself once it has run: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from engine.aws.error_codes import is_code
+from engine.errors import EngineError
+from engine.schemas.status import REQUEST_DETAIL_TYPE
+from engine.schemas.times import iso
+
+_BUS: Final = "-EmailBus"
+
+
+class NotScheduledError(EngineError):
+    """The email is not scheduled as asked; says why, and what to do."""
+
+
+class Scheduling(Struct, frozen=True):
+    """Where a stack keeps its schedules: the group, the queue that they fill, the role that may fill it."""
+
+    group: str
+    queue_arn: str
+    role_arn: str
+
+    @classmethod
+    def of_bus(cls, bus_arn: str) -> Self:
+        """Everything is named after the stack, as its bus is. Raises NotScheduledError for another bus."""
+        _, partition, _, region, account, bus = bus_arn.split(":")
+        stack = bus.removeprefix("event-bus/").removesuffix(_BUS)
+        if not bus.endswith(_BUS):
+            raise NotScheduledError(f"{bus!r} is no engine's bus: its name must end in {_BUS}")
+        return cls(
+            group=f"{stack}-Scheduled",
+            queue_arn=f"arn:{partition}:sqs:{region}:{account}:{stack}-EmailRetryQueue",
+            role_arn=f"arn:{partition}:iam::{account}:role/{stack}-Schedule-{region}",
+        )
+
+    def request(self, email_id: str, at: datetime, event: bytes) -> dict[str, Any]:
+        """What CreateSchedule takes: once, at that second, and gone afterwards."""
+        return {
+            "Name": email_id,
+            "GroupName": self.group,
+            "ScheduleExpression": f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
+            "ScheduleExpressionTimezone": "UTC",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "ActionAfterCompletion": "DELETE",
+            "Target": {"Arn": self.queue_arn, "RoleArn": self.role_arn, "Input": event.decode()},
+        }
+
+
+def scheduled_event(bus_arn: str, source: str, email_id: str, at: datetime, detail: bytes) -> bytes:
+    """The Email Request event as a rule would deliver it; its time is when the email is due.
+
+    The same request and time make the same bytes, so that a repetition is known from a change.
+    """
+    _, _, _, region, account, _ = bus_arn.split(":")
+    event = {
+        "version": "0",
+        "id": email_id,
+        "detail-type": REQUEST_DETAIL_TYPE,
+        "source": source,
+        "account": account,
+        "time": iso(at),
+        "region": region,
+        "resources": [],
+        "detail": msgspec.Raw(detail),
+    }
+    return msgspec.json.encode(event)
+
+
+async def create(client: Any, request: dict[str, Any]) -> None:
+    """Create the schedule, or find the very same one. Raises NotScheduledError.
+
+    `client`: of EventBridge Scheduler. It has no condition on what is there, but its names are unique.
+    """
+    try:
+        await client.create_schedule(**request)
+    except ClientError as error:
+        if not is_code(error, "ConflictException"):
+            raise NotScheduledError(_refusal(error)) from error
+        there = await client.get_schedule(Name=request["Name"], GroupName=request["GroupName"])
+        same_time = there["ScheduleExpression"] == request["ScheduleExpression"]
+        if not same_time or there["Target"].get("Input") != request["Target"]["Input"]:
+            raise NotScheduledError(
+                f"email {request['Name']} is scheduled already, {there['ScheduleExpression']} UTC, at another"
+                " time or with other content; cancel it first, or use another idempotency key"
+            ) from None
+
+
+async def delete(client: Any, group: str, email_id: str) -> bool:
+    """Whether there was such a schedule: it has gone once the email was handed over."""
+    try:
+        await client.delete_schedule(Name=email_id, GroupName=group)
+    except ClientError as error:
+        if is_code(error, "ResourceNotFoundException"):
+            return False
+        raise
+    return True
+
+
+def _refusal(error: ClientError) -> str:
+    code = error.response.get("Error", {}).get("Code", "unknown")
+    message = error.response.get("Error", {}).get("Message", "")
+    hint = ""
+    if code == "ResourceNotFoundException":
+        hint = "; the stack is older than scheduled email: update it"
+    elif code.startswith("AccessDenied"):
+        hint = "; docs/scheduling.md has the permissions that an application needs"
+    return f"EventBridge Scheduler refused the schedule: {code} {message}{hint}"

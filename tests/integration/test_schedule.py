@@ -1,0 +1,188 @@
+"""Email at a later time: what the client asks of EventBridge Scheduler, and the commands over it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aioboto3
+import pytest
+from botocore.exceptions import ClientError
+from msgspec.structs import replace
+from tests.support.cloud import Cloud
+from typer.testing import CliRunner
+
+from engine.cli import app
+from engine.client import EmailClient, EmailRequest, NoSuchBusError, NotScheduledError
+from engine.client.schedule import create
+from engine.requests.email_job import EmailJob, from_event, read_body
+from engine.schemas.envelopes import EventBridgeEvent
+
+REQUEST = EmailRequest(to="ada@example.com", template_name="welcome", idempotency_key="order-1042")
+LATER = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+
+
+@pytest.fixture
+async def scheduler(cloud: Cloud) -> AsyncIterator[Any]:
+    session: Any = aioboto3.Session()
+    async with session.client("scheduler", endpoint_url=cloud.endpoint) as client:
+        await client.create_schedule_group(Name=cloud.name("Scheduled"))
+        yield client
+
+
+@pytest.fixture
+async def emails(cloud: Cloud, scheduler: Any) -> AsyncIterator[EmailClient]:
+    assert scheduler  # which makes the group
+    async with EmailClient(cloud.bus, source="shop", endpoint_url=cloud.endpoint) as client:
+        yield client
+
+
+async def schedule_of(scheduler: Any, cloud: Cloud, email_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = await scheduler.get_schedule(Name=email_id, GroupName=cloud.name("Scheduled"))
+    return answer
+
+
+async def test_a_scheduled_email_goes_to_the_retry_queue_once_and_leaves_no_schedule(
+    emails: EmailClient, scheduler: Any, cloud: Cloud
+) -> None:
+    schedule = await schedule_of(scheduler, cloud, await emails.schedule(REQUEST, LATER))
+    assert schedule["ScheduleExpression"] == f"at({LATER:%Y-%m-%dT%H:%M:%S})"
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    assert schedule["ActionAfterCompletion"] == "DELETE"
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["Target"]["Arn"] == cloud.arn("EmailRetryQueue")
+    role = f"arn:aws:iam::123456789012:role/{cloud.stack}-Schedule-eu-west-1"
+    assert schedule["Target"]["RoleArn"] == role
+
+
+async def test_the_engine_reads_it_as_the_same_email_asked_for_when_it_is_due(
+    emails: EmailClient, scheduler: Any, cloud: Cloud
+) -> None:
+    email_id = await emails.schedule(REQUEST, LATER)
+    event = read_body((await schedule_of(scheduler, cloud, email_id))["Target"]["Input"])
+    assert isinstance(event, EventBridgeEvent)
+    job = from_event(event, datetime.now(UTC))
+    assert isinstance(job, EmailJob)
+    assert (job.email_id, job.source, job.requested_at) == (email_id, "shop", LATER)
+    assert job.request == REQUEST
+
+
+async def test_a_time_in_another_zone_is_the_same_moment(
+    emails: EmailClient, scheduler: Any, cloud: Cloud
+) -> None:
+    tokyo = LATER.astimezone(datetime.fromisoformat("2026-01-01T00:00:00+09:00").tzinfo)
+    schedule = await schedule_of(scheduler, cloud, await emails.schedule(REQUEST, tokyo))
+    assert schedule["ScheduleExpression"] == f"at({LATER:%Y-%m-%dT%H:%M:%S})"
+
+
+async def test_asking_twice_for_the_same_is_one_schedule(emails: EmailClient) -> None:
+    assert await emails.schedule(REQUEST, LATER) == await emails.schedule(REQUEST, LATER)
+
+
+@pytest.mark.parametrize("change", ["time", "content"])
+async def test_another_time_or_content_under_the_same_key_is_refused(
+    emails: EmailClient, change: str
+) -> None:
+    await emails.schedule(REQUEST, LATER)
+    later = LATER + timedelta(hours=1) if change == "time" else LATER
+    request = replace(REQUEST, template_name="other") if change == "content" else REQUEST
+    with pytest.raises(NotScheduledError, match="cancel it first"):
+        await emails.schedule(request, later)
+
+
+async def test_a_cancelled_email_has_no_schedule_and_may_be_scheduled_anew(emails: EmailClient) -> None:
+    email_id = await emails.schedule(REQUEST, LATER)
+    assert await emails.cancel_scheduled(email_id)
+    assert not await emails.cancel_scheduled(email_id)
+    assert await emails.schedule(REQUEST, LATER + timedelta(hours=1)) == email_id
+
+
+async def test_a_time_without_a_zone_or_in_the_past_is_refused_before_anything_is_asked(
+    emails: EmailClient,
+) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        await emails.schedule(REQUEST, datetime(2030, 1, 1))  # noqa: DTZ001 - the mistake itself
+    with pytest.raises(ValueError, match="has passed"):
+        await emails.schedule(REQUEST, datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"), [("ResourceNotFoundException", "update it"), ("AccessDeniedException", "permissions")]
+)
+async def test_a_schedule_that_is_refused_says_what_to_do(code: str, advice: str) -> None:
+    class Refusing:
+        async def create_schedule(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateSchedule")
+
+    with pytest.raises(NotScheduledError, match=advice):
+        await create(Refusing(), {})
+
+
+async def test_a_bus_that_is_not_there_or_not_an_engines_is_named(cloud: Cloud) -> None:
+    async with EmailClient("nowhere-EmailBus", source="shop", endpoint_url=cloud.endpoint) as emails:
+        with pytest.raises(NoSuchBusError, match="nowhere-EmailBus"):
+            await emails.schedule(REQUEST, LATER)
+    cloud.events.create_event_bus(Name=f"{cloud.stack}-other")
+    async with EmailClient(f"{cloud.stack}-other", source="shop", endpoint_url=cloud.endpoint) as emails:
+        with pytest.raises(NotScheduledError, match="must end in -EmailBus"):
+            await emails.schedule(REQUEST, LATER)
+
+
+# -- the commands --------------------------------------------------------------------------------------------
+
+
+async def run(cloud: Cloud, *arguments: str) -> tuple[int, str]:
+    options = ["--stack", cloud.stack, "--endpoint-url", cloud.endpoint, "--region", "eu-west-1"]
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["scheduled", *arguments, *options])
+    return result.exit_code, result.output
+
+
+async def test_the_list_shows_what_is_due_first_and_none_of_the_content(
+    emails: EmailClient, cloud: Cloud
+) -> None:
+    secret = replace(REQUEST, template_data={"code": "s3cret"}, idempotency_key="b", to="bob@example.com")
+    await emails.schedule(secret, LATER + timedelta(hours=1))
+    first = await emails.schedule(REQUEST, LATER)
+    code, output = await run(cloud, "list", "--json")
+    found = json.loads(output)
+    assert code == 0
+    assert [email["to"] for email in found["emails"]] == ["ada@example.com", "bob@example.com"]
+    assert found["emails"][0]["emailId"] == first
+    assert not found["more"]
+    assert "s3cret" not in output
+    code, output = await run(cloud, "list")
+    assert code == 0
+    assert "2 scheduled email(s)" in output
+
+
+async def test_the_list_says_that_there_are_more(emails: EmailClient, cloud: Cloud) -> None:
+    for number in range(3):
+        await emails.schedule(replace(REQUEST, idempotency_key=f"{number}"), LATER)
+    _, output = await run(cloud, "list", "--limit", "2")
+    assert "raise --limit" in output
+
+
+@pytest.mark.usefixtures("scheduler")
+async def test_an_empty_list_says_so(cloud: Cloud) -> None:
+    assert await run(cloud, "list") == (0, "No email is scheduled.\n")
+
+
+async def test_the_command_cancels_once_and_then_says_that_there_is_none(
+    emails: EmailClient, cloud: Cloud
+) -> None:
+    email_id = await emails.schedule(REQUEST, LATER)
+    code, output = await run(cloud, "cancel", email_id, "--yes")
+    assert code == 0
+    assert "is cancelled" in output
+    code, output = await run(cloud, "cancel", email_id, "--yes")
+    assert code == 1
+    assert f"sesmailengine explain {email_id}" in output.replace("\n", " ")
+
+
+async def test_nothing_is_cancelled_where_nobody_can_be_asked(emails: EmailClient, cloud: Cloud) -> None:
+    email_id = await emails.schedule(REQUEST, LATER)
+    code, output = await run(cloud, "cancel", email_id)
+    assert code == 1
+    assert "--yes" in output
+    assert await emails.cancel_scheduled(email_id)
