@@ -95,6 +95,12 @@ class StackSettings:
     bounce_rate_min_sends: int = number(
         100, LIMITS, "Recipients in a day from which on that percentage counts.", "1 to 1000000", 1, 1_000_000
     )
+    bounce_rate_action: str = choice(
+        "fail", LIMITS,
+        "What happens above that percentage: fail refuses all mail; hold-bulk stops the bulk lane, whose mail"
+        " waits until you let it go, and transactional mail goes on.",
+        ("fail", "hold-bulk"),
+    )  # fmt: skip
     ses_max_send_rate: float = number(
         0.0, LIMITS, "Recipients a second. 0: what SES allows the account, asked every five minutes.",
         "0 (ask SES) to 100000", 0, 100_000,

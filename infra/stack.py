@@ -150,6 +150,7 @@ class EmailEngineStack(Stack):
             "StateTable": tables.state.table_name,
             "EmailRetryQueueUrl": queues.retry.queue_url,
             "BulkEmailQueueUrl": queues.bulk.queue_url,
+            "ParkedEmailQueueUrl": queues.parked.queue_url,
             "EventBridgeDLQUrl": queues.event_bridge_dead.queue_url,
             "EmailRetryDLQUrl": queues.retry_dead.queue_url,
             "BulkEmailDLQUrl": queues.bulk_dead.queue_url,

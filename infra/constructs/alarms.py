@@ -21,6 +21,7 @@ from infra.constructs.tables import EmailTables
 SENDER_LOG: Final = "aws logs tail /aws/lambda/{stack}-EmailSender --since 1h"
 FEEDBACK_LOG: Final = "aws logs tail /aws/lambda/{stack}-FeedbackProcessor --since 1h"
 ACCOUNT: Final = "aws sesv2 get-account"
+STATUS: Final = "sesmailengine status --stack {stack}"
 QUEUES: Final = "aws sqs list-queues --queue-name-prefix {stack}-"
 
 
@@ -28,7 +29,7 @@ QUEUES: Final = "aws sqs list-queues --queue-name-prefix {stack}-"
 class AlarmText:
     """What an alarm tells: what to look at, which command helps, and the section of docs/operations.md.
 
-    The command is the AWS CLI's, with `{stack}` for the stack's name.
+    The command is the AWS CLI's or ours, with `{stack}` for the stack's name.
     """
 
     look: str
@@ -59,6 +60,8 @@ _BULK_HOURS: Final = 24
 # first sent: an alarm near the fourteenth day would never ring.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 _DEAD_AGE: Final = Duration.days(3)
+# SQS deletes what is parked after fourteen days. Nothing receives it meanwhile, so its age is its true age.
+_PARKED_AGE: Final = Duration.days(10)
 # Some soft bounces wait for their retry, delayed, at any time of a busy day; a thousand are a flood.
 _DELAYED: Final = 1000
 
@@ -123,6 +126,18 @@ _SENDING: Final = {
             " role and at policies of the organization.",
             command=ACCOUNT,
             page="ses",
+        ),
+    ),
+    "Bulk-Held": (
+        METRICS["bulk-held"],
+        0,
+        _ONCE,
+        AlarmText(
+            look="The day's bounce rate went over BounceRateThreshold, so the bulk lane is stopped and its"
+            " mail parked: look for what makes addresses bounce, then let it go by"
+            " `sesmailengine go --bulk`.",
+            command=STATUS,
+            page="stopped-mail",
         ),
     ),
     "Services-Unavailable": (
@@ -228,6 +243,19 @@ class Alarms(Construct):
                     page="dead-letter-queues",
                 ),
             )
+
+    def watch_parked(self, queues: EmailQueues) -> None:
+        self._above(
+            "ParkedQueue-Age",
+            _PARKED_AGE.to_seconds(),
+            of_queue(queues.parked, "ApproximateAgeOfOldestMessage"),
+            AlarmText(
+                look="Stopped mail has been parked for ten days, and SQS deletes it after fourteen: look why"
+                " it was stopped, then let it go by `sesmailengine go`, or cancel its campaign.",
+                command=STATUS,
+                page="stopped-mail",
+            ),
+        )
 
     def watch_queues(self, queues: EmailQueues) -> None:
         for name, queue, hours in (

@@ -22,6 +22,7 @@ _CONFIGURATION = (
     "allowed_senders",
     "bounce_rate_threshold",
     "bounce_rate_min_sends",
+    "bounce_rate_action",
     "data_retention_days",
     "ses_max_send_rate",
     "bulk_share",
@@ -73,6 +74,7 @@ class EmailSenderFunction(EngineFunction):
                 "STATE_TABLE": tables.state.table_name,
                 "TEMPLATE_BUCKET": templates.bucket.bucket_name,
                 "RETRY_QUEUE_URL": queues.retry.queue_url,
+                "PARKED_QUEUE_URL": queues.parked.queue_url,
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,
                 "SES_CONFIGURATION_SET": configuration_set.name,
                 **{name.upper(): parameters.text(name) for name in _CONFIGURATION},
@@ -216,8 +218,8 @@ def _queues(queues: EmailQueues) -> list[iam.PolicyStatement]:
             resources=[queues.retry.queue_arn, queues.bulk.queue_arn],
         ),
         iam.PolicyStatement(
-            sid="DeferAndGiveUp",
+            sid="DeferParkAndGiveUp",
             actions=["sqs:SendMessage"],
-            resources=[queues.retry.queue_arn, queues.event_bridge_dead.queue_arn],
+            resources=[queues.retry.queue_arn, queues.parked.queue_arn, queues.event_bridge_dead.queue_arn],
         ),
     ]

@@ -38,6 +38,7 @@ class Monitoring(Construct):
         alarms = Alarms(self, "Alarms", prefix=prefix, topic=self.alarm_topic)
         alarms.watch_dead_letters(queues)
         alarms.watch_queues(queues)
+        alarms.watch_parked(queues)
         alarms.watch_function("EmailSender", sender.name)
         alarms.watch_function("FeedbackProcessor", processor.name)
         alarms.watch_reputation()

@@ -112,6 +112,8 @@ def send(cloud: Cloud, ses: ThreadedSimulator) -> None:
     ses.faults.set(throttle_next=1)
     email_sender.handler(request_event())
     ses.faults.clear()
+    cloud.put("State", pk="stop#campaign#spring")
+    email_sender.handler(request_event(campaign="spring"))
 
 
 def hear(ses: ThreadedSimulator) -> None:

@@ -230,7 +230,7 @@ class TestReleaseFacts:
         assert {one.name for one in found} == {
             f"{STACK}-templates-{ACCOUNT}",
             *(f"{STACK}-{table}" for table in ("EmailTracking", "Suppression", "State")),
-            *(f"{STACK}-{queue}" for queue in ("EmailRetryQueue", "BulkEmailQueue")),
+            *(f"{STACK}-{queue}" for queue in ("EmailRetryQueue", "BulkEmailQueue", "ParkedEmailQueue")),
             *(f"{STACK}-{queue}DLQ" for queue in ("EventBridge", "EmailRetry", "BulkEmail")),
             f"{STACK}-FeedbackProcessorDLQ",
         }

@@ -90,7 +90,8 @@ class Cloud:
         visibility = 6.0 * STACK.sender_timeout
         self.retry = Queue(world, "prove-EmailRetryQueue", self.dead["EmailRetryDLQ"], visibility)
         self.bulk = Queue(world, "prove-BulkEmailQueue", self.dead["BulkEmailDLQ"], visibility)
-        self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in (self.retry, self.bulk)}
+        self.parked = Queue(world, "prove-ParkedEmailQueue")
+        self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in (self.retry, self.bulk, self.parked)}
         self.ses = Ses(world, publish=self._publish_report, accepted=accepted)
         self.sender = Function(
             world,
@@ -203,6 +204,7 @@ def _variables(world: World) -> Mapping[str, str]:
         "STATE_TABLE": STATE,
         "TEMPLATE_BUCKET": BUCKET,
         "RETRY_QUEUE_URL": f"{ACCOUNT}/prove-EmailRetryQueue",
+        "PARKED_QUEUE_URL": f"{ACCOUNT}/prove-ParkedEmailQueue",
         "EVENT_BUS_NAME": BUS,
         "SES_CONFIGURATION_SET": "prove-ConfigSet",
         "SES_FEEDBACK_TOPIC_ARN": TOPIC,

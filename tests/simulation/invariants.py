@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulation.cloud import RECONCILE, Cloud
-from tests.simulation.dynamodb import STALE, STATE, SUPPRESSION, TRACKING, Item
+from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, Item
 from tests.simulation.functions import SKEW, Process
 from tests.simulation.ses import Acceptance
 from tests.simulation.workload import Asked
@@ -136,12 +136,11 @@ class Witness:
         if email_id not in self._attempts:
             world.violate("lost", email_id, "SES took an email that nobody asked for")
             return
-        lag = STALE if world.plan.faults.stale_read else 0.0
         for address in map(address_key, acceptance.addresses):
             looked_at = acceptance.process.checks.get(address)
             if looked_at is None:
                 world.violate("suppressed", email_id, f"{address} was not looked up before the send")
-            elif any(since < looked_at - lag < until for since, until in self._suppressed[address]):
+            elif any(since < looked_at < until for since, until in self._suppressed[address]):
                 world.violate("suppressed", email_id, f"{address} was suppressed before it was looked up")
         if "failed" in self.told[email_id]:
             world.violate("contradicted", email_id, "was told as failed, and is sent all the same")

@@ -35,11 +35,14 @@ SENT = TrackingRow(
     original_email_id=EMAIL_ID,
     original_source="com.example.shop",
     template_name="welcome",
+    campaign="spring",
+    lane="bulk",
     ses_message_id=MESSAGE_ID,
     sent_at="2026-03-02T09:40:02.000Z",
     metadata={"order": "42"},
-    tags={"campaign": "spring"},
+    tags={"kind": "news"},
 )
+LABELS = {"lane": "bulk", "template": "welcome", "campaign": "spring"}
 
 
 def pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
@@ -90,7 +93,8 @@ async def test_a_delivery_moves_the_row_and_is_told() -> None:
     assert (told.template_name, told.original_source) == ("welcome", "com.example.shop")
     assert (told.ses_message_id, told.retry_attempt) == (MESSAGE_ID, 0)
     assert told.timestamp == "2026-03-02T09:40:13.905Z"
-    assert (told.metadata, told.tags) == ({"order": "42"}, {"campaign": "spring"})
+    assert (told.metadata, told.tags) == ({"order": "42"}, {"kind": "news"})
+    assert told.campaign == "spring"
 
 
 async def test_a_send_settles_an_outcome_that_nobody_knew() -> None:
@@ -323,7 +327,7 @@ async def test_without_its_saved_request_a_soft_bounce_stays_one_and_says_why() 
     )
     assert fake_aws.telemetry.events == [
         ("retry-impossible", {"email_id": EMAIL_ID, "problem": "no saved request"}),
-        ("status-reached", {"email_id": EMAIL_ID, "status": "soft_bounced", "previous": "sent"}),
+        ("status-reached", {"email_id": EMAIL_ID, "status": "soft_bounced", "previous": "sent"} | LABELS),
     ]
 
 

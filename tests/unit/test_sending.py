@@ -39,6 +39,12 @@ async def refused(harness: Harness, **detail: Any) -> Refusal:
     return Refusal(FailureCode(answer.reason.code), answer.reason.message)
 
 
+def settled(harness: Harness) -> list[dict[str, object]]:
+    """What the log lines of settled emails call them by."""
+    lines = [fields for name, fields in harness.fake_aws.telemetry.events if name == "email-settled"]
+    return [{name: line[name] for name in ("lane", "template", "campaign")} for line in lines]
+
+
 async def deferred(harness: Harness, **detail: Any) -> DeferralAnswer:
     """Ask for an email that must wait: whole in the retry queue, nothing told."""
     answer = await harness.ask(**detail)
@@ -72,6 +78,23 @@ async def test_an_accepted_request_is_sent_tracked_counted_and_told(harness: Har
     assert harness.fake_aws.status_events.published == [answer]
     assert (answer.status, answer.previous_status, answer.ses_message_id) == ("sent", "sending", "ses-1")
     assert (answer.metadata, answer.tags) == ({"order": "7"}, {"kind": "welcome"})
+
+
+async def test_a_campaign_stands_in_row_tag_event_and_log(harness: Harness) -> None:
+    answer = await harness.ask(campaign="spring", priority="bulk", tags={"kind": "news"})
+    (message,) = harness.fake_aws.mailer.sent.values()
+    assert message.tags[1:] == (("campaign", "spring"), ("kind", "news"))
+    assert isinstance(answer, EmailStatusChanged)
+    assert (answer.campaign, harness.row.campaign) == ("spring", "spring")
+    assert settled(harness) == [{"lane": "bulk", "template": "welcome", "campaign": "spring"}]
+
+
+async def test_a_refused_request_keeps_its_campaign_where_it_is_one(harness: Harness) -> None:
+    for campaign, known in (("spring", "spring"), ("ada@example.com", None)):
+        answer = await harness.ask(campaign=campaign, templateName="ada@example.com")
+        assert isinstance(answer, EmailStatusChanged)
+        assert answer.campaign == known
+    assert all(not {*labels.values()} - {"", "spring"} for labels in settled(harness))
 
 
 async def test_suppressed_copies_are_left_out_and_the_others_get_theirs(harness: Harness) -> None:
@@ -181,6 +204,8 @@ async def test_an_attachment_that_is_not_there_is_refused(harness: Harness) -> N
         ({"headers": {"Subject": "x"}}, "headers"),
         ({"idempotencyKey": ""}, "idempotencyKey: "),
         ({"metadata": {"n": 1}}, "metadata"),
+        ({"campaign": "spring sale"}, "campaign: must be 1 to 64"),
+        ({"campaign": "spring", "tags": {"campaign": "x"}}, "tags['campaign'] is what `campaign` writes"),
     ],
 )
 async def test_a_bad_field_is_refused_by_name(harness: Harness, detail: dict[str, Any], named: str) -> None:

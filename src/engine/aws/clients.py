@@ -50,11 +50,10 @@ class Clients:
         self._opened: list[Any] = []
 
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
-        """An aiobotocore client. `service`: as boto3 names it."""
-        # A service's own variable wins, as it does over AWS_ENDPOINT_URL.
-        own = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
+        """An aiobotocore client. `service`: as boto3 names it; its own AWS_ENDPOINT_URL_… goes first."""
+        own = f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ
         client = await self._stack.enter_async_context(
-            self._session.client(service, config=config, endpoint_url=own or self._endpoint_url)
+            self._session.client(service, config=config, endpoint_url=None if own else self._endpoint_url)
         )
         self._opened.append(client)
         return client

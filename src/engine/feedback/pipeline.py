@@ -34,7 +34,7 @@ from engine.tracking.ports import (
     StatusEvents,
     SuppressionWriter,
 )
-from engine.tracking.status_event import status_event
+from engine.tracking.status_event import log_labels, status_event
 from engine.types import Clock, Telemetry
 
 
@@ -196,5 +196,9 @@ class FeedbackPipeline:
             await self.status_events.publish(events)
         if reached:
             self.telemetry.record(
-                "status-reached", email_id=row.email_id, status=reached.value, previous=previous or ""
+                "status-reached",
+                email_id=row.email_id,
+                status=reached.value,
+                previous=previous or "",
+                **log_labels(row),
             )

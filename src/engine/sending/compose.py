@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engine.errors import FailureCode, Refusal, unwrap
 from engine.requests.addresses import address_key
-from engine.requests.checks import MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
+from engine.requests.checks import CAMPAIGN_TAG, MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
 from engine.schemas.request import Attachment, EmailRequest
 from engine.templating.template import Rendered
 
@@ -74,6 +74,7 @@ def compose(
 
     `suppressed`: keys of addresses that cc and bcc must not reach. `file_sizes`: bytes, by S3 key.
     """
+    campaign = ((CAMPAIGN_TAG, request.campaign),) if request.campaign else ()
     return OutgoingMessage(
         email_id=email_id,
         sender=sender,
@@ -86,7 +87,7 @@ def compose(
         text=rendered.text,
         headers=(*request.headers.items(), *unsubscribe_headers(request.unsubscribe)),
         attachments=tuple(attached_file(file, file_sizes) for file in request.attachments),
-        tags=((EMAIL_ID_TAG, email_id), *request.tags.items()),
+        tags=((EMAIL_ID_TAG, email_id), *campaign, *request.tags.items()),
     )
 
 

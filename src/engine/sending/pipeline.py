@@ -13,13 +13,15 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.concurrency import concurrently
-from engine.errors import ServiceUnavailable, describe_bug
+from engine.errors import ServiceUnavailable, describe_bug, unwrap
 from engine.requests.email_job import EmailJob
+from engine.sending.braking import BrakeWatch
 from engine.sending.decide import decide
 from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.prepare import Prepared, prepare
 from engine.sending.results import Completed, DeferralReason, Deferred, Email, Failed, Outcome, Ready, new_row
 from engine.sending.send import BatchSend
+from engine.tracking.brakes import brake_keys
 from engine.tracking.claim import Lease
 from engine.tracking.kept_request import keep_beside
 from engine.tracking.lifecycle import RANK, Status
@@ -113,18 +115,22 @@ class SendingPipeline:
                 continue
             files += size
             ready.append(decision)
-        largest_call = min(self.deps.policy.largest_call, prepared.burst)
-        outcomes |= await BatchSend(self.deps, seconds_left).send(ready, largest_call)
+        if ready:
+            keys = {key for item in ready for key in brake_keys(item.request)}
+            brakes = BrakeWatch(self.deps, keys, unwrap(prepared.checks).brakes, prepared.asked_at)
+            largest_call = min(self.deps.policy.largest_call, prepared.burst)
+            outcomes |= await BatchSend(self.deps, seconds_left, brakes).send(ready, largest_call)
         return await record_and_publish(self.deps, [each for each in claimed if each.is_tracked], outcomes)
 
     def _decide(self, email: Email, prepared: Prepared) -> Ready | Outcome:
         try:
-            return decide(email, prepared, self.deps.policy, self.deps.clock())
+            decision = decide(email, prepared, self.deps.policy, self.deps.clock())
         except ServiceUnavailable as error:
             return self.deps.unavailable(error)
         except Exception as error:  # noqa: BLE001 - a bug met by one email must not fail the batch's others
             self.deps.telemetry.record("bug", problem=describe_bug(error), email_id=email.row.email_id)
             return Failed(describe_bug(error))
+        return self.deps.defer(decision.reason) if isinstance(decision, Deferred) else decision
 
 
 # -- step 4: record and publish ------------------------------------------------------------------------
@@ -209,4 +215,5 @@ def _log(deps: Dependencies, outcomes: Collection[Completed]) -> None:
                 status=event.status,
                 previous=event.previous_status or "",
                 code=event.reason.code if event.reason else "",
+                **outcome.labels,
             )
