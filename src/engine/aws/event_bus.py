@@ -72,11 +72,14 @@ async def _put(
     return left
 
 
-def batched_by_size(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Indexes, in batches that one call may carry. An entry too large for any call goes alone."""
+def batched_by_size(sizes: Sequence[int], most: int = BYTES) -> Iterator[list[int]]:
+    """Indexes, in batches that one call may carry, ten of them and `most` bytes.
+
+    An entry too large for any call goes alone.
+    """
     batch: list[int] = []
     for index, size in enumerate(sizes):
-        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > BYTES):
+        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > most):
             yield batch
             batch = []
         batch.append(index)
