@@ -11,7 +11,9 @@ from infra.constructs.event_schemas import EventSchemas
 from infra.constructs.feedback_processor import FeedbackProcessorFunction
 from infra.constructs.feedback_topic import FeedbackTopic
 from infra.constructs.fingerprints import Fingerprints
+from infra.constructs.log_queries import LogQueries
 from infra.constructs.monitoring import Monitoring
+from infra.constructs.operator_policies import OperatorPolicies
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.scheduling import Scheduling
@@ -21,6 +23,7 @@ from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
+from infra.version import version
 
 TAG = "sesmailengine:stack"
 
@@ -127,6 +130,9 @@ class EmailEngineStack(Stack):
             sender=sender,
             processor=processor,
         )
+        OperatorPolicies(self, "OperatorPolicies", prefix=prefix)
+        if settings.target == "lambda":  # the emulator saves no queries
+            LogQueries(self, "LogQueries", prefix=prefix, groups=[sender.log_group, processor.log_group])
         if settings.target == "lambda" and parameters.wanted(
             "register_schemas"
         ):  # no emulator has a registry
@@ -155,5 +161,6 @@ class EmailEngineStack(Stack):
             "EmailSenderFunction": sender.function.function_name,
             "FeedbackProcessorFunction": processor.function.function_name,
             "DashboardUrl": monitoring.dashboard_address,
+            "Version": version(),
         }.items():
             CfnOutput(self, name, value=value)
