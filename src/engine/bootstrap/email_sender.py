@@ -83,7 +83,7 @@ async def open_email_sender(
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         gate=gate,
-        mailer=SesMailer(ses, settings.ses_configuration_set, telemetry),
+        mailer=SesMailer(ses, settings.streams, telemetry),
         status_events=bus,
         operator_actions=bus,
         telemetry=telemetry,
