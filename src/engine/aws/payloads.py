@@ -10,13 +10,14 @@ Source: https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-deliverabi
 import zlib
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta, Struct
 
-from engine.aws.dynamodb import chunks, get_items, put_items
+from engine.aws.dynamodb import chunks, from_item, get_items, put_items
 from engine.schemas.request import EmailRequest
-from engine.tracking.kept_request import KeptRequest
+from engine.tracking.kept_request import UNREADABLE, KeptRequest, inflated
 from engine.types import Clock
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 _KEPT: Final = timedelta(days=4)
 # An item holds 400 KB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 _PART: Final = 380_000  # bytes
+
+
+class _Part(Struct, frozen=True):
+    """A part of what was kept; a request comes to three at most."""
+
+    part: int = 0
+    parts: Annotated[int, Meta(le=10)] = 1
+    body: bytes = b""
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, KeptRequest])
@@ -68,14 +78,16 @@ class RequestPayloads:
         found = await self._read([together, alone])
         if not found:
             return None
-        more = [f"{alone}#{part}" for part in range(1, int(found[0]["parts"]["N"]))]
+        more = [f"{alone}#{part}" for part in range(1, found[0].parts)]
         parts = [found[0], *(await self._read(more))]
         if len(parts) <= len(more):
             return None  # the table has begun to expire them
-        parts.sort(key=lambda item: int(item["part"]["N"]))
-        body = b"".join(part["body"]["B"] for part in parts)
-        return _decoder.decode(zlib.decompress(body)).get(email_id)
+        parts.sort(key=lambda item: item.part)
+        try:
+            return _decoder.decode(inflated(b"".join(part.body for part in parts))).get(email_id)
+        except UNREADABLE:
+            return None
 
-    async def _read(self, keys: list[str]) -> list[Any]:
+    async def _read(self, keys: list[str]) -> list[_Part]:
         found = await get_items(self._client, {self._table: [{"pk": key} for key in keys]})
-        return found[self._table]
+        return [from_item(item, _Part) for item in found[self._table]]
