@@ -14,6 +14,7 @@ from engine.cli.operate.command import stack_command
 from engine.cli.operate.console import console as serve_console
 from engine.cli.operate.cost import cost
 from engine.cli.operate.dlq import dlq
+from engine.cli.operate.doctor import doctor
 from engine.cli.operate.explain import explain
 from engine.cli.operate.find import find
 from engine.cli.operate.person import person
@@ -42,9 +43,8 @@ app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
-for command in (find, explain, status, cost, stop, go, cancel):
+for command in (doctor, find, explain, status, cost, stop, go, cancel, serve_console):
     stack_command(app)(command)
-stack_command(app)(serve_console)
 console = Console()
 
 InboxPort = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]

@@ -31,6 +31,6 @@ def sentence_of(error: Exception, address: StackAddress) -> str:
     if code in _DENIED:
         return (
             f"These credentials may not call {error.operation_name}. Attach the managed policy"
-            f" {address.stack}-Support (to look) or {address.stack}-Operator (to act)."
+            f" {address.stack}-Support to look, and {address.stack}-Operator besides to act."
         )
     return f"AWS refused {error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
