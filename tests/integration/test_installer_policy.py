@@ -54,7 +54,7 @@ UNUSED = {
         " s3:DeleteBucketTagging s3:DeleteBucketEncryption"
     ),
     "what a configuration set may have besides": (
-        "ses:PutConfigurationSet*Vdm* ses:PutConfigurationSet*Archiving* ses:PutConfigurationSet*Suppression*"
+        "ses:PutConfigurationSet*Vdm* ses:PutConfigurationSet*Archiving*"
     ),
 }
 
