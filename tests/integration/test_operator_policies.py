@@ -150,6 +150,11 @@ def test_every_call_of_the_commands_is_allowed_by_one_of_the_policies() -> None:
     assert {method: file for method, file in called().items() if not operations()[method] & allowed} == {}
 
 
+def test_nothing_is_allowed_that_no_command_calls() -> None:
+    needed = set().union(*(operations()[method] for method in called()))
+    assert set().union(*map(granted, POLICIES)) - needed == set()
+
+
 def test_looking_is_support_and_acting_is_operator() -> None:
     assert [action for action in granted("Support") if not looks(action)] == []
     assert [action for action in granted("Operator") if looks(action)] == []
