@@ -42,12 +42,7 @@ app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
-stack_command(app)(doctor)
-stack_command(app)(find)
-stack_command(app)(explain)
-stack_command(app)(status)
-stack_command(app)(cost)
-for command in (find, explain, status, cost, stop, go, cancel):
+for command in (doctor, find, explain, status, cost, stop, go, cancel):
     stack_command(app)(command)
 console = Console()
 
