@@ -164,7 +164,15 @@ def test_a_profile_that_is_not_there_is_named(invoke: Callable[..., Result]) -> 
 def test_an_endpoint_that_nobody_listens_at_is_told(invoke: Callable[..., Result]) -> None:
     result = invoke("count", "--endpoint-url", "http://127.0.0.1:1")
     assert result.exit_code == 1
-    assert "could not be reached" in result.output
+    assert "Could not connect to the endpoint URL" in result.output
+
+
+def test_without_credentials_that_is_what_is_told(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    assert invoke("count").output == "Unable to locate credentials\n"
 
 
 def test_an_interrupt_ends_it_without_a_trace(invoke: Callable[..., Result]) -> None:

@@ -218,7 +218,8 @@ class FakeLedger(Port):
             return False
         changes |= {"status": to.value, "status_rank": RANK[to], f"{to}_at": iso(at), "lease_until": None}
         changes["ses_message_id"] = row.ses_message_id or ses_message_id
-        if RANK[to] > RANK[Status.SOFT_BOUNCED]:
+        suppressed = refusal is not None and refusal.code is FailureCode.SUPPRESSED
+        if RANK[to] > RANK[Status.SOFT_BOUNCED] and not suppressed:
             changes["kept_request"] = None
         if refusal:
             changes |= {"failure_code": refusal.code.value, "failure_reason": refusal.message}

@@ -12,11 +12,14 @@ from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
 from engine.cli.operate.cost import cost
+from engine.cli.operate.dlq import dlq
 from engine.cli.operate.explain import explain
 from engine.cli.operate.find import find
+from engine.cli.operate.person import person
 from engine.cli.operate.scheduled import scheduled
 from engine.cli.operate.status import status
 from engine.cli.operate.stopping import cancel, go, stop
+from engine.cli.operate.suppression import suppression
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -33,7 +36,10 @@ app = typer.Typer(
 )
 app.add_typer(templates, name="templates")
 app.add_typer(campaigns, name="campaign")
+app.add_typer(dlq, name="dlq")
+app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
+app.add_typer(suppression, name="suppression")
 app.command()(send)
 for command in (find, explain, status, cost, stop, go, cancel):
     stack_command(app)(command)

@@ -40,7 +40,8 @@ def known(answer: T | Unknown) -> T | None:
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error.__cause__, ClientError):  # ServiceUnavailable says less than what it came of
+    # ServiceUnavailable says less than what it came of.
+    if isinstance(error.__cause__, ClientError | BotoCoreError):
         error = error.__cause__
     if not isinstance(error, ClientError):
         return str(error)

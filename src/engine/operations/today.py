@@ -25,7 +25,7 @@ SUPPRESSION_DAY_INDEX: Final = "suppression-type-date-index"
 ROWS_COUNTED: Final = 5_000
 """Of today's rows, the newest: what is counted where CloudWatch has nothing."""
 
-_PAGE: Final = 2_500  # rows of an index page: under the 1 MB that DynamoDB answers with
+_PAGE: Final = ROWS_COUNTED  # DynamoDB itself ends a page at 1 MB, which is about as many
 _SUPPRESSIONS: Final = 1_000
 _DAY_SECONDS: Final = 86_400
 

@@ -110,7 +110,8 @@ class Call:
         raise typer.Exit(0 if verdict.good else 1)
 
     def _sentence(self, error: Exception) -> str:
-        if isinstance(error.__cause__, ClientError):  # ServiceUnavailable says less than what it came of
+        # ServiceUnavailable says less than what it came of.
+        if isinstance(error.__cause__, ClientError | BotoCoreError):
             error = error.__cause__
         if not isinstance(error, ClientError):
             return str(error)

@@ -20,7 +20,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     With `identities` (addresses and domains) only these may send; with `configuration_sets` only these exist;
     None allows any. A `daily_quota` of -1 is none, as in GetAccount. `window` says what a second is:
     "calendar" counts from one full second to the next, "sliding" any 1,000 ms. AWS says only that short
-    bursts may exceed the rate, so real SES lies on the lenient side of both.
+    bursts may exceed the rate, so real SES lies on the lenient side of both. `suppressed_reasons`: for which
+    reasons an address comes onto the account suppression list and gets no mail; empty in accounts of before
+    2019-11-25 that never asked for the list.
     """
 
     max_send_rate: float = 14
@@ -28,6 +30,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     window: Literal["calendar", "sliding"] = "calendar"
     identities: frozenset[str] | None = None
     configuration_sets: frozenset[str] | None = None
+    suppressed_reasons: frozenset[Literal["BOUNCE", "COMPLAINT"]] = frozenset({"BOUNCE", "COMPLAINT"})
     account_id: str = "123456789012"
     region: str = "us-east-1"
 
