@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.aws.clients import SES_CONFIG, Clients
+from engine.aws.clients import COUNTER_CONFIG, SES_CONFIG, Clients
 from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer, get_send_rate
@@ -53,6 +53,7 @@ async def open_email_sender(
     settings = read_settings(SenderSettings, variables)
     telemetry = host.telemetry("EmailSender", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
+    counters = await clients.open("dynamodb", COUNTER_CONFIG)
     sqs = await clients.open("sqs")
     parked = ParkedEmailQueue(sqs, settings.parked_queue_url) if settings.parked_queue_url else None
     pre_send = PreSendTables(
@@ -73,7 +74,7 @@ async def open_email_sender(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         pre_send=pre_send,
         brakes=pre_send,
-        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
+        quota=DailyCounters(counters, settings.state_table, host.pick),
         templates=S3TemplateStore(
             await clients.open("s3"),
             settings.template_bucket,
@@ -82,7 +83,7 @@ async def open_email_sender(
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         gate=gate,
-        mailer=SesMailer(ses, settings.ses_configuration_set, telemetry),
+        mailer=SesMailer(ses, settings.streams, telemetry),
         status_events=bus,
         operator_actions=bus,
         telemetry=telemetry,

@@ -13,6 +13,7 @@ from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
 from engine.cli.operate.cost import cost
 from engine.cli.operate.dlq import dlq
+from engine.cli.operate.doctor import doctor
 from engine.cli.operate.explain import explain
 from engine.cli.operate.find import find
 from engine.cli.operate.person import person
@@ -41,6 +42,11 @@ app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
+stack_command(app)(doctor)
+stack_command(app)(find)
+stack_command(app)(explain)
+stack_command(app)(status)
+stack_command(app)(cost)
 for command in (find, explain, status, cost, stop, go, cancel):
     stack_command(app)(command)
 console = Console()

@@ -4,25 +4,21 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from engine.aws.clients import INVOKE_CONFIG
-from engine.aws.error_codes import is_code
 from engine.concurrency import concurrently
 from engine.errors import EngineError
 from engine.operations.dead_letters import Condition, DeadLetter, Group, grouped, oldest
 from engine.operations.ledger_reader import open_ledger
-from engine.operations.queue_pass import QueueDepth, QueuePass, depth
+from engine.operations.queue_pass import QueuePass
+from engine.operations.queues import DEAD_LETTER_QUEUES, PARKED, QueueDepth, queue_depths
 from engine.operations.redrive import Redrive, Redriven, is_meant
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.schemas.times import iso, parse_iso
 from engine.types import Clock
 
-QUEUES: Final = ("EventBridgeDLQ", "EmailRetryDLQ", "BulkEmailDLQ", "FeedbackProcessorDLQ")
-PARKED: Final = "ParkedEmailQueue"
-_NO_QUEUE: Final = "AWS.SimpleQueueService.NonExistentQueue"
 _RETENTION: Final = timedelta(days=14)
 # What is looked at is hidden meanwhile; a redrive, or `go`, must not miss it for long.
 _GLANCE: Final = 20  # messages
@@ -67,25 +63,25 @@ def queue_named(text: str) -> str:
     """The queue that is meant by its name, or the beginning or a part of it. Raises UnknownQueueError."""
     wanted = text.lower()
     for fits in (str.startswith, str.__contains__):
-        found = [name for name in QUEUES if fits(name.lower(), wanted)]
+        found = [name for name in DEAD_LETTER_QUEUES if fits(name.lower(), wanted)]
         if len(found) == 1:
             return found[0]
-    raise UnknownQueueError(f"{text!r} names no dead-letter queue, or several; there are {', '.join(QUEUES)}")
+    raise UnknownQueueError(
+        f"{text!r} names no dead-letter queue, or several; there are {', '.join(DEAD_LETTER_QUEUES)}"
+    )
 
 
 async def overview(stack: DeployedStack, clock: Clock) -> DeadLetterQueues:
     """A glance into every dead-letter queue, and into that of parked mail where the stack has it."""
-    found = await concurrently(_glance(stack, name, clock) for name in (*QUEUES, PARKED))
+    found = await concurrently(_glance(stack, name, clock) for name in (*DEAD_LETTER_QUEUES, PARKED))
     return DeadLetterQueues(queues=[contents for contents in found if contents])
 
 
 async def _glance(stack: DeployedStack, name: str, clock: Clock) -> QueueContents | None:
-    try:
-        return await look(stack, name, clock, most=_GLANCE, visibility=_GLANCE_SECONDS)
-    except ClientError as error:
-        if name == PARKED and is_code(error, _NO_QUEUE):  # a stack of an older version
-            return None
-        raise
+    """None for a queue that a stack of an older version lacks."""
+    if not await queue_depths(stack, (name,)):
+        return None
+    return await look(stack, name, clock, most=_GLANCE, visibility=_GLANCE_SECONDS)
 
 
 async def look(
@@ -106,7 +102,7 @@ async def look(
             letters.append(letter)
         return False
 
-    messages = await depth(sqs, url)
+    (messages,) = await queue_depths(stack, (name,))
     one_pass = QueuePass(sqs, url, keep, clock, visibility, most)
     if messages.visible:
         await one_pass.run()
@@ -124,8 +120,9 @@ async def look(
     )
 
 
-async def depth_of(stack: DeployedStack, name: str) -> QueueDepth:
-    return await depth(await stack.client("sqs"), await stack.queue_url(name))
+async def depth_of(stack: DeployedStack, name: str) -> int:
+    """About how many messages a queue holds."""
+    return sum(depth.total for depth in await queue_depths(stack, (name,)))
 
 
 async def redrive(
@@ -197,7 +194,7 @@ def contents_verdict(found: QueueContents, conditions: Sequence[Condition], opti
         return Verdict(good=False, sentence=f"{found.queue} could not be looked into: {found.problem}.")
     if not found.looked_at:
         which = " that meets the conditions" if conditions else ""
-        hidden = found.messages.hidden
+        hidden = found.messages.in_flight
         later = f"; {hidden:,} are hidden at the moment, look again in a minute" if hidden else ""
         return Verdict(good=not hidden, sentence=f"{found.queue} holds nothing{which}{later}.")
     sent = sum(group.known_as_sent for group in found.groups)

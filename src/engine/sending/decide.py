@@ -23,6 +23,9 @@ def decide(
     request = email.job.request
     if request is None:
         return email.refused_as_it_came(now)
+    if email.job.superseded:
+        problem = "the original has arrived after all, and SES has not said that this retry did"
+        return email.refused(Refusal(FailureCode.SUPERSEDED, problem), now)
     if brake := applying(request, unwrap(prepared.checks).brakes):
         return under_brake(email, brake, now)
     try:

@@ -73,7 +73,9 @@ class SendingPipeline:
     async def _drop_obsolete_retry(self, job: EmailJob) -> EmailJob | Outcome:
         """A retry is needless when its original has arrived after all: SES's reports come in any order.
 
-        Otherwise it takes over what its message leaves out and its original's row knows.
+        One that was begun has a row, which must reach a final status all the same: it goes on as superseded,
+        is judged by its row, and is not sent (again). Every retry takes over what its message leaves out and
+        its original's row knows.
         """
         if not job.retry_attempt:
             return job
@@ -82,13 +84,19 @@ class SendingPipeline:
             return self.deps.unavailable(original)
         if original is None:
             return job
-        if original.status_rank > RANK[Status.SOFT_BOUNCED]:
-            self.deps.telemetry.record(
-                "retry-needless", email_id=job.email_id, original_status=original.status
-            )
-            return Completed()
+        superseded = original.status_rank > RANK[Status.SOFT_BOUNCED]
+        if superseded:
+            begun = await capture_unavailable(self.deps.ledger.read(job.email_id))
+            if isinstance(begun, ServiceUnavailable):
+                return self.deps.unavailable(begun)
+            if begun is None:
+                self.deps.telemetry.record(
+                    "retry-needless", email_id=job.email_id, original_status=original.status
+                )
+                return Completed()
         return replace(
             job,
+            superseded=superseded,
             source=job.source or original.original_source,
             metadata=job.metadata or original.metadata,
             tags=job.tags or original.tags,
@@ -181,7 +189,7 @@ async def _record_sent(deps: Dependencies, sent: Collection[Completed]) -> Faile
     if isinstance(recording.result(), ServiceUnavailable):
         deps.telemetry.record("record-lost", problem=str(recording.result()))
     if counted and isinstance(counting.result(), ServiceUnavailable):
-        deps.telemetry.record("count-lost", problem=str(counting.result()))
+        deps.telemetry.record("count-lost", sends=counted, problem=str(counting.result()))
     return publishing.result()
 
 

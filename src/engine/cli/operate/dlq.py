@@ -16,6 +16,7 @@ from engine.operations import dlq as queues
 from engine.operations.actions import tell
 from engine.operations.dead_letters import BadMatchError, Condition, condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents, UnknownQueueError, queue_named
+from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.redrive import Redriven
 from engine.operations.stack import DeployedStack
 
@@ -25,7 +26,7 @@ dlq = typer.Typer(
 )
 
 Queue = Annotated[
-    str, typer.Argument(metavar="QUEUE", help=f"One of {', '.join(queues.QUEUES)}; a part will do.")
+    str, typer.Argument(metavar="QUEUE", help=f"One of {', '.join(DEAD_LETTER_QUEUES)}; a part will do.")
 ]
 Match = Annotated[
     list[str] | None,
@@ -83,7 +84,7 @@ def redrive(
         found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions))
         verdict = queues.contents_verdict(found, conditions, call.address.options)
         call.show(found, verdict, lambda console: _draw(console, found))
-    total = call.run(lambda stack: queues.depth_of(stack, name)).total
+    total = call.run(lambda stack: queues.depth_of(stack, name))
     which = f" that meet {' and '.join(map(str, conditions))}" if conditions else ""
     call.confirm(f"Redrive what {name} holds, about {total:,} messages{which}?", yes=yes)
 

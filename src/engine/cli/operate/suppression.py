@@ -13,6 +13,7 @@ from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.find import moment
 from engine.operations import suppression as lists
 from engine.operations import suppression_sync as many
 from engine.operations.actions import tell
@@ -55,12 +56,14 @@ def show(call: Call, address: Address) -> None:
 def list_all(
     call: Call,
     kind: Type = None,
-    since: Annotated[datetime | None, typer.Option(help="Only what was added since then (UTC).")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Added since: 30m, 2h, 3d, or a date and time in ISO 8601.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
 ) -> None:
     """Our list, the newest first."""
     kinds = [_type(kind)] if kind else []
-    begin = since.replace(tzinfo=UTC) if since else None
+    begin = moment(since, _now()) if since else None
 
     async def work(stack: DeployedStack) -> Listed:
         return await (await open_book(stack)).list(kinds, begin, limit)
