@@ -37,7 +37,8 @@ class LedgerReader:
         try:
             answers = await concurrently(parts)
         except ExceptionGroup as group:
-            raise group.exceptions[0] from None
+            first = group.exceptions[0]
+            raise first from first.__cause__
         rows = [from_item(item, TrackingRow) for answer in answers for item in answer[self._table]]
         return {row.email_id: row for row in rows}
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
-from engine.cli.operate.find import moment
+from engine.cli.spans import moment
 from engine.operations import suppression as lists
 from engine.operations import suppression_sync as many
 from engine.operations.actions import tell
@@ -63,7 +63,7 @@ def list_all(
 ) -> None:
     """Our list, the newest first."""
     kinds = [_type(kind)] if kind else []
-    begin = moment(since, _now()) if since else None
+    begin = moment(since, _now(), "--since") if since else None
 
     async def work(stack: DeployedStack) -> Listed:
         return await (await open_book(stack)).list(kinds, begin, limit)
