@@ -683,7 +683,6 @@ async def test_one_bad_notification_does_not_stop_the_others_and_is_raised() -> 
         ("ledger", "mark"),
         ("ledger", "note"),
         ("suppression", "add"),
-        ("quota", "count_bounce"),
         ("status_events", "publish"),
     ],
 )
@@ -697,6 +696,14 @@ async def test_a_service_that_is_away_fails_the_invocation_and_the_redelivery_me
     await pipeline(fake_aws).process([text(event("Bounce"))])
     assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("bounced", {TO})
     assert "bounced" in fake_aws.status_events.statuses()
+
+
+async def test_a_count_that_may_be_lost_fails_nothing_for_no_redelivery_could_count_it() -> None:
+    fake_aws = world_with(SENT)
+    fake_aws.quota.fail_next.append("count_bounce")
+    await pipeline(fake_aws).process([text(event("Bounce"))])
+    assert "count-lost" in fake_aws.telemetry.names
+    assert fake_aws.status_events.statuses()[-1] == "bounced"
 
 
 async def test_an_unforeseen_error_tells_its_place_but_not_its_words() -> None:

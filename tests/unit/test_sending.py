@@ -10,7 +10,7 @@ from tests.support.fakes import FakeTemplate, Lost
 from tests.support.harness import RECONCILE, Harness, plenty
 
 from engine.delivery.lanes import DeferralAnswer, InvocationFailedError
-from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
+from engine.errors import FailureCode, OutcomeUnknown, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.requests.email_job import UnreadableRecordError, email_id, retry_id
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import SuppressionRow, TrackingRow
@@ -601,6 +601,35 @@ async def test_no_retry_for_an_original_that_arrived_after_all(harness: Harness,
     assert not harness.fake_aws.mailer.sent
     assert harness.fake_aws.ledger.rows.keys() == {"original-1"}
     assert not harness.fake_aws.status_events.published
+
+
+async def test_a_retry_with_unknown_outcome_waits_though_its_original_arrived(harness: Harness) -> None:
+    harness.fake_aws.ledger.put(original(Status.SOFT_BOUNCED))
+    harness.fake_aws.mailer.outcomes = [Lost()]
+    await harness.deliver(retry_body())
+    harness.fake_aws.ledger.put(original(Status.DELIVERED))
+    assert len((await harness.deliver(retry_body(), receives=2)).batch_item_failures) == 1
+    await harness.wait(60)  # SES reports the send
+    assert await harness.deliver(retry_body(), receives=3) == BatchAnswer()
+    assert harness.fake_aws.ledger.rows[retry_id("original-1", 1)].status == "sent"
+    assert len(harness.fake_aws.mailer.sent) == 1
+
+
+async def test_a_retry_that_nothing_settled_fails_once_its_original_arrived(harness: Harness) -> None:
+    known = replace(original(Status.SOFT_BOUNCED), original_source="shop", metadata={"order": "7"})
+    harness.fake_aws.ledger.put(known)
+    harness.fake_aws.mailer.outcomes = [OutcomeUnknown("reset")]
+    await harness.deliver(retry_body())
+    harness.fake_aws.mailer.sent.clear()
+    harness.fake_aws.ledger.put(replace(known, status=Status.DELIVERED, status_rank=RANK[Status.DELIVERED]))
+    harness.fake_aws.clock.advance(400)  # its lease, and the window in which SES may still report
+    assert await harness.deliver(retry_body(), receives=2) == BatchAnswer()
+    row = harness.fake_aws.ledger.rows[retry_id("original-1", 1)]
+    assert (row.status, row.failure_code) == ("failed", "superseded")
+    (event,) = harness.fake_aws.status_events.published
+    assert event.reason
+    assert (event.email_id, event.reason.code, event.metadata) == (row.email_id, "superseded", {"order": "7"})
+    assert not harness.fake_aws.mailer.sent
 
 
 async def test_a_retry_waits_while_its_original_cannot_be_read(harness: Harness) -> None:

@@ -32,6 +32,8 @@ def _config(*, read_timeout: float, attempts: int) -> AioConfig:
 CONFIG: Final = _config(read_timeout=5, attempts=3)
 # SendEmail has no idempotency token: a second try by the SDK is a second email.
 SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
+# An ADD has none either: a second try counts twice what the first has counted without an answer.
+COUNTER_CONFIG: Final = _config(read_timeout=5, attempts=1)
 # An operator waits for as long as a function may run.
 INVOKE_CONFIG: Final = _config(read_timeout=70, attempts=3)
 # SES takes few calls a second that send nothing, and doesn't document how many.

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
+from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE, OperatorAction
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
 if TYPE_CHECKING:
@@ -71,11 +72,14 @@ async def _put(
     return left
 
 
-def batched_by_size(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Indexes, in batches that one call may carry. An entry too large for any call goes alone."""
+def batched_by_size(sizes: Sequence[int], most: int = BYTES) -> Iterator[list[int]]:
+    """Indexes, in batches that one call may carry, ten of them and `most` bytes.
+
+    An entry too large for any call goes alone.
+    """
     batch: list[int] = []
     for index, size in enumerate(sizes):
-        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > BYTES):
+        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > most):
             yield batch
             batch = []
         batch.append(index)
@@ -95,18 +99,24 @@ _encoder = msgspec.json.Encoder()
 
 
 class StatusBus:
-    """Implements `StatusEvents`."""
+    """Implements `StatusEvents` and `OperatorActions`."""
 
     def __init__(self, client: "EventBridgeClient", bus: str) -> None:
         self._client = client
         self._bus = bus
 
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
+        await self._publish(STATUS_EVENT_DETAIL_TYPE, events)
+
+    async def tell(self, action: OperatorAction) -> None:
+        await self._publish(OPERATOR_ACTION_DETAIL_TYPE, [action])
+
+    async def _publish(self, detail_type: str, events: Sequence[Struct]) -> None:
         entries: list[PutEventsRequestEntryTypeDef] = [
             {
                 "EventBusName": self._bus,
                 "Source": STATUS_EVENT_SOURCE,
-                "DetailType": STATUS_EVENT_DETAIL_TYPE,
+                "DetailType": detail_type,
                 "Detail": _encoder.encode(event).decode(),
             }
             for event in events
@@ -116,4 +126,4 @@ class StatusBus:
             # EventBridge's own message may quote what it did not take, and this one goes into the log.
             first = left[0]
             why = first.message if first.code == UNAVAILABLE else first.code
-            raise ServiceUnavailable(f"EventBridge left {len(left)} of {len(events)} status events ({why})")
+            raise ServiceUnavailable(f"EventBridge left {len(left)} of {len(events)} events ({why})")

@@ -3,8 +3,9 @@
 An index holds keys and little else; what it finds is read from the table.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
@@ -32,9 +33,11 @@ class LedgerReader:
     async def read(self, email_ids: Iterable[str]) -> dict[str, TrackingRow]:
         """The rows that exist, by their ids."""
         keys = [{"emailId": email_id} for email_id in dict.fromkeys(email_ids)]
-        answers = await concurrently(
-            [get_items(self._client, {self._table: part}) for part in chunks(keys, GET_LIMIT)]
-        )
+        parts = [get_items(self._client, {self._table: part}) for part in chunks(keys, GET_LIMIT)]
+        try:
+            answers = await concurrently(parts)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         rows = [from_item(item, TrackingRow) for answer in answers for item in answer[self._table]]
         return {row.email_id: row for row in rows}
 
@@ -44,15 +47,22 @@ class LedgerReader:
         return self._pages(ADDRESS_INDEX, "#key = :key", {"#key": "toEmail"}, values, page=page)
 
     def by_day(
-        self, day: str, *, since: datetime | None = None, page: int = PAGE
+        self, day: str, *, since: datetime | None = None, page: int = PAGE, template: str | None = None
     ) -> AsyncIterator[list[TrackingRow]]:
-        """Pages of the emails requested on a day (UTC, `YYYY-MM-DD`), the newest first."""
+        """Pages of the emails requested on a day (UTC, `YYYY-MM-DD`), the newest first.
+
+        `template`: of that template alone, so that a page may hold fewer rows, or none.
+        """
         names, values = {"#key": "datePartition"}, {":key": day}
         condition = "#key = :key"
         if since:
             names["#at"], values[":since"] = "timestamp", iso(since)
             condition += " AND #at >= :since"
-        return self._pages(DAY_INDEX, condition, names, values, page=page)
+        filtered = {}
+        if template:
+            names["#template"], values[":template"] = "templateName", template
+            filtered = {"FilterExpression": "#template = :template"}
+        return self._pages(DAY_INDEX, condition, names, values, page=page, options=filtered)
 
     async def by_ses_id(self, ses_message_id: str) -> list[TrackingRow]:
         """The email that SES knows by this id; a bulk call's emails have one each."""
@@ -62,7 +72,14 @@ class LedgerReader:
         return [row async for page in pages for row in page]
 
     async def _pages(
-        self, index: str, condition: str, names: dict[str, str], values: dict[str, str], *, page: int = PAGE
+        self,
+        index: str,
+        condition: str,
+        names: dict[str, str],
+        values: dict[str, str],
+        *,
+        page: int = PAGE,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> AsyncIterator[list[TrackingRow]]:
         more: dict[str, Any] = {}
         while True:
@@ -75,6 +92,7 @@ class LedgerReader:
                     ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
                     ScanIndexForward=False,
                     Limit=page,
+                    **options,
                     **more,
                 )
             ids: Sequence[str] = [item["emailId"]["S"] for item in answer["Items"]]

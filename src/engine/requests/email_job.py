@@ -42,7 +42,8 @@ class UnreadableRecordError(EngineError):
 class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     """One email that is asked for. `request` and `refusal`: exactly one of them is set.
 
-    `to` is the recipient's address key: it is what emails to one address are found by.
+    `to` is the recipient's address key: it is what emails to one address are found by. `superseded`: a retry
+    that was begun, and whose original has arrived after all.
     """
 
     email_id: str
@@ -60,6 +61,7 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     tags: dict[str, str] = {}
     dry_run: bool = False
+    superseded: bool = False
 
 
 def read_event(event: object) -> EventBridgeEvent:

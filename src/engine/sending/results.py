@@ -30,6 +30,7 @@ class DeferralReason(StrEnum):
     SERVICE_UNAVAILABLE = "service-unavailable"
     OUT_OF_TIME = "out-of-time"
     BATCH_TOO_LARGE = "batch-too-large"
+    STOPPED = "stopped"
 
 
 class Completed(Struct, frozen=True):

@@ -125,7 +125,7 @@ class Call:
         if code in _DENIED:
             return (
                 f"These credentials may not call {error.operation_name}. Attach the managed policy"
-                f" {self.address.stack}-Support (to look) or {self.address.stack}-Operator (to act)."
+                f" {self.address.stack}-Support to look, and {self.address.stack}-Operator besides to act."
             )
         return f"AWS refused {error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
 
