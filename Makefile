@@ -28,11 +28,12 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python .venv-emulator/bin/python --require-hashes -r requirements/emulator.txt
 	@touch $@
 
-lint: $(VENV)/.ready ## Formatter, linter, type checker, import rules
+lint: $(VENV)/.ready ## Formatter, linter, type checker, import rules, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m infra.audit
 
 format: $(VENV)/.ready ## Apply the formatter and the linter's safe fixes
 	@$(BIN)/ruff check --fix --quiet . || true
