@@ -25,6 +25,8 @@ class FailureCode(StrEnum):
     CONTENT_BOUNCE = "content-bounce"
     RENDERING_FAILURE = "rendering-failure"
     CANCELLED = "cancelled"
+    UNSUBSCRIBED = "unsubscribed"
+    EXPIRED = "expired"
 
 
 class Refusal(Struct, frozen=True):

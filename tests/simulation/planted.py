@@ -31,7 +31,7 @@ from engine.feedback.target import FeedbackTarget
 from engine.rate.gate import SharedRateGate
 from engine.schemas.envelopes import BatchAnswer
 from engine.sending import pipeline as sending
-from engine.sending import prepare
+from engine.sending import prepare, record
 from engine.sending.ports import Dependencies
 from engine.sending.results import Completed, new_row
 from engine.tracking.claim import judge_existing_row
@@ -73,7 +73,7 @@ async def _claims_won(true: Callable[..., Any], self: TrackingLedger, rows: Sequ
 
 
 async def _publishes_first(deps: Dependencies, others: Sequence[Completed]) -> Any:
-    published = await sending._publish(deps, others)
+    published = await record._publish(deps, others)
     if published is None and (moves := [outcome.move for outcome in others if outcome.move]):
         await deps.ledger.record(moves)
     return published
@@ -148,9 +148,7 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
-    "a refusal is told before it is recorded": Planted(
-        _name(sending, "_record_others", _publishes_first), 81
-    ),
+    "a refusal is told before it is recorded": Planted(_name(record, "_record_others", _publishes_first), 81),
     "the first of mail.destination is blamed": Planted(
         _name(feedback, "feedback_target", _first_destination), 0
     ),
