@@ -37,7 +37,7 @@ from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
 from engine.sending import pipeline as sending
-from engine.sending import prepare
+from engine.sending import prepare, record
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies
 from engine.sending.results import Completed, Outcome, new_row
@@ -80,7 +80,7 @@ async def _claims_won(true: Callable[..., Any], self: TrackingLedger, rows: Sequ
 
 
 async def _publishes_first(deps: Dependencies, others: Sequence[Completed]) -> Any:
-    published = await sending._publish(deps, others)
+    published = await record._publish(deps, others)
     if published is None and (moves := [outcome.move for outcome in others if outcome.move]):
         await deps.ledger.record(moves)
     return published
@@ -184,7 +184,7 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
     "a refusal is told before it is recorded": Planted(
-        _name(sending, "_record_others", _publishes_first), 248
+        _name(record, "_record_others", _publishes_first), 248
     ),
     "the first of mail.destination is blamed": Planted(
         _name(feedback, "feedback_target", _first_destination), 0
