@@ -332,7 +332,8 @@ class Witness:
                     softly[key].add(one.email_id)
         blamed |= {address for address, emails in softly.items() if len(emails) >= 15}
         rows = self.cloud.dynamodb.tables[SUPPRESSION]
-        for address in sorted(blamed - rows.keys()):
+        freed = {address for address, times in self._suppressed.items() if times and times[0][1] < LONGEST}
+        for address in sorted(blamed - rows.keys() - freed):
             self.world.violate("blame", "", f"{address} should be suppressed")
         for address, row in rows.items():
             if _text(row, "addedBy") == "feedback" and address not in blamed and not self._unhandled(address):

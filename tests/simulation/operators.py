@@ -66,6 +66,7 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
         begin, address = dice.uniform(0, 2 * plan.seconds), dice.choice(receivers)
         yield begin, "suppress", address
         yield begin + dice.uniform(10, 1200), "free", address
+        yield dice.uniform(0, 1200), "free", dice.choice(asked).detail["to"]
     for _ in range(plan.redrives):
         yield 10 ** dice.uniform(1, LATEST), "redrive", dice.choice(QUEUES)
     for _ in range(plan.stops):

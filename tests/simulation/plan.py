@@ -113,6 +113,7 @@ def plan_of(seed: int) -> Plan:
             trouble=dice.choice((0.2, 0.6)),
             odd=dice.choice((0.0, 0.2)),
             faults=Faults(duplicated=0.1, reordered=0.1),
+            stops=dice.choice((0, 1)),
         )
     if seed % 25 == 12:
         # Out-of-office answers before late deliveries: originals arrive while their retries are under way.

@@ -226,14 +226,14 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "a status event that was not taken is forgotten": Planted(_method(StatusBus, "publish", _swallows), 22),
     "refusals are not recorded": Planted(_method(TrackingLedger, "record", _sends_only), 0),
     "a retry that was begun is dropped": Planted(
-        _method(SendingPipeline, "_drop_obsolete_retry", _drops), 37
+        _method(SendingPipeline, "_drop_obsolete_retry", _drops), 62
     ),
     "the SDK counts again": Planted(_counted_twice, 8),
     "the first after an idle second leaves late": Planted(_name(gate, "LEAD", 0), 230),
     "a redrive deletes first": Planted(_method(QueuePass, "_look_at", _deletes_first), 29),
     "a redrive deletes what it could not hand on": Planted(_method(Redrive, "_hand_on", _says_done), 29),
-    "go deletes parked mail first": Planted(_method(ParkedMail, "_move", _deletes_parked_first), 18),
-    "brakes are checked once": Planted(_name(BrakeWatch, "is_fresh", lambda *_: True), 2),
+    "go deletes parked mail first": Planted(_method(ParkedMail, "_move", _deletes_parked_first), 21),
+    "brakes are checked once": Planted(_name(BrakeWatch, "is_fresh", lambda *_: True), 83),
     "stopped mail is dropped": Planted(_name(ParkedEmailQueue, "park", _nothing), 3),
     "brakes and suppression are read eventually consistent": Planted(
         _name(pre_send_checks, "get_items", _whatever_is_near), 104
