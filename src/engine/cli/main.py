@@ -21,7 +21,7 @@ from engine.cli.operate.person import person
 from engine.cli.operate.scheduled import scheduled
 from engine.cli.operate.status import status
 from engine.cli.operate.stopping import cancel, go, stop
-from engine.cli.operate.suppression import suppression
+from engine.cli.operate.suppression_lists import suppression
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases

@@ -108,7 +108,7 @@ async def running_environment(
         say("Deploying with cdk deploy")
         deployment = await deploy(emulator, synthesis.result())
         environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])
-        await stack.enter_async_context(_status_events(environment))
+        await stack.enter_async_context(status_events(environment))
         desk.stack = await stack.enter_async_context(_deployed(emulator))
         stack.push_async_callback(desk.close)
         yield environment
@@ -126,7 +126,7 @@ async def _deployed(emulator: Emulator) -> AsyncIterator[DeployedStack]:
 
 
 @asynccontextmanager
-async def _status_events(environment: LocalEnvironment) -> AsyncIterator[None]:
+async def status_events(environment: LocalEnvironment) -> AsyncIterator[None]:
     """Bring every status event of the bus to the environment's listeners, through a queue of its own."""
     async with environment.client("sqs") as sqs, environment.client("events") as events:
         queue_url = (await sqs.create_queue(QueueName=_STATUS_QUEUE))["QueueUrl"]

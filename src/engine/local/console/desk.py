@@ -12,7 +12,7 @@ from typing import Final
 from engine.concurrency import first_error
 from engine.errors import EngineError, describe_bug
 from engine.local.web.pages import Watchers
-from engine.operations import dlq, stopping, suppression
+from engine.operations import dlq, dlq_verdicts, stopping
 from engine.operations.actions import tell
 from engine.operations.advice import judge_email
 from engine.operations.asking import Unknown, ask, known
@@ -23,6 +23,7 @@ from engine.operations.settings import sender_settings
 from engine.operations.stack import DeployedStack
 from engine.operations.status import StackStatus, stack_status
 from engine.operations.suppression import Listed, Suppression, open_book
+from engine.operations.suppression_verdicts import removed_verdict
 from engine.operations.verdict import Verdict
 from engine.types import Clock
 
@@ -115,7 +116,7 @@ class Desk:
             done = await dlq.redrive(stack, queue, self.clock)
             if done.handed_on:
                 await tell(stack, "dlq-redrive", dlq.scope(queue, []), "", self.clock())
-            return dlq.redriven_verdict(done, queue, self.options)
+            return dlq_verdicts.redriven_verdict(done, queue, self.options)
 
         await self._begin(f"Redrive {queue}", act)
 
@@ -126,7 +127,7 @@ class Desk:
             done = await (await open_book(stack)).remove(address, resend=resend)
             if done.ours or done.ses or done.resent:
                 await tell(stack, "suppression-remove", done.address, "", self.clock())
-            return suppression.removed_verdict(done, self.options)
+            return removed_verdict(done, self.options)
 
         await self._begin(f"Take {address} off the suppression lists", act)
 

@@ -16,8 +16,8 @@ from engine.operations.health import judge_status, waits_for
 from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.sentences import TOLD, sentence_of
 from engine.operations.stack import StackAddress
-from engine.operations.suppression import shown_verdict
 from engine.operations.suppression_table import TYPES
+from engine.operations.suppression_verdicts import shown_verdict
 from engine.schemas.request import CAMPAIGN_PATTERN, TEMPLATE_NAME_PATTERN
 from engine.tracking.brakes import STOP, describe
 
