@@ -26,6 +26,8 @@ class FailureCode(StrEnum):
     RENDERING_FAILURE = "rendering-failure"
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
+    UNSUBSCRIBED = "unsubscribed"
+    EXPIRED = "expired"
 
 
 class Refusal(Struct, frozen=True):

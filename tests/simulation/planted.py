@@ -38,8 +38,8 @@ from engine.rate import gate
 from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
+from engine.sending import decide, prepare, record, send
 from engine.sending import pipeline as sending
-from engine.sending import prepare
 from engine.sending.braking import BrakeWatch
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies
@@ -83,7 +83,7 @@ async def _claims_won(true: Callable[..., Any], self: TrackingLedger, rows: Sequ
 
 
 async def _publishes_first(deps: Dependencies, others: Sequence[Completed]) -> Any:
-    published = await sending._publish(deps, others)
+    published = await record._publish(deps, others)
     if published is None and (moves := [outcome.move for outcome in others if outcome.move]):
         await deps.ledger.record(moves)
     return published
@@ -188,15 +188,20 @@ async def _whatever_is_near(client: Any, keys: Any, **_: bool) -> Any:
     return await get_items(client, keys, consistent=False)
 
 
+def _never_expires() -> Plant:
+    stack = ExitStack()
+    for module in (decide, send):
+        stack.enter_context(patch.object(module, "refuse_expired", lambda *_: None))
+    return stack
+
+
 async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
     del true, arguments
 
 
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
-    "a refusal is told before it is recorded": Planted(
-        _name(sending, "_record_others", _publishes_first), 156
-    ),
+    "a refusal is told before it is recorded": Planted(_name(record, "_record_others", _publishes_first), 16),
     "the first of mail.destination is blamed": Planted(
         _name(feedback, "feedback_target", _first_destination), 0
     ),
@@ -238,5 +243,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "brakes and suppression are read eventually consistent": Planted(
         _name(pre_send_checks, "get_items", _whatever_is_near), 104
     ),
+    "opt-outs are not looked at": Planted(_name(decide, "opt_out", lambda *_: None), 2),
+    "expired mail leaves": Planted(_never_expires, 6),
     "a soft bounce is not retried": Planted(_method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
 }

@@ -85,9 +85,9 @@ class Lanes:
                 return events[-1] if events else None
             case Failed(problem):
                 raise InvocationFailedError(f"email {job.email_id}: {problem}")
-            case Deferred(reason, at_least):
+            case Deferred(reason, at_least, at_most):
                 body = json.dumps(event, ensure_ascii=False)
-                seconds = wait_before(reason, 1, at_least)
+                seconds = wait_before(reason, 1, at_least, at_most)
                 try:
                     if reason is DeferralReason.STOPPED and self.parked:
                         await self.parked.park(body)
@@ -126,8 +126,9 @@ class Lanes:
             match outcome:
                 case Deferred() if record.message_id in parked:
                     pass
-                case Deferred(reason, seconds):
-                    visibilities[record.message_id] = visibility(reason, _receives(record), seconds)
+                case Deferred(reason, at_least, at_most):
+                    wait = visibility(reason, _receives(record), at_least, at_most)
+                    visibilities[record.message_id] = wait
                 case Failed():
                     visibilities[record.message_id] = visibility_of_broken(_receives(record))
         kept = [record for record in records if record.message_id in visibilities]
