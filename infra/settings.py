@@ -16,6 +16,8 @@ from infra.spec import (
     ADDRESS_OR_NONE,
     DOMAIN_OR_NONE,
     ONE_LINE,
+    POOL_OR_NONE,
+    REASONS_OR_NONE,
     SENDERS,
     SWITCH,
     Spec,
@@ -28,6 +30,7 @@ EnvironmentName = Literal["dev", "staging", "prod"]
 Target = Literal["lambda", "local"]
 
 EMAIL, LIMITS, TRACKING, FUNCTIONS, OPERATION = "Email", "Limits", "Tracking", "Functions", "Operation"
+STREAMS = "Streams"
 
 # A bucket carries the stack's name in front of "-templates-" and twelve digits, and S3 allows 63 characters.
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
@@ -169,6 +172,38 @@ class StackSettings:
         " the picture by HTTP.",
         "empty or a domain such as click.example.com, in lower case",
         pattern=DOMAIN_OR_NONE, longest=253,
+    )  # fmt: skip
+
+    separate_streams: str = choice(
+        "false", STREAMS,
+        "Whether bulk mail leaves by a configuration set of its own; the other lane's mail is then never"
+        " tracked.",
+        SWITCH,
+    )  # fmt: skip
+    transactional_ip_pool: str = text(
+        "", STREAMS, "Dedicated IP pool of transactional mail, or of all. Empty: SES's shared ones.",
+        "empty or the name of a dedicated IP pool", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
+    bulk_ip_pool: str = text(
+        "", STREAMS, "Dedicated IP pool of bulk mail, where streams are separate.",
+        "empty or the name of a dedicated IP pool", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
+    transactional_suppression: str = text(
+        "", STREAMS,
+        "What puts an address on SES's own list by transactional mail, or all. Empty: as the account says.",
+        "empty, BOUNCE, COMPLAINT or BOUNCE,COMPLAINT", pattern=REASONS_OR_NONE, longest=16,
+    )  # fmt: skip
+    bulk_suppression: str = text(
+        "", STREAMS, "The same by bulk mail, where streams are separate.",
+        "empty, BOUNCE, COMPLAINT or BOUNCE,COMPLAINT", pattern=REASONS_OR_NONE, longest=16,
+    )  # fmt: skip
+    tenant_name: str = text(
+        "", STREAMS, "SES tenant of transactional mail, or of all. Empty: none.",
+        "empty or the name of a tenant", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
+    bulk_tenant_name: str = text(
+        "", STREAMS, "SES tenant of bulk mail, where streams are separate. Empty: none.",
+        "empty or the name of a tenant", pattern=POOL_OR_NONE, longest=64,
     )  # fmt: skip
 
     snap_start: str = choice(

@@ -14,6 +14,8 @@ ADDRESS: Final = rf"[^\s@,<>\"()]+@{_DOMAIN}"
 DOMAIN_OR_NONE: Final = rf"({_DOMAIN})?"
 ADDRESS_OR_NONE: Final = rf"({ADDRESS})?"
 SENDERS: Final = rf"(([^\s@,<>\"()]+@)?{_DOMAIN}(,([^\s@,<>\"()]+@)?{_DOMAIN})*)?"
+POOL_OR_NONE: Final = r"[A-Za-z0-9_-]*"
+REASONS_OR_NONE: Final = "(BOUNCE|COMPLAINT|BOUNCE,COMPLAINT)?"
 ONE_LINE: Final = r"[^\x00-\x1f\x7f]*"
 # CloudFormation knows no yes and no.
 SWITCH: Final = ("true", "false")

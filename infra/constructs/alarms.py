@@ -14,7 +14,9 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from engine.telemetry import DEFERRED_METRICS, METRICS
+from infra.constructs.configuration_set import SEPARATE, ConfigurationSets
 from infra.constructs.metrics import INDEXES, EngineMetrics, of_account, of_function, of_queue, of_table
+from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 
@@ -337,22 +339,37 @@ class Alarms(Construct):
         )
 
     def watch_reputation(self) -> None:
-        for name, metric, threshold, label in (
-            ("SES-BounceRate", "Reputation.BounceRate", _BOUNCE_RATE, "bounces"),
-            ("SES-ComplaintRate", "Reputation.ComplaintRate", _COMPLAINT_RATE, "complaints"),
-        ):
+        self._watch_rates("SES", None, "The account's")
+
+    def watch_streams(self, sets: ConfigurationSets, parameters: Parameters) -> None:
+        """Where streams are separate, each set's own rates."""
+        if not sets.bulk:
+            return
+        made = [
+            *self._watch_rates("Transactional", sets.main.name, "Transactional mail's"),
+            *self._watch_rates("Bulk", sets.bulk.name, "Bulk mail's"),
+        ]
+        parameters.make_only_if(SEPARATE, *made)
+
+    def _watch_rates(self, prefix: str, configuration_set: str | None, whose: str) -> list[cloudwatch.Alarm]:
+        return [
             self._above(
-                name,
+                f"{prefix}-{name}",
                 threshold,
-                of_account(metric),
+                of_account(f"Reputation.{name}", configuration_set=configuration_set),
                 AlarmText(
-                    look=f"The account's share of {label} nears what SES puts it under review for: look for"
+                    look=f"{whose} share of {label} nears what SES puts it under review for: look for"
                     " the list or template that causes them, and stop it.",
                     page="reputation",
                 ),
                 # SES computes the rate from time to time; between two readings the last one holds.
                 missing=cloudwatch.TreatMissingData.IGNORE,
             )
+            for name, threshold, label in (
+                ("BounceRate", _BOUNCE_RATE, "bounces"),
+                ("ComplaintRate", _COMPLAINT_RATE, "complaints"),
+            )
+        ]
 
     def watch_sending(self, sender: EngineMetrics) -> None:
         for name, (metric, threshold, times, text) in _SENDING.items():
@@ -398,7 +415,7 @@ class Alarms(Construct):
         *,
         times: tuple[int, int] = _ONCE,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
-    ) -> None:
+    ) -> cloudwatch.Alarm:
         breaching, periods = times
         alarm = cloudwatch.Alarm(
             self,
@@ -416,3 +433,4 @@ class Alarms(Construct):
             treat_missing_data=missing,
         )
         alarm.add_alarm_action(self._notify)
+        return alarm

@@ -5,6 +5,7 @@ from constructs import Construct
 
 from infra.constructs.alarm_topic import AlarmTopic
 from infra.constructs.alarms import Alarms
+from infra.constructs.configuration_set import ConfigurationSets
 from infra.constructs.costs import cost_per_thousand
 from infra.constructs.dashboard import SendingDashboard
 from infra.constructs.functions import EngineFunction
@@ -29,6 +30,7 @@ class Monitoring(Construct):
         tables: EmailTables,
         sender: EngineFunction,
         processor: EngineFunction,
+        configuration_sets: ConfigurationSets,
     ) -> None:
         super().__init__(scope, construct_id)
         functions = {"sender": sender.name, "processor": processor.name}
@@ -42,6 +44,7 @@ class Monitoring(Construct):
         alarms.watch_function("EmailSender", sender.name)
         alarms.watch_function("FeedbackProcessor", processor.name)
         alarms.watch_reputation()
+        alarms.watch_streams(configuration_sets, parameters)
         alarms.watch_sending(counted["sender"])
         if target == "lambda":  # the emulator knows no alarms over an expression
             alarms.watch_tables(tables)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from pathlib import PurePath
 from traceback import extract_tb
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -30,11 +30,21 @@ class FailureCode(StrEnum):
     EXPIRED = "expired"
 
 
+# Ours, in characters: a refusal is stored and published, and a bad name may be as long as the request.
+MAX_REFUSAL: Final = 1_000
+
+
 class Refusal(Struct, frozen=True):
     """A final no, with its code and a sentence that names what was wrong and what was expected."""
 
     code: FailureCode
     message: str
+
+    def shortened(self) -> "Refusal":
+        """With no more of the sentence than is stored and published."""
+        if len(self.message) <= MAX_REFUSAL:
+            return self
+        return Refusal(self.code, self.message[:MAX_REFUSAL] + " …")
 
 
 class EngineError(Exception):

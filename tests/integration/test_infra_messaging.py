@@ -241,7 +241,7 @@ class TestFeedback:
         assert allow["Condition"] == {
             "StringEquals": {
                 "AWS:SourceAccount": ACCOUNT,
-                "AWS:SourceArn": f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet",
+                "AWS:SourceArn": [f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet"],
             }
         }
 

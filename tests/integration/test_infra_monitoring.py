@@ -200,7 +200,8 @@ class TestAlarmsBesideThem:
     def test_the_page_tells_of_no_alarm_that_is_not_there(self) -> None:
         rows = re.findall(r"^\| (`.*?`) \|", "\n".join(operations().values()), re.MULTILINE)
         told = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
-        assert told == {made["AlarmName"].removeprefix("mail-") for made in alarms()}
+        separate = deployed(SeparateStreams="true").all("AWS::CloudWatch::Alarm").values()
+        assert told == {made["Properties"]["AlarmName"].removeprefix("mail-") for made in separate}
 
     def test_the_page_about_costs_counts_them_and_prices_what_is_there_all_the_time(self) -> None:
         page = (DOCS / "parameters.md").read_text(encoding="utf-8")

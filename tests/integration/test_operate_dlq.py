@@ -9,14 +9,17 @@ from tests.support.cloud import Cloud, request_event
 from tests.support.operators import Operator
 from typer.testing import Result
 
-from engine.operations.dlq import QUEUES, UnknownQueueError, queue_named
+from engine.operations.dlq import UnknownQueueError, queue_named
+from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.requests.email_job import email_id
 
 
 @pytest.fixture
 def queues(cloud: Cloud) -> dict[str, str]:
     """URLs of the dead-letter queues."""
-    return {name: cloud.sqs.create_queue(QueueName=cloud.name(name))["QueueUrl"] for name in QUEUES}
+    return {
+        name: cloud.sqs.create_queue(QueueName=cloud.name(name))["QueueUrl"] for name in DEAD_LETTER_QUEUES
+    }
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def test_empty_queues_are_good_news(dlq: Callable[..., Result], queues: dict[str
     answer = dlq()
     assert answer.exit_code == 0
     assert "The dead-letter queues are empty." in answer.output
-    assert all(name in answer.output for name in QUEUES), queues
+    assert all(name in answer.output for name in DEAD_LETTER_QUEUES), queues
 
 
 def test_a_glance_names_depth_and_cause_and_where_to_look(

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.cloud import Cloud, request_event
+from tests.support.cloud import Cloud, queue_event, request_event
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
+from engine.handlers.email_sender import handler
+from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations import parked, stopping
 
 
@@ -16,11 +18,6 @@ class Operator:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        cloud.events.put_rule(
-            Name="acts", EventBusName=cloud.bus, EventPattern=json.dumps({"detail-type": ["Operator Action"]})
-        )
-        target = {"Id": "queue", "Arn": cloud.arn("StatusEvents")}
-        cloud.events.put_targets(Rule="acts", EventBusName=cloud.bus, Targets=[target])
 
     def call(self, *command: str) -> Result:
         access = ["--stack", self._cloud.stack, "--endpoint-url", self._cloud.endpoint]
@@ -80,6 +77,35 @@ def test_go_brings_back_what_no_other_brake_holds(cloud: Cloud, operator: Operat
     assert len(cloud.messages(cloud.bulk_queue)) == 3
     assert not operator.brakes()
     assert [told["action"] for told in cloud.status_events()] == ["stop", "stop", "go", "go"]
+
+
+def test_what_the_engine_parks_comes_back_and_is_sent_once(
+    cloud: Cloud, ses: ThreadedSimulator, operator: Operator
+) -> None:
+    operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    event = request_event(event_id="one", priority="bulk", campaign="spring")
+    assert handler(queue_event(event)) == {"batchItemFailures": []}
+    assert handler(request_event(event_id="two"))["status"] == "sent"
+    assert len(ses.messages) == 1
+    assert operator.facts("go", "--bulk", "--yes")["returned"]["moved"] == 1
+    (body,) = cloud.messages(cloud.bulk_queue)
+    assert json.loads(body) == event
+    handler(queue_event(body))
+    handler(queue_event(body))
+    assert len(ses.messages) == 2
+
+
+def test_a_cancelled_campaign_s_parked_mail_ends_as_failed(
+    cloud: Cloud, ses: ThreadedSimulator, operator: Operator
+) -> None:
+    operator.call("stop", "--campaign", "spring", "--because", "wrong price", "--yes")
+    handler(queue_event(request_event(priority="bulk", campaign="spring")))
+    assert cloud.row()["status"] == "sending"
+    operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    (body,) = cloud.messages(cloud.bulk_queue)
+    handler(queue_event(body))
+    assert (cloud.row()["status"], cloud.row()["failureCode"]) == ("failed", "cancelled")
+    assert not ses.messages
 
 
 def test_a_brake_written_by_hand_holds_and_can_be_lifted(cloud: Cloud, operator: Operator) -> None:

@@ -16,6 +16,7 @@ from tests.simulation.s3 import BUCKET, S3Client
 from tests.simulation.ses import Acceptance, Ses, SesClient, SesReport
 from tests.simulation.sqs import ACCOUNT, Queue, SqsClient, poll
 from tests.simulation.world import BEGIN, World
+from tests.support.log_watch import LOG_WATCH
 
 from engine.aws.clients import CONFIG
 from engine.bootstrap.email_sender import open_email_sender
@@ -42,6 +43,7 @@ class Telemetry:
         if name == "count-lost":
             for counter in ("sends", "bounces"):
                 self._world.usage[f"lost {counter}"] += int(fields.get(counter, 0))
+        LOG_WATCH.look(f"{name} {fields}")
         email_id = str(fields.pop("email_id", ""))
         self._world.log(email_id, f"{self._process.name} {name} {fields or ''}")
 

@@ -82,6 +82,10 @@ class Witness:
 
     world: World
     asked: list[Asked]
+    # Seconds: how long after a send whose outcome is unknown nobody may send again, and how long a soft
+    # bounce may wait for its retry.
+    window: float = RECONCILE - 2 * SKEW
+    retry_within: float = 900.0
     told: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unsettled: list[str] = field(default_factory=list)
     settled: Counter[str] = field(default_factory=Counter)
@@ -200,7 +204,7 @@ class Witness:
     def _settled_before(self, earlier: Acceptance) -> str:
         """Why the second send is not excused; empty where nobody could know of the first."""
         now = self.world.time()
-        if now - earlier.at < RECONCILE - 2 * SKEW:
+        if now - earlier.at < self.window:
             return "within the reconcile window"
         known = [report.kind for at, report in earlier.handled if at < now - 30]
         return f"SES's {known[0]} had settled the first" if known else ""
@@ -292,7 +296,7 @@ class Witness:
         if status == "soft_bounced" and not attempt and self._deserves_retry(messages):
             retried = retry_id(email_id, 1)
             there = retried in self.cloud.dynamodb.tables[TRACKING] or retried in dead
-            if not there and messages[0].at < self.world.time() - 900:
+            if not there and messages[0].at < self.world.time() - self.retry_within:
                 world.violate("no retry", email_id, "bounced softly, and was not tried again")
 
     def _is_unreported(self, email_id: str, dead: set[str]) -> bool:
@@ -334,7 +338,7 @@ class Witness:
         if status in allowed:
             return
         times = [at for at, reached in self._reached[email_id] if reached == "failed"]
-        if status == "failed" and times and times[0] > messages[0].at + RECONCILE - 2 * SKEW:
+        if status == "failed" and times and times[0] > messages[0].at + self.window:
             self.unsettled.append(email_id)  # refused when it was tried again, for nobody knew of the first
             return
         self.world.violate("wrong status", email_id, f"{status}, but SES reported {sorted(allowed)}")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from tests.support.log_watch import LOG_WATCH
 
 from engine.errors import (
     FailureCode,
@@ -496,6 +497,7 @@ class FakeTelemetry:
 
     def record(self, name: str, **fields: str | float) -> None:
         self.events.append((name, dict(fields)))
+        LOG_WATCH.look(f"{name} {fields}")
 
     @property
     def names(self) -> list[str]:

@@ -3,21 +3,19 @@
 import pytest
 
 from engine.operations.dead_letters import Group, condition
-from engine.operations.dlq import (
-    QUEUES,
-    DeadLetterQueues,
-    Dropped,
-    QueueContents,
+from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents
+from engine.operations.dlq_verdicts import (
     contents_verdict,
     dropped_verdict,
     overview_verdict,
     redriven_verdict,
 )
-from engine.operations.queue_pass import QueueDepth
+from engine.operations.queues import QueueDepth
 from engine.operations.redrive import Redriven
-from engine.operations.suppression import Removed, removed_verdict
+from engine.operations.suppression import Removed
 from engine.operations.suppression_sync import Differences, differences_verdict
 from engine.operations.suppression_table import Entry
+from engine.operations.suppression_verdicts import removed_verdict
 
 OPTIONS = " --stack shop"
 ENTRY = Entry(address="ada@example.com", type="bounce")
@@ -29,7 +27,7 @@ def contents(
     count = sum(group.count for group in groups)
     return QueueContents(
         queue=queue,
-        messages=QueueDepth(visible=count, hidden=hidden),
+        messages=QueueDepth(queue=queue, visible=count, in_flight=hidden),
         looked_at=count,
         oldest=None,
         expires=None,
@@ -58,7 +56,11 @@ def redriven(**changes: int | dict[str, int] | str) -> Redriven:
 
 def test_the_fullest_queue_is_looked_at_first() -> None:
     found = DeadLetterQueues(
-        queues=[contents(QUEUES[0], group(1)), contents(QUEUES[2], group(5)), contents(QUEUES[3])]
+        queues=[
+            contents("EventBridgeDLQ", group(1)),
+            contents("BulkEmailDLQ", group(5)),
+            contents("FeedbackProcessorDLQ"),
+        ]
     )
     verdict = overview_verdict(found, OPTIONS)
     assert not verdict.good

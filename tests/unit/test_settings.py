@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from engine.bootstrap.settings import FeedbackSettings, SenderSettings, SettingsError, read_settings
+from engine.schemas.request import Lane
 from engine.sending.sender import SenderPolicy
+from engine.sending.streams import Stream
 from engine.tracking.bounce_quota import QuotaPolicy
 
 FEEDBACK = {
@@ -181,3 +183,13 @@ def test_the_retry_of_a_soft_bounce_may_come_sooner() -> None:
         FeedbackSettings, FEEDBACK | {"SOFT_BOUNCE_RETRY_SECONDS": "5", "ENVIRONMENT": "local"}
     )
     assert (settings.soft_bounce_retry_seconds, settings.environment) == (5, "local")
+
+
+def test_both_lanes_leave_by_one_set_unless_bulk_mail_has_its_own() -> None:
+    settings = read_settings(SenderSettings, SENDER | {"TENANT_NAME": "shop"})
+    assert set(settings.streams.values()) == {Stream("Mail-ConfigSet", "shop")}
+    more = {"BULK_CONFIGURATION_SET": "Mail-BulkConfigSet", "BULK_TENANT_NAME": "news"}
+    assert read_settings(SenderSettings, SENDER | more).streams == {
+        Lane.TRANSACTIONAL: Stream("Mail-ConfigSet"),
+        Lane.BULK: Stream("Mail-BulkConfigSet", "news"),
+    }

@@ -36,6 +36,8 @@ SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
 COUNTER_CONFIG: Final = _config(read_timeout=5, attempts=1)
 # An operator waits for as long as a function may run.
 INVOKE_CONFIG: Final = _config(read_timeout=70, attempts=3)
+# SES takes few calls a second that send nothing, and doesn't document how many.
+PATIENT_CONFIG: Final = _config(read_timeout=10, attempts=10)
 
 
 class Clients:

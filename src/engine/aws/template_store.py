@@ -172,7 +172,8 @@ class S3TemplateStore:
         with service_errors("S3"):
             try:
                 answer = await self._client.get_object(Bucket=self._bucket, Key=key, **unchanged)
-                async with answer["Body"] as body:
+                body = answer["Body"]
+                async with body:  # `as` would give aiohttp's answer, whose `read` compares no checksum
                     if answer["ContentLength"] > limit:
                         raise _Unreadable(
                             f"has {answer['ContentLength']:,} bytes, over the {limit:,} allowed"

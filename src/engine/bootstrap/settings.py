@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine.requests.addresses import BadAddress
+from engine.schemas.request import Lane
 from engine.sending.sender import SenderPolicy, holds_control
+from engine.sending.streams import Stream
 from engine.tracking.bounce_quota import QuotaPolicy
 
 # Each with what a person is told that the variable must be.
@@ -52,6 +54,9 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
 
     template_bucket: Text
     ses_configuration_set: Text
+    bulk_configuration_set: str = ""
+    tenant_name: str = ""
+    bulk_tenant_name: str = ""
     default_sender_email: Text
     default_sender_name: str = ""
     allowed_senders: str = ""
@@ -83,6 +88,15 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
     def quota(self) -> QuotaPolicy:
         holds_bulk = self.bounce_rate_action == "hold-bulk"
         return QuotaPolicy(self.bounce_rate_threshold, self.bounce_rate_min_sends, holds_bulk)
+
+    @property
+    def streams(self) -> dict[Lane, Stream]:
+        """By which configuration set and tenant each lane leaves; one for both unless bulk has its own."""
+        transactional = Stream(self.ses_configuration_set, self.tenant_name)
+        if not self.bulk_configuration_set:
+            return dict.fromkeys(Lane, transactional)
+        bulk = Stream(self.bulk_configuration_set, self.bulk_tenant_name)
+        return {Lane.TRANSACTIONAL: transactional, Lane.BULK: bulk}
 
     @property
     def sender(self) -> SenderPolicy:

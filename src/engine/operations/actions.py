@@ -2,13 +2,10 @@
 
 from datetime import datetime
 
-import msgspec
-
-from engine.aws.event_bus import put_events
-from engine.errors import EngineError
+from engine.aws.event_bus import StatusBus
+from engine.errors import EngineError, ServiceUnavailable
 from engine.operations.stack import DeployedStack
-from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE, OperatorAction
-from engine.schemas.status import STATUS_EVENT_SOURCE
+from engine.schemas.operator_action import OperatorAction
 from engine.schemas.times import iso
 
 
@@ -16,27 +13,15 @@ class NotToldError(EngineError):
     """The act is done, and the bus did not take the event about it."""
 
 
-async def tell(stack: DeployedStack, action: str, scope: str, because: str, now: datetime) -> None:
-    """Publish Operator Action; the last step of an act. `because`: empty where no reason was asked for.
+async def tell(stack: DeployedStack, action: str, scope: str, because: str | None, now: datetime) -> None:
+    """Publish Operator Action; the last step of an act. `because`: None where no reason was asked for.
 
     Raises NotToldError.
     """
-    detail = OperatorAction(
-        action=action, scope=scope, because=because, by=await stack.operator(), timestamp=iso(now)
+    told = OperatorAction(
+        action=action, scope=scope, because=because or "", by=await stack.operator(), timestamp=iso(now)
     )
-    left = await put_events(
-        await stack.client("events"),
-        [
-            {
-                "EventBusName": stack.event_bus,
-                "Source": STATUS_EVENT_SOURCE,
-                "DetailType": OPERATOR_ACTION_DETAIL_TYPE,
-                "Detail": msgspec.json.encode(detail).decode(),
-            }
-        ],
-    )
-    if left:
-        raise NotToldError(
-            f"Done ({action} {scope}), but {stack.event_bus} did not take the event that says so:"
-            f" {left[0].code}: {left[0].message}"
-        )
+    try:
+        await StatusBus(await stack.client("events"), stack.event_bus).tell(told)
+    except ServiceUnavailable as error:
+        raise NotToldError(f"Done ({action} {scope}), but the bus did not take the news: {error}") from error

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from msgspec import Struct
-
 from engine.aws.error_codes import service_errors
 from engine.concurrency import concurrently
 from engine.errors import ServiceUnavailable
@@ -28,29 +26,6 @@ _BATCH: Final = 10  # messages that SQS hands out at a time
 _WAIT: Final = 1  # seconds
 # Receives in a row that bring nothing new. What was given back by another may come between.
 _STALE: Final = 3
-
-
-class QueueDepth(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Messages, as SQS estimates them. `hidden`: handed out, or delayed."""
-
-    visible: int
-    hidden: int
-
-    @property
-    def total(self) -> int:
-        return self.visible + self.hidden
-
-
-async def depth(sqs: Any, queue_url: str) -> QueueDepth:
-    names = (
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
-    )
-    with service_errors(_SERVICE):
-        answer = await sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(names))
-    visible, hidden, delayed = (int(answer["Attributes"].get(name, 0)) for name in names)
-    return QueueDepth(visible=visible, hidden=hidden + delayed)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from engine.aws.clients import PATIENT_CONFIG
 from engine.aws.error_codes import is_code
 from engine.operations.stack import DeployedStack
 from engine.schemas.times import iso
@@ -75,4 +76,4 @@ def _entry(found: Mapping[str, Any]) -> SesEntry:
 
 
 async def open_ses_list(stack: DeployedStack) -> SesList:
-    return SesList(await stack.client("sesv2"))
+    return SesList(await stack.client("sesv2", PATIENT_CONFIG))

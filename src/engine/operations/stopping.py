@@ -85,7 +85,7 @@ async def go(stack: DeployedStack, scope: str | None, *, uncancel: bool, on_prog
     try:
         returned = await _bring_back(stack, brakes, on_progress, settle=bool(lifted))
     finally:
-        await tell(stack, "go", scope or "everything", "", datetime.now(UTC))
+        await tell(stack, "go", scope or "everything", None, datetime.now(UTC))
     holding = await brakes.read(returned.held) if returned and returned.held else {}
     cancelled = (await brakes.read([f"{CANCEL}{scope}"])).get(f"{CANCEL}{scope}")
     return Resumed(

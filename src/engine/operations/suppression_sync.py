@@ -19,7 +19,7 @@ MOST_FOR_SES: Final = 100_000
 """Rows above which SES's list takes an import job instead of a call for each address."""
 
 _AT_ONCE: Final = 25
-_SES_AT_ONCE: Final = 5
+_SES_AT_ONCE: Final = 2  # the SDK waits and tries again where SES takes no more
 _SHOWN: Final = 20
 
 
@@ -73,9 +73,7 @@ async def import_entries(
 
 
 async def _put_on_ses(book: SuppressionBook, entries: Iterable[Entry]) -> int:
-    at_once = asyncio.Semaphore(
-        _SES_AT_ONCE
-    )  # SES allows few such calls a second; the SDK waits and tries again
+    at_once = asyncio.Semaphore(_SES_AT_ONCE)
 
     async def put(each: Entry) -> None:
         async with at_once:

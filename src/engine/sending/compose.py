@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine.errors import FailureCode, Refusal, unwrap
 from engine.requests.addresses import address_key
 from engine.requests.checks import CAMPAIGN_TAG, MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
-from engine.schemas.request import Attachment, EmailRequest
+from engine.schemas.request import Attachment, EmailRequest, Lane
 from engine.templating.template import Rendered
 
 EMAIL_ID_TAG: Final = "emailId"
@@ -39,6 +39,7 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True):
     """One email, rendered and addressed. `sender` is a complete From header value."""
 
     email_id: str
+    lane: Lane = Lane.TRANSACTIONAL
     sender: str
     to: str
     cc: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ def compose(
     campaign = ((CAMPAIGN_TAG, request.campaign),) if request.campaign else ()
     return OutgoingMessage(
         email_id=email_id,
+        lane=Lane(request.priority),
         sender=sender,
         to=request.to,
         cc=tuple(address for address in request.cc if address_key(address) not in left_out),

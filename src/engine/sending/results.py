@@ -103,6 +103,7 @@ class Email:
 
     def refused(self, refusal: Refusal, now: datetime) -> Completed:
         """A final no to a claimed email."""
+        refusal = refusal.shortened()
         reason = Reason(code=refusal.code.value, message=refusal.message)
         move = Move(email_id=self.row.email_id, to=Status.FAILED, at=now, refusal=refusal)
         return self.completed(Status.FAILED, now, reason=reason, move=move)

@@ -168,7 +168,7 @@ def compile_template(name: str, html: str | None, text: str | None, metadata: by
         raise _refused(name, f"has neither {HTML_FILE} nor {TEXT_FILE}; expected at least one")
     try:
         fields = msgspec.json.decode(metadata.removeprefix(BOM_UTF8), type=Metadata)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of msgspec, for what is not UTF-8, or nested too deeply
         raise _refused(name, f"{METADATA_FILE}: {error}") from error
     if not fields.subject.strip():
         raise _refused(name, f"{METADATA_FILE} subject is empty")

@@ -5,6 +5,7 @@
 | POST /v2/email/outbound-emails, /v2/email/outbound-bulk-emails, GET /v2/email/account | as SES v2 |
 | GET, PUT, DELETE /v2/email/suppression/addresses[/{address}] | as SES v2 |
 | PUT /v2/email/account/suppression | as SES v2 |
+| GET /v2/email/identities/…, /v2/email/configuration-sets/… | as SES v2; see `settings` |
 | GET, PATCH, DELETE /_simulator/faults | the fault plan: read it, change fields of it, clear it |
 | PATCH /_simulator/account | change settings such as `max_send_rate` |
 | GET /_simulator/messages, /_simulator/events | what was accepted, what was published |
@@ -25,6 +26,7 @@ from aiohttp import web
 
 from engine.local.ses.account import Account
 from engine.local.ses.errors import SesError, bad_request, internal_failure
+from engine.local.ses.settings import configuration_set, email_identity, event_destinations
 from engine.local.ses.simulator import Simulator
 from engine.local.ses.suppression import (
     ALL_REASONS,
@@ -69,6 +71,9 @@ def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Appli
             web.put("/v2/email/suppression/addresses", _put_suppressed),
             web.get("/v2/email/suppression/addresses/{address}", _get_suppressed),
             web.delete("/v2/email/suppression/addresses/{address}", _delete_suppressed),
+            web.get("/v2/email/identities/{name}", _looking(email_identity)),
+            web.get("/v2/email/configuration-sets/{name}", _looking(configuration_set)),
+            web.get("/v2/email/configuration-sets/{name}/event-destinations", _looking(event_destinations)),
             web.get("/_simulator/faults", _show_faults),
             web.patch("/_simulator/faults", _change_faults),
             web.delete("/_simulator/faults", _clear_faults),
@@ -199,6 +204,18 @@ async def _answer(work: Awaitable[Any]) -> web.Response:
         return _json(await work)
     except SesError as error:
         return _refusal(error)
+
+
+def _looking(answer: Callable[[Account, str], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A request that asks for a setting of the account by its name."""
+
+    async def look(request: web.Request) -> web.Response:
+        try:
+            return _json(answer(request.app[SIMULATOR].usage.account, request.match_info["name"]))
+        except SesError as error:
+            return _refusal(error)
+
+    return look
 
 
 async def _show_faults(request: web.Request) -> web.Response:
