@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE, SubscriptionChanged
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
 if TYPE_CHECKING:
@@ -102,11 +103,17 @@ class StatusBus:
         self._bus = bus
 
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
+        await self._publish(STATUS_EVENT_DETAIL_TYPE, events)
+
+    async def publish_change(self, change: SubscriptionChanged) -> None:
+        await self._publish(SUBSCRIPTION_DETAIL_TYPE, [change])
+
+    async def _publish(self, detail_type: str, events: Sequence[Struct]) -> None:
         entries: list[PutEventsRequestEntryTypeDef] = [
             {
                 "EventBusName": self._bus,
                 "Source": STATUS_EVENT_SOURCE,
-                "DetailType": STATUS_EVENT_DETAIL_TYPE,
+                "DetailType": detail_type,
                 "Detail": _encoder.encode(event).decode(),
             }
             for event in events
@@ -116,4 +123,4 @@ class StatusBus:
             # EventBridge's own message may quote what it did not take, and this one goes into the log.
             first = left[0]
             why = first.message if first.code == UNAVAILABLE else first.code
-            raise ServiceUnavailable(f"EventBridge left {len(left)} of {len(events)} status events ({why})")
+            raise ServiceUnavailable(f"EventBridge left {len(left)} of {len(events)} events ({why})")
