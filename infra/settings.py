@@ -18,6 +18,7 @@ from infra.spec import (
     ONE_LINE,
     SENDERS,
     SWITCH,
+    TOPICS,
     Spec,
     choice,
     number,
@@ -28,6 +29,7 @@ EnvironmentName = Literal["dev", "staging", "prod"]
 Target = Literal["lambda", "local"]
 
 EMAIL, LIMITS, TRACKING, FUNCTIONS, OPERATION = "Email", "Limits", "Tracking", "Functions", "Operation"
+CONSENT = "Consent"
 
 # A bucket carries the stack's name in front of "-templates-" and twelve digits, and S3 allows 63 characters.
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
@@ -164,6 +166,23 @@ class StackSettings:
         "empty or a domain such as click.example.com, in lower case",
         pattern=DOMAIN_OR_NONE, longest=253,
     )  # fmt: skip
+
+    hosted_unsubscribe: str = choice(
+        "false", CONSENT,
+        "Whether the stack hosts a page where people unsubscribe from topics, and links every email with a"
+        " topic to it. A secret costs money as long as it is kept.",
+        SWITCH,
+    )  # fmt: skip
+    unsubscribe_topics: str = text(
+        "", CONSENT,
+        "Topics that the page always shows, with their names: news=Newsletter,offers=Offers. Empty: the"
+        " topic of the link alone, by its own name.",
+        "empty or topics with their names, such as news=Newsletter,offers=Offers",
+        pattern=TOPICS, longest=2000,
+    )  # fmt: skip
+    unsubscribe_concurrency: int = number(
+        2, CONSENT, "Reserved concurrency of the page. 0: nothing is reserved.", _CONCURRENCY, 0, 10_000
+    )
 
     snap_start: str = choice(
         "true", FUNCTIONS,

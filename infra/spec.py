@@ -14,6 +14,8 @@ ADDRESS: Final = rf"[^\s@,<>\"()]+@{_DOMAIN}"
 DOMAIN_OR_NONE: Final = rf"({_DOMAIN})?"
 ADDRESS_OR_NONE: Final = rf"({ADDRESS})?"
 SENDERS: Final = rf"(([^\s@,<>\"()]+@)?{_DOMAIN}(,([^\s@,<>\"()]+@)?{_DOMAIN})*)?"
+_TOPIC: Final = r"[a-z0-9-]{1,64}=[^,=]{1,80}"
+TOPICS: Final = rf"({_TOPIC}(,{_TOPIC})*)?"
 ONE_LINE: Final = r"[^\x00-\x1f\x7f]*"
 # CloudFormation knows no yes and no.
 SWITCH: Final = ("true", "false")

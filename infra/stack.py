@@ -19,6 +19,7 @@ from infra.constructs.tables import EmailTables
 from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
+from infra.constructs.unsubscribe_page import UnsubscribePage
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 
@@ -95,7 +96,20 @@ class EmailEngineStack(Stack):
             feedback=feedback,
         )
 
-        bus.restrict_publishers([sender.role, processor.role])
+        roles = [sender.role.role_arn, processor.role.role_arn]
+        if parameters.wanted("hosted_unsubscribe"):
+            page = UnsubscribePage(
+                self,
+                "Unsubscribe",
+                prefix=prefix,
+                parameters=parameters,
+                fingerprints=fingerprints,
+                code=code.sender,
+                bus=bus,
+                tables=tables,
+            )
+            roles.append(page.role_arn)
+        bus.restrict_publishers(roles)
         bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)
         bus.route_bulk(queues.bulk, undelivered=queues.event_bridge_dead)
         sender.read_from(

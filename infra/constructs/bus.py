@@ -33,13 +33,13 @@ class EmailBus(Construct):
         # whose policies can't either.
         self.arn = Stack.of(self).format_arn(service="events", resource="event-bus", resource_name=name)
 
-    def restrict_publishers(self, engine: Sequence[iam.IRole]) -> None:
-        """Let the account publish, and only the roles `engine` say what became of an email.
+    def restrict_publishers(self, engine: Sequence[str]) -> None:
+        """Let the account publish, and only the roles `engine` (ARNs) say what became of an email.
 
         An application acts on "Email Status Changed": nobody who may ask for an email may forge one.
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
         """
-        everybody_else = {"ArnNotEquals": {"aws:PrincipalArn": [role.role_arn for role in engine]}}
+        everybody_else = {"ArnNotEquals": {"aws:PrincipalArn": list(engine)}}
 
         def deny(sid: str, **conditions: Any) -> iam.PolicyStatement:
             return iam.PolicyStatement(
