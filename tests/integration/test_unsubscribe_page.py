@@ -1,34 +1,24 @@
 """The hosted unsubscribe page, as Lambda calls it and as a browser or a mail program sees it."""
 
-import base64
 import json
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 from tests.support.cloud import Cloud
+from tests.support.unsubscribe import ADA, FORM, LINKS, ONE_CLICK, ask, host
 
 from engine.bootstrap.settings import SettingsError
 from engine.consent.languages import LANGUAGES, choose
 from engine.consent.links import VALID_SECONDS, BadLinkError, Subscription, UnsubscribeLinks
 from engine.handlers import unsubscribe
 
-ADA = Subscription("news", "ada@example.com")
-ONE_CLICK = "List-Unsubscribe=One-Click"
-FORM = "application/x-www-form-urlencoded"
-LINKS = UnsubscribeLinks("https://page.example/", ["old", "new"])
-
 
 @pytest.fixture
 def page(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    secrets = boto3.client("secretsmanager", endpoint_url=cloud.endpoint)
-    secret = json.dumps({"current": "new", "previous": "old"})
-    arn = secrets.create_secret(Name=cloud.name("Unsubscribe"), SecretString=secret)["ARN"]
-    monkeypatch.setenv("UNSUBSCRIBE_SECRET_ARN", arn)
-    monkeypatch.setenv("UNSUBSCRIBE_TOPICS", "news=The <News>,offers=Offers")
+    host(cloud, monkeypatch)
     cloud.events.put_rule(
         Name="status",
         EventBusName=cloud.bus,
@@ -36,26 +26,6 @@ def page(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     )
     yield cloud
     unsubscribe.environment.close()
-
-
-def ask(
-    method: str, url: str, body: str = "", *, encoded: bool = False, **headers: str
-) -> tuple[int, str, dict[str, str]]:
-    """One request to the function URL, in Lambda's payload format 2.0."""
-    parts = urlsplit(url)
-    query = parts.query
-    event: dict[str, Any] = {
-        "version": "2.0",
-        "rawPath": parts.path or "/",
-        "rawQueryString": query,
-        "headers": {name.replace("_", "-"): value for name, value in headers.items()},
-        "queryStringParameters": dict(pair.split("=", 1) for pair in query.split("&") if pair),
-        "requestContext": {"http": {"method": method, "path": parts.path or "/"}, "stage": "$default"},
-        "body": base64.b64encode(body.encode()).decode() if encoded else body,
-        "isBase64Encoded": encoded,
-    }
-    answer = unsubscribe.handler(event)
-    return answer["statusCode"], answer["body"], answer["headers"]
 
 
 def press(action: str, topic: str, of: Subscription = ADA) -> tuple[int, str]:
@@ -175,8 +145,8 @@ def test_the_page_touches_no_row_of_another_type(page: Cloud) -> None:
 @pytest.mark.parametrize(
     ("accept", "code"), [("de-CH,de;q=0.9,en;q=0.5", "de"), ("pt,fr;q=0.1", "fr"), ("", "en")]
 )
-def test_the_page_speaks_the_readers_language(page: Cloud, accept: str, code: str) -> None:
-    assert page
+@pytest.mark.usefixtures("page")
+def test_the_page_speaks_the_readers_language(accept: str, code: str) -> None:
     html = ask("GET", LINKS.url(ADA), accept_language=accept)[1]
     assert f'<html lang="{code}">' in html
     assert LANGUAGES[code].title in html
@@ -222,8 +192,8 @@ def test_a_large_body_is_refused_unread(page: Cloud) -> None:
     assert rows(page) == set()
 
 
-def test_another_path_or_method_is_not_there(page: Cloud) -> None:
-    assert page
+@pytest.mark.usefixtures("page")
+def test_another_path_or_method_is_not_there() -> None:
     assert ask("GET", "https://page.example/admin")[0] == 404
     assert ask("DELETE", LINKS.url(ADA))[0] == 404
 
@@ -246,15 +216,15 @@ def test_a_secret_of_another_shape_is_named(page: Cloud, secret: str) -> None:
         ask("GET", LINKS.url(ADA))
 
 
-def test_topics_that_can_not_be_read_are_named(page: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert page
+@pytest.mark.usefixtures("page")
+def test_topics_that_can_not_be_read_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSUBSCRIBE_TOPICS", "News")
     with pytest.raises(SettingsError, match="UNSUBSCRIBE_TOPICS must be topics with their names"):
         ask("GET", LINKS.url(ADA))
 
 
-def test_a_log_line_holds_neither_address_nor_link(page: Cloud, caplog: pytest.LogCaptureFixture) -> None:
-    assert page
+@pytest.mark.usefixtures("page")
+def test_a_log_line_holds_neither_address_nor_link(caplog: pytest.LogCaptureFixture) -> None:
     url = LINKS.url(ADA)
     ask("POST", url, ONE_CLICK, content_type=FORM)
     lines = [str(vars(record)) for record in caplog.records if record.name == "sesmailengine"]
