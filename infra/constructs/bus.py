@@ -11,14 +11,15 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
 
 _HAND_OVER: dict[str, Any] = {"retry_attempts": 3, "max_event_age": Duration.hours(1)}
 
 # What only the engine's functions may say, under whatever source; and what operators say in its name, with
 # their own credentials.
-_ENGINE_DETAIL_TYPES = (STATUS_EVENT_DETAIL_TYPE, "Subscription Changed")
-_OPERATOR_DETAIL_TYPES = ("Operator Action",)
+_ENGINE_DETAIL_TYPES = (STATUS_EVENT_DETAIL_TYPE,)
+_OPERATOR_DETAIL_TYPES = ("Operator Action", SUBSCRIPTION_DETAIL_TYPE)
 
 
 class EmailBus(Construct):

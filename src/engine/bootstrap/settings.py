@@ -106,9 +106,13 @@ class UnsubscribeSettings(_Common, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def topics(self) -> dict[str, str]:
-        """The names by topic."""
-        pairs = (pair.partition("=") for pair in self.unsubscribe_topics.split(",") if pair)
-        return {topic: name for topic, _, name in pairs}
+        return named_topics(self.unsubscribe_topics)
+
+
+def named_topics(listed: str) -> dict[str, str]:
+    """The names by topic, of text such as `news=Newsletter,offers=Offers`."""
+    pairs = (pair.partition("=") for pair in listed.split(",") if pair)
+    return {topic: name for topic, _, name in pairs}
 
 
 S = TypeVar("S", SenderSettings, FeedbackSettings, UnsubscribeSettings)

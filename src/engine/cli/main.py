@@ -10,6 +10,7 @@ from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.scheduled import scheduled
+from engine.cli.operate.topics import topics
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(templates, name="templates")
 app.add_typer(scheduled, name="scheduled")
+app.add_typer(topics, name="topics")
 app.command()(send)
 console = Console()
 
