@@ -1,4 +1,4 @@
-"""What email costs, line by line: the time, memory, calls and units that were measured, at `infra.prices`."""
+"""What email costs, line by line: time, memory, calls and units as measured, at `operations.prices`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from benchmarks.latency import DIRECT, REPORT, bulk
 from benchmarks.report import Measure, Plot, ResultTable, Section
 from benchmarks.run import ENGINE, Run, Samples
-from infra import prices
+from engine.operations import prices
 
 VOLUMES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 SENDER_MEMORY: Final = 512  # MB, as the stack sets it

@@ -5,7 +5,6 @@ invocations of the latency section.
 """
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -13,12 +12,12 @@ from benchmarks.gate.simulate import CellResult, matrix, play
 from benchmarks.latency import SIZES, bulk
 from benchmarks.report import Measure, Plot, ResultTable, Section
 from benchmarks.run import ENGINE, Run, Samples
+from engine.operations.capacity import environments
 
 RATES: Final = (14, 50, 200, 500, 1_000)
 MEMORIES: Final = (256, 512, 1024, 1769)
 STEADY, CAMPAIGN = "steady", "campaign"
 _HEADROOM: Final = 1.25  # of the memory measured; an environment that runs out of it loses its invocation
-_LEAST_CONCURRENCY: Final = 2  # SQS triggers have no smaller MaximumConcurrency
 
 
 class Advice(NamedTuple):
@@ -31,16 +30,13 @@ class Advice(NamedTuple):
 
 
 def advise(rate: float, batches: Mapping[int, Samples]) -> Advice:
-    """The cheapest setting, by memory times concurrency, and of these the largest batch.
-
-    By Little's law as many environments are busy as invocations are under way at a time.
-    """
+    """The cheapest setting, by memory times concurrency, and of these the largest batch."""
     choices = []
     for batch, samples in batches.items():
         for memory in [one for one in MEMORIES if one >= samples.resident * _HEADROOM] or MEMORIES[-1:]:
             seconds = samples.seconds_at(memory)
-            environments = max(_LEAST_CONCURRENCY, math.ceil(rate / batch * seconds))
-            choices.append(Advice(environments, batch, memory, environments * batch / seconds))
+            busy = environments(rate, batch, seconds)
+            choices.append(Advice(busy, batch, memory, busy * batch / seconds))
     return min(choices, key=lambda choice: (choice.memory * choice.concurrency, -choice.batch))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.schemas.operator_action import OperatorAction
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.status import EmailStatusChanged
@@ -18,6 +19,7 @@ SHAPES: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "email-request": ("Email Request", EmailRequest),
     "email-status-changed": ("Email Status Changed", EmailStatusChanged),
     "email-retry": ("Email Retry", RetryMessage),
+    "operator-action": ("Operator Action", OperatorAction),
 }
 
 

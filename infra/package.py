@@ -4,7 +4,7 @@
     ├── lambda/             the functions' zips
     ├── starter-templates/  for reading; the template seeder carries its own copy
     ├── template.yaml       from the same constructs as `cdk deploy`, without CDK's bootstrap
-    ├── install.py          with its modules in installer/
+    ├── install.py          with its modules in installer/, and in engine/ the rules it shares with `doctor`
     ├── requirements.txt
     └── docs/
 
@@ -16,7 +16,6 @@ import hashlib
 import json
 import sys
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +30,10 @@ from infra.function_code import from_parameters
 from infra.regions import LACKING, REGIONS
 from infra.settings import StackSettings, Target, parameter_name
 from infra.stack import EmailEngineStack
+from infra.version import version
 
 _INSTALLER = ROOT / "installer"
+SHARED = ("engine/__init__.py", "engine/operations/__init__.py", "engine/operations/account_checks.py")
 _STARTER_TEMPLATES = ROOT / "starter_templates"
 _DOCS = ROOT / "docs"
 _DOCUMENTS = {".md", ".json"}
@@ -62,12 +63,6 @@ def build_package(output: Path = ROOT / "dist", *, target: Target = "lambda") ->
                 package.writestr(entry, content)
         partial.replace(path)
     return path
-
-
-def version() -> str:
-    """The project's version, from pyproject.toml."""
-    text: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    return text
 
 
 def package_template(bundles: Bundles, target: Target = "lambda") -> _Template:
@@ -130,6 +125,8 @@ def _contents(bundles: Bundles, template: _Template) -> Iterator[tuple[str, byte
     for module in _INSTALLER.glob("*.py"):
         if module.name != "install.py":
             yield f"installer/{module.name}", module.read_bytes()
+    for shared in SHARED:
+        yield shared, (ROOT / "src" / shared).read_bytes()
     yield from _folder(_STARTER_TEMPLATES, "starter-templates")
     for name, content in _folder(_DOCS, "docs"):
         if Path(name).suffix in _DOCUMENTS:

@@ -16,6 +16,8 @@ from infra.spec import (
     ADDRESS_OR_NONE,
     DOMAIN_OR_NONE,
     ONE_LINE,
+    POOL_OR_NONE,
+    REASONS_OR_NONE,
     SENDERS,
     SWITCH,
     TOPICS,
@@ -30,6 +32,7 @@ Target = Literal["lambda", "local"]
 
 EMAIL, LIMITS, TRACKING, FUNCTIONS, OPERATION = "Email", "Limits", "Tracking", "Functions", "Operation"
 CONSENT = "Consent"
+STREAMS = "Streams"
 
 # A bucket carries the stack's name in front of "-templates-" and twelve digits, and S3 allows 63 characters.
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
@@ -97,6 +100,12 @@ class StackSettings:
     bounce_rate_min_sends: int = number(
         100, LIMITS, "Recipients in a day from which on that percentage counts.", "1 to 1000000", 1, 1_000_000
     )
+    bounce_rate_action: str = choice(
+        "fail", LIMITS,
+        "What happens above that percentage: fail refuses all mail; hold-bulk stops the bulk lane, whose mail"
+        " waits until you let it go, and transactional mail goes on.",
+        ("fail", "hold-bulk"),
+    )  # fmt: skip
     ses_max_send_rate: float = number(
         0.0, LIMITS, "Recipients a second. 0: what SES allows the account, asked every five minutes.",
         "0 (ask SES) to 100000", 0, 100_000,
@@ -183,6 +192,37 @@ class StackSettings:
     unsubscribe_concurrency: int = number(
         2, CONSENT, "Reserved concurrency of the page. 0: nothing is reserved.", _CONCURRENCY, 0, 10_000
     )
+    separate_streams: str = choice(
+        "false", STREAMS,
+        "Whether bulk mail leaves by a configuration set of its own; the other lane's mail is then never"
+        " tracked.",
+        SWITCH,
+    )  # fmt: skip
+    transactional_ip_pool: str = text(
+        "", STREAMS, "Dedicated IP pool of transactional mail, or of all. Empty: SES's shared ones.",
+        "empty or the name of a dedicated IP pool", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
+    bulk_ip_pool: str = text(
+        "", STREAMS, "Dedicated IP pool of bulk mail, where streams are separate.",
+        "empty or the name of a dedicated IP pool", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
+    transactional_suppression: str = text(
+        "", STREAMS,
+        "What puts an address on SES's own list by transactional mail, or all. Empty: as the account says.",
+        "empty, BOUNCE, COMPLAINT or BOUNCE,COMPLAINT", pattern=REASONS_OR_NONE, longest=16,
+    )  # fmt: skip
+    bulk_suppression: str = text(
+        "", STREAMS, "The same by bulk mail, where streams are separate.",
+        "empty, BOUNCE, COMPLAINT or BOUNCE,COMPLAINT", pattern=REASONS_OR_NONE, longest=16,
+    )  # fmt: skip
+    tenant_name: str = text(
+        "", STREAMS, "SES tenant of transactional mail, or of all. Empty: none.",
+        "empty or the name of a tenant", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
+    bulk_tenant_name: str = text(
+        "", STREAMS, "SES tenant of bulk mail, where streams are separate. Empty: none.",
+        "empty or the name of a tenant", pattern=POOL_OR_NONE, longest=64,
+    )  # fmt: skip
 
     snap_start: str = choice(
         "true", FUNCTIONS,

@@ -16,6 +16,8 @@ ADDRESS_OR_NONE: Final = rf"({ADDRESS})?"
 SENDERS: Final = rf"(([^\s@,<>\"()]+@)?{_DOMAIN}(,([^\s@,<>\"()]+@)?{_DOMAIN})*)?"
 _TOPIC: Final = r"[a-z0-9-]{1,64}=[^,=]{1,80}"
 TOPICS: Final = rf"({_TOPIC}(,{_TOPIC})*)?"
+POOL_OR_NONE: Final = r"[A-Za-z0-9_-]*"
+REASONS_OR_NONE: Final = "(BOUNCE|COMPLAINT|BOUNCE,COMPLAINT)?"
 ONE_LINE: Final = r"[^\x00-\x1f\x7f]*"
 # CloudFormation knows no yes and no.
 SWITCH: Final = ("true", "false")

@@ -5,13 +5,15 @@ from constructs import Construct
 
 from infra.bundling import Bundles
 from infra.constructs.bus import EmailBus
-from infra.constructs.configuration_set import ConfigurationSet
+from infra.constructs.configuration_set import ConfigurationSets
 from infra.constructs.email_sender import EmailSenderFunction
 from infra.constructs.event_schemas import EventSchemas
 from infra.constructs.feedback_processor import FeedbackProcessorFunction
 from infra.constructs.feedback_topic import FeedbackTopic
 from infra.constructs.fingerprints import Fingerprints
+from infra.constructs.log_queries import LogQueries
 from infra.constructs.monitoring import Monitoring
+from infra.constructs.operator_policies import OperatorPolicies
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.scheduling import Scheduling
@@ -22,6 +24,7 @@ from infra.constructs.topic_key import TopicKey
 from infra.constructs.unsubscribe_page import UnsubscribePage
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
+from infra.version import version
 
 TAG = "sesmailengine:stack"
 
@@ -54,10 +57,10 @@ class EmailEngineStack(Stack):
         tables = EmailTables(self, "Tables", prefix=prefix)
         templates = TemplatesBucket(self, "Templates", prefix=prefix, target=settings.target)
         bus = EmailBus(self, "Bus", prefix=prefix)
-        configuration_set = ConfigurationSet(self, "ConfigurationSet", prefix=prefix, parameters=parameters)
+        configuration_sets = ConfigurationSets(self, prefix=prefix, parameters=parameters)
         key = TopicKey(self, "TopicKey", prefix=prefix).key
         feedback = FeedbackTopic(
-            self, "Feedback", prefix=prefix, configuration_set_arn=configuration_set.arn, key=key
+            self, "Feedback", prefix=prefix, configuration_sets=configuration_sets.arns, key=key
         )
 
         seeder = TemplateSeederFunction(
@@ -81,7 +84,7 @@ class EmailEngineStack(Stack):
             queues=queues,
             tables=tables,
             templates=templates,
-            configuration_set=configuration_set,
+            configuration_sets=configuration_sets,
         )
         processor = FeedbackProcessorFunction(
             self,
@@ -125,7 +128,7 @@ class EmailEngineStack(Stack):
         sender.keep_failures_in(queues.event_bridge_dead)
         Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
 
-        configuration_set.report_to(feedback.topic)
+        configuration_sets.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
         processor.keep_failures_in(queues.feedback_dead)
 
@@ -140,12 +143,16 @@ class EmailEngineStack(Stack):
             tables=tables,
             sender=sender,
             processor=processor,
+            configuration_sets=configuration_sets,
         )
+        OperatorPolicies(self, "OperatorPolicies", prefix=prefix)
+        if settings.target == "lambda":  # the emulator saves no queries
+            LogQueries(self, "LogQueries", prefix=prefix, groups=[sender.log_group, processor.log_group])
         if settings.target == "lambda" and parameters.wanted(
             "register_schemas"
         ):  # no emulator has a registry
             EventSchemas(self, "EventSchemas", prefix=prefix, parameters=parameters)
-        seeder.seed_after(bus, configuration_set, feedback, sender, processor)
+        seeder.seed_after(bus, configuration_sets.main, feedback, sender, processor)
 
         # What Cost Explorer, once the tag is activated there, tells this stack's costs by.
         Tags.of(self).add(TAG, prefix, exclude_resource_types=["aws:cdk:stack"])  # which takes no token
@@ -158,15 +165,17 @@ class EmailEngineStack(Stack):
             "StateTable": tables.state.table_name,
             "EmailRetryQueueUrl": queues.retry.queue_url,
             "BulkEmailQueueUrl": queues.bulk.queue_url,
+            "ParkedEmailQueueUrl": queues.parked.queue_url,
             "EventBridgeDLQUrl": queues.event_bridge_dead.queue_url,
             "EmailRetryDLQUrl": queues.retry_dead.queue_url,
             "BulkEmailDLQUrl": queues.bulk_dead.queue_url,
             "FeedbackProcessorDLQUrl": queues.feedback_dead.queue_url,
             "FeedbackTopicArn": feedback.topic.topic_arn,
             "AlarmTopicArn": monitoring.alarm_topic.topic_arn,
-            "ConfigurationSetName": configuration_set.name,
+            "ConfigurationSetName": configuration_sets.main.name,
             "EmailSenderFunction": sender.function.function_name,
             "FeedbackProcessorFunction": processor.function.function_name,
             "DashboardUrl": monitoring.dashboard_address,
+            "Version": version(),
         }.items():
             CfnOutput(self, name, value=value)

@@ -1,5 +1,8 @@
 """The modules behind install.py: Python's standard library and boto3 alone, from Python 3.9 on.
 
+With them comes one module of the engine, `engine.operations.account_checks`: what `sesmailengine doctor` and
+the preflight both judge, they judge alike.
+
 | module | does |
 | --- | --- |
 | `main` | reads the command line, turns every failure into a sentence |

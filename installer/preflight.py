@@ -1,11 +1,19 @@
-"""What must be true before anything is changed. Every check looks, says what it saw, and changes nothing."""
+"""What must be true before anything is changed. Every check looks, says what it saw, and changes nothing.
+
+What the answers of SES mean is judged by the rules of `sesmailengine doctor`, which the package carries. The
+room that functions need is judged here: before an installation question and remedy are others.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
+from engine.operations.account_checks import Finding, identities_of
+from engine.operations.account_checks import sender_identity as judge_identity
+from engine.operations.account_checks import sending_account as judge_account
 from installer.account import AwsAccount, get_or_none
 from installer.errors import InstallError, aws_errors
 from installer.parameters import SENDER, StackParameters
@@ -27,15 +35,6 @@ _LACKS = {
 }
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """`remedy` is what a person should do about it. What `stops` must be solved first."""
-
-    text: str
-    remedy: str = ""
-    stops: bool = False
-
-
 def check_stack_name(name: str) -> None:
     if not _STACK_NAME.fullmatch(name):
         raise InstallError(
@@ -46,8 +45,8 @@ def check_stack_name(name: str) -> None:
 
 def examine(
     account: AwsAccount, stack: str, parameters: StackParameters, release: Release
-) -> Iterator[CheckResult]:
-    yield CheckResult(f"Account {account.account_id}, region {account.region}, as {account.caller}")
+) -> Iterator[Finding]:
+    yield Finding("ok", f"Account {account.account_id}, region {account.region}, as {account.caller}")
     yield from region(account, parameters, release)
     if parameters[SENDER]:
         yield from sender_identity(account, parameters[SENDER])
@@ -55,93 +54,64 @@ def examine(
     yield from concurrency(account, stack, parameters, release)
 
 
-def report(results: Iterator[CheckResult], screen: Screen) -> None:
-    """Show each as it comes; raises `InstallError` in the end when one of them stops."""
+def report(results: Iterator[Finding], screen: Screen) -> None:
+    """Show each as it comes; raises `InstallError` in the end when one is a problem."""
     stops = 0
     for result in results:
-        if result.stops:
+        if result.level == "problem":
             stops += 1
-            screen.stop(result.text, result.remedy)
+            screen.stop(result.what, result.remedy)
         elif result.remedy:
-            screen.note(result.text, result.remedy)
+            screen.note(result.what, result.remedy)
         else:
-            screen.ok(result.text)
+            screen.ok(result.what)
     if stops:
         raise InstallError("The account is not ready: see STOP above.", "Solve that first, and run again.")
 
 
-def region(account: AwsAccount, parameters: StackParameters, release: Release) -> Iterator[CheckResult]:
+def region(account: AwsAccount, parameters: StackParameters, release: Release) -> Iterator[Finding]:
     """What is not to be had in this region, of what the stack can do without."""
     if account.region not in release.regions:
-        yield CheckResult(
+        yield Finding(
+            "note",
             f"This release was not checked for {account.region}.",
             "Something of it may be missing there. It was checked for " + ", ".join(release.regions) + ".",
         )
     for name, lacks in _LACKS.items():
         if parameters[name] == "true" and account.region in release.regions_without[name]:
-            yield CheckResult(f"{account.region} has no {lacks}")
+            yield Finding("ok", f"{account.region} has no {lacks}")
 
 
-def sender_identity(account: AwsAccount, sender: str) -> Iterator[CheckResult]:
+def sender_identity(account: AwsAccount, sender: str) -> Iterator[Finding]:
     """SES sends from a verified address, or from any address of a verified domain or its parents."""
-    _, _, domain = sender.rpartition("@")
-    labels = domain.split(".")
-    candidates = [sender, *(".".join(labels[start:]) for start in range(len(labels) - 1))]
-    waiting = []
-    for identity in candidates:
+    known: dict[str, Any] = {}
+    for identity in identities_of(sender):
         with aws_errors(f"looking up the identity {identity} in SES"):
             answer = get_or_none(
                 account.client("sesv2").get_email_identity, "NotFoundException", EmailIdentity=identity
             )
-        if answer and answer.get("VerifiedForSendingStatus"):
-            yield CheckResult(f"SES may send from {sender}: {identity} is verified")
-            return
         if answer:
-            waiting.append(identity)
-    if waiting:
-        yield CheckResult(
-            f"SES may not send from {sender} yet: {waiting[0]} waits for its verification.",
-            "Open the link in the email that AWS sent there."
-            if "@" in waiting[0]
-            else "Publish the DKIM records that SES's console shows for it in your DNS.",
-            stops=True,
-        )
-        return
-    yield CheckResult(
-        f"SES may not send from {sender}: neither the address nor {domain} is verified in {account.region}.",
-        f"aws sesv2 create-email-identity --region {account.region} --email-identity {domain} (then publish "
-        f"the DKIM records that it prints), or the same with {sender} (then open the link that AWS sends).",
-        stops=True,
-    )
+            known[identity] = answer
+        if answer and answer.get("VerifiedForSendingStatus"):
+            break
+    yield judge_identity(sender, account.region, known)
 
 
-def sending_account(account: AwsAccount) -> Iterator[CheckResult]:
+def sending_account(account: AwsAccount) -> Iterator[Finding]:
+    """Nothing of this stops an installation: mail waits until SES sends it."""
     with aws_errors("asking SES for the account's sending limits"):
         settings = account.client("sesv2").get_account()
-    quota = settings.get("SendQuota", {})
-    daily, rate = quota.get("Max24HourSend", 0), quota.get("MaxSendRate", 0)
-    limits = f"{'any number of' if daily < 0 else format(daily, ',.0f')} emails a day, {rate:g} a second"
-    if not settings.get("SendingEnabled", True):
-        yield CheckResult(
-            "SES has paused sending for this account; emails would wait.",
-            "SES's console says why, under Account dashboard.",
-        )
-    if settings.get("ProductionAccessEnabled"):
-        yield CheckResult(f"SES is in production: {limits}")
-        return
-    yield CheckResult(
-        f"SES is in the sandbox: {limits}, and only to verified addresses and the mailbox simulator.",
-        "To write to everybody, request production access: SES's console, Account dashboard.",
-    )
+    for finding in judge_account(settings):
+        yield replace(finding, level="note") if finding.level == "problem" else finding
 
 
 def concurrency(
     account: AwsAccount, stack: str, parameters: StackParameters, release: Release
-) -> Iterator[CheckResult]:
+) -> Iterator[Finding]:
     """Lambda must have room for what the functions reserve, and 100 more that nobody may reserve."""
     reserved = [int(parameters[name]) for name in release.reserved]
     if not any(reserved):
-        yield CheckResult("No Lambda concurrency is reserved, as asked")
+        yield Finding("ok", "No Lambda concurrency is reserved, as asked")
         return
     functions = account.client("lambda")
     with aws_errors("asking Lambda for the account's concurrency"):
@@ -158,16 +128,16 @@ def concurrency(
     limit, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"] + own
     needed = sum(reserved)
     if free - needed >= _MUST_STAY_UNRESERVED:
-        yield CheckResult(f"Lambda has room: {needed} of {free} concurrent executions get reserved")
+        yield Finding("ok", f"Lambda has room: {needed} of {free} concurrent executions get reserved")
         return
     without = " ".join(f"--parameter {name}=0" for name in release.reserved)
     wanted = max(1000, limit - free + needed + _MUST_STAY_UNRESERVED)
-    yield CheckResult(
+    yield Finding(
+        "problem",
         f"Lambda has no room: the functions reserve {' + '.join(map(str, reserved))} concurrent executions, "
         f"and {_MUST_STAY_UNRESERVED} must stay unreserved, which makes {needed + _MUST_STAY_UNRESERVED}; of "
         f"the account's {limit} in {account.region}, {free} are free.",
         "Ask AWS for more, which costs nothing: aws service-quotas request-service-quota-increase "
         f"--region {account.region} --service-code lambda --quota-code L-B99A9384 --desired-value {wanted}. "
         f"Until it is granted, install with {without}: nothing is reserved then",
-        stops=True,
     )

@@ -44,6 +44,9 @@ _ADVICE = {
         "topic and key may have needed a minute. If it comes again, a policy of your organization stands in "
         "the way of SES, SNS or KMS: ask whoever runs it."
     ),
+    "attached to entities": (
+        "Detach the stack's policies, -Support and -Operator, from whoever has them, and run again."
+    ),
     "already exists": (
         "Something by this name is there, and not of an earlier installation. Remove it, or choose another "
         "--stack-name."

@@ -98,7 +98,10 @@ class FakeServices:
                 return {"Item": items[0]} if items else {}
             case "BatchGetItem":
                 tables = asked["RequestItems"].items()
-                found = {table: self._read(table, wanted["Keys"], 0.5) for table, wanted in tables}
+                found = {
+                    table: self._read(table, wanted["Keys"], 1 if wanted.get("ConsistentRead") else 0.5)
+                    for table, wanted in tables
+                }
                 return {"Responses": found, "UnprocessedKeys": {}}
             case "PutItem":
                 self._count_write(f"INSERT {asked['TableName']}", asked["Item"].values())

@@ -80,10 +80,14 @@ class SimulatedTable:
 
 
 class SimulatedSes:
-    """An SES account that counts by calendar seconds and by sliding ones; a send must pass both."""
+    """An SES account that counts by calendar seconds and by sliding ones; a send must pass both.
 
-    def __init__(self, rate: float, random_: random.Random) -> None:
+    `refused`: the part of the calls that it throttles all the same.
+    """
+
+    def __init__(self, rate: float, random_: random.Random, refused: float = 0.0) -> None:
         self._random = random_
+        self._refused = refused
         self._rate = rate
         self._calendar, self._sliding = (
             Usage(Account(max_send_rate=rate, daily_quota=-1, window=window), loop_now)
@@ -106,12 +110,23 @@ class SimulatedSes:
         """Whether SES takes it. The way there takes 8 ms, give or take."""
         await asyncio.sleep(self._random.uniform(0.004, 0.012))
         now = asyncio.get_running_loop().time()
-        if self._calendar.refusal(recipients) or self._sliding.refusal(recipients):
+        refused = self._refused and self._random.random() < self._refused
+        if refused or not self._has_room(recipients):
             self.throttled.append(now)
+            return False
+        self.accepted.append((now, recipients))
+        return True
+
+    def take_for_others(self) -> None:
+        """One recipient of another system, if there is room."""
+        self._has_room(1)
+
+    def _has_room(self, recipients: int) -> bool:
+        """Whether the recipients may go; if so, they are counted."""
+        if self._calendar.refusal(recipients) or self._sliding.refusal(recipients):
             return False
         self._calendar.take(recipients, counts_for_day=0)
         self._sliding.take(recipients, counts_for_day=0)
-        self.accepted.append((now, recipients))
         return True
 
 

@@ -37,6 +37,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     transactional: float = 0.05  # part of the rate, arriving at random
     copies: float = 0.0  # part of the emails that go to three recipients
     configured: float | None = None  # SES_MAX_SEND_RATE; the true rate if not given, 0 for asking SES
+    refused: float = 0.0  # part of the calls that SES throttles for reasons of its own
+    others: float = 0.0  # part of the rate that another system takes
     outage: tuple[float, float] = (0, 0)  # the State table throttles, from and to
     seed: int = 1
 
@@ -70,7 +72,7 @@ class _Play:
         self.cell = cell
         self.chance = chance = random.Random(cell.seed)  # noqa: S311 - dice, and the same ones every time
         self.table = SimulatedTable(chance, cell.outage)
-        self.ses = SimulatedSes(cell.rate, chance)
+        self.ses = SimulatedSes(cell.rate, chance, cell.refused)
         self.gates = [
             environment(
                 self.table,
@@ -96,13 +98,14 @@ class _Play:
                 group.create_task(self._bulk_worker(gate)) for gate in self.gates for _ in range(at_work)
             ]
             arrivals = group.create_task(self._transactional_arrivals(group))
+            others = group.create_task(self._others())
             if not self.cell.bulk:
                 await asyncio.sleep(self.cell.seconds)
                 self.over = True
             await asyncio.wait(workers)
             self.over = True
             self.ended = asyncio.get_running_loop().time()
-            await arrivals
+            await asyncio.wait((arrivals, others))
         return self._result(asyncio.get_running_loop().time())
 
     async def _bulk_worker(self, gate: SharedRateGate) -> None:
@@ -115,6 +118,11 @@ class _Play:
         while a_second and not self.over:
             await asyncio.sleep(self.chance.expovariate(a_second))
             group.create_task(self._deliver(self.chance.choice(self.gates), Lane.TRANSACTIONAL))
+
+    async def _others(self) -> None:
+        while self.cell.others and not self.over:
+            await asyncio.sleep(1 / (self.cell.others * self.cell.rate))
+            self.ses.take_for_others()
 
     async def _deliver(self, gate: SharedRateGate, lane: Lane) -> None:
         """One email until SES has it; what is deferred or throttled comes again, as from its queue."""
@@ -185,6 +193,9 @@ def matrix() -> tuple[Cell, ...]:
         Cell(name="copies", rate=50, environments=4, copies=0.1, seconds=60),
         Cell(name="GetAccount", rate=200, environments=14, configured=0),
         Cell(name="twice too high", rate=50, environments=14, configured=100, seconds=90, warm_up=30),
+        Cell(name="1 % refused", rate=50, environments=14, refused=0.01, seconds=300, warm_up=100),
+        Cell(name="5 % refused", rate=50, environments=14, refused=0.05, seconds=300, warm_up=100),
+        Cell(name="half is taken", rate=50, environments=14, others=0.5, seconds=300, warm_up=100),
         Cell(name="busy", rate=50, environments=14, transactional=0.5, seconds=60),
         Cell(name="flood", rate=50, environments=14, transactional=1.2, seconds=60),
         Cell(name="no bulk", rate=50, environments=14, transactional=0.9, bulk=0, seconds=60),

@@ -2,7 +2,7 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -45,7 +45,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._leap.now
 
 
-def run_virtually(work: Coroutine[Any, Any, T]) -> T:
+def run_virtually(
+    work: Coroutine[Any, Any, T], loop_factory: Callable[[], VirtualTimeLoop] = VirtualTimeLoop
+) -> T:
     """Run to the end on a loop of its own; ten times as fast or a thousand times, and always the same."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(work)

@@ -14,13 +14,16 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from engine.telemetry import DEFERRED_METRICS, METRICS
+from infra.constructs.configuration_set import SEPARATE, ConfigurationSets
 from infra.constructs.metrics import INDEXES, EngineMetrics, of_account, of_function, of_queue, of_table
+from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 
 SENDER_LOG: Final = "aws logs tail /aws/lambda/{stack}-EmailSender --since 1h"
 FEEDBACK_LOG: Final = "aws logs tail /aws/lambda/{stack}-FeedbackProcessor --since 1h"
 ACCOUNT: Final = "aws sesv2 get-account"
+STATUS: Final = "sesmailengine status --stack {stack}"
 QUEUES: Final = "aws sqs list-queues --queue-name-prefix {stack}-"
 
 
@@ -28,7 +31,7 @@ QUEUES: Final = "aws sqs list-queues --queue-name-prefix {stack}-"
 class AlarmText:
     """What an alarm tells: what to look at, which command helps, and the section of docs/operations.md.
 
-    The command is the AWS CLI's, with `{stack}` for the stack's name.
+    The command is the AWS CLI's or ours, with `{stack}` for the stack's name.
     """
 
     look: str
@@ -59,6 +62,8 @@ _BULK_HOURS: Final = 24
 # first sent: an alarm near the fourteenth day would never ring.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 _DEAD_AGE: Final = Duration.days(3)
+# SQS deletes what is parked after fourteen days. Nothing receives it meanwhile, so its age is its true age.
+_PARKED_AGE: Final = Duration.days(10)
 # Some soft bounces wait for their retry, delayed, at any time of a busy day; a thousand are a flood.
 _DELAYED: Final = 1000
 
@@ -123,6 +128,18 @@ _SENDING: Final = {
             " role and at policies of the organization.",
             command=ACCOUNT,
             page="ses",
+        ),
+    ),
+    "Bulk-Held": (
+        METRICS["bulk-held"],
+        0,
+        _ONCE,
+        AlarmText(
+            look="The day's bounce rate went over BounceRateThreshold, so the bulk lane is stopped and its"
+            " mail parked: look for what makes addresses bounce, then let it go by"
+            " `sesmailengine go --bulk`.",
+            command=STATUS,
+            page="stopped-mail",
         ),
     ),
     "Services-Unavailable": (
@@ -229,6 +246,19 @@ class Alarms(Construct):
                 ),
             )
 
+    def watch_parked(self, queues: EmailQueues) -> None:
+        self._above(
+            "ParkedQueue-Age",
+            _PARKED_AGE.to_seconds(),
+            of_queue(queues.parked, "ApproximateAgeOfOldestMessage"),
+            AlarmText(
+                look="Stopped mail has been parked for ten days, and SQS deletes it after fourteen: look why"
+                " it was stopped, then let it go by `sesmailengine go`, or cancel its campaign.",
+                command=STATUS,
+                page="stopped-mail",
+            ),
+        )
+
     def watch_queues(self, queues: EmailQueues) -> None:
         for name, queue, hours in (
             ("RetryQueue", queues.retry, _RETRY_HOURS),
@@ -309,22 +339,37 @@ class Alarms(Construct):
         )
 
     def watch_reputation(self) -> None:
-        for name, metric, threshold, label in (
-            ("SES-BounceRate", "Reputation.BounceRate", _BOUNCE_RATE, "bounces"),
-            ("SES-ComplaintRate", "Reputation.ComplaintRate", _COMPLAINT_RATE, "complaints"),
-        ):
+        self._watch_rates("SES", None, "The account's")
+
+    def watch_streams(self, sets: ConfigurationSets, parameters: Parameters) -> None:
+        """Where streams are separate, each set's own rates."""
+        if not sets.bulk:
+            return
+        made = [
+            *self._watch_rates("Transactional", sets.main.name, "Transactional mail's"),
+            *self._watch_rates("Bulk", sets.bulk.name, "Bulk mail's"),
+        ]
+        parameters.make_only_if(SEPARATE, *made)
+
+    def _watch_rates(self, prefix: str, configuration_set: str | None, whose: str) -> list[cloudwatch.Alarm]:
+        return [
             self._above(
-                name,
+                f"{prefix}-{name}",
                 threshold,
-                of_account(metric),
+                of_account(f"Reputation.{name}", configuration_set=configuration_set),
                 AlarmText(
-                    look=f"The account's share of {label} nears what SES puts it under review for: look for"
+                    look=f"{whose} share of {label} nears what SES puts it under review for: look for"
                     " the list or template that causes them, and stop it.",
                     page="reputation",
                 ),
                 # SES computes the rate from time to time; between two readings the last one holds.
                 missing=cloudwatch.TreatMissingData.IGNORE,
             )
+            for name, threshold, label in (
+                ("BounceRate", _BOUNCE_RATE, "bounces"),
+                ("ComplaintRate", _COMPLAINT_RATE, "complaints"),
+            )
+        ]
 
     def watch_sending(self, sender: EngineMetrics) -> None:
         for name, (metric, threshold, times, text) in _SENDING.items():
@@ -370,7 +415,7 @@ class Alarms(Construct):
         *,
         times: tuple[int, int] = _ONCE,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
-    ) -> None:
+    ) -> cloudwatch.Alarm:
         breaching, periods = times
         alarm = cloudwatch.Alarm(
             self,
@@ -388,3 +433,4 @@ class Alarms(Construct):
             treat_missing_data=missing,
         )
         alarm.add_alarm_action(self._notify)
+        return alarm

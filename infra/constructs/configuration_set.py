@@ -1,8 +1,9 @@
-"""SES configuration set: TLS, reputation metrics, event publishing, open and click tracking."""
+"""SES configuration sets: TLS, reputation metrics, event publishing, tracking, suppression, IP pool."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Stack, Token
+from aws_cdk import Aws, Fn, Stack, Token
 from aws_cdk import aws_ses as ses
 from aws_cdk import aws_sns as sns
 from constructs import Construct
@@ -23,15 +24,21 @@ _EVENT_TYPES: Final = (
 # Asking for these changes the email: SES adds a picture to see it opened, and rewrites links to see clicks.
 # https://docs.aws.amazon.com/ses/latest/dg/configure-custom-open-click-domains.html
 _TRACKED: Final = {"open": "track_opens", "click": "track_clicks"}
+SEPARATE: Final = "separate_streams"
 
 
 class ConfigurationSet(Construct):
-    def __init__(self, scope: Construct, construct_id: str, *, prefix: str, parameters: Parameters) -> None:
+    """`stream`: "transactional" or "bulk", the first part of the names of the settings that only it has."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, name: str, stream: str, parameters: Parameters
+    ) -> None:
         super().__init__(scope, construct_id)
         self._parameters = parameters
+        self._stream = stream
         # The name and ARN are spelled out, not taken from the resource: the topic's policy needs the ARN, and
         # SES checks that policy when the event destination is made.
-        self.name = f"{prefix}-ConfigSet"
+        self.name = name
         self.arn = Stack.of(self).format_arn(
             service="ses", resource="configuration-set", resource_name=self.name
         )
@@ -48,14 +55,16 @@ class ConfigurationSet(Construct):
         tracking = {"CustomRedirectDomain": parameters.text("tracking_domain"), "HttpsPolicy": "REQUIRE"}
         if parameters.wanted("tracking_domain"):
             resource.add_property_override("TrackingOptions", parameters.choose("tracking_domain", tracking))
+        pool, reasons = f"{stream}_ip_pool", f"{stream}_suppression"
+        if parameters.wanted(pool):
+            chosen = parameters.choose(pool, parameters.text(pool))
+            resource.add_property_override("DeliveryOptions.SendingPoolName", chosen)
+        if parameters.wanted(reasons):
+            options = {"SuppressedReasons": Fn.split(",", parameters.text(reasons))}
+            resource.add_property_override("SuppressionOptions", parameters.choose(reasons, options))
 
     def report_to(self, topic: sns.Topic) -> None:
         """Publish every event to `topic`, whose policy must allow it already."""
-        tracked = [
-            Token.as_string(self._parameters.choose(setting, event))
-            for event, setting in _TRACKED.items()
-            if self._parameters.wanted(setting)
-        ]
         destination = ses.CfnConfigurationSetEventDestination(
             self,
             "Feedback",
@@ -63,7 +72,7 @@ class ConfigurationSet(Construct):
             event_destination=ses.CfnConfigurationSetEventDestination.EventDestinationProperty(
                 name="feedback",
                 enabled=True,
-                matching_event_types=[*_EVENT_TYPES, *tracked],
+                matching_event_types=[*_EVENT_TYPES, *self._tracked()],
                 sns_destination=ses.CfnConfigurationSetEventDestination.SnsDestinationProperty(
                     topic_arn=topic.topic_arn
                 ),
@@ -72,3 +81,56 @@ class ConfigurationSet(Construct):
         policy = topic.node.try_find_child("Policy")
         if policy is not None:
             destination.node.add_dependency(policy)
+
+    def _tracked(self) -> Sequence[str]:
+        """Opens and clicks, as the parameters say; transactional mail beside a set for bulk has neither."""
+        parameters = self._parameters
+        chosen = [
+            parameters.choose(setting, event)
+            for event, setting in _TRACKED.items()
+            if parameters.wanted(setting)
+        ]
+        if self._stream == "transactional":
+            chosen = [parameters.choose(SEPARATE, Aws.NO_VALUE, event) for event in chosen]
+        return [Token.as_string(event) for event in chosen]
+
+
+class ConfigurationSets:
+    """`main` carries all mail, or transactional mail alone where `bulk` mail has a set of its own."""
+
+    def __init__(self, scope: Construct, *, prefix: str, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self.main = ConfigurationSet(
+            scope,
+            "ConfigurationSet",
+            name=f"{prefix}-ConfigSet",
+            stream="transactional",
+            parameters=parameters,
+        )
+        self.bulk = (
+            ConfigurationSet(
+                scope,
+                "BulkConfigurationSet",
+                name=f"{prefix}-BulkConfigSet",
+                stream="bulk",
+                parameters=parameters,
+            )
+            if parameters.wanted(SEPARATE)
+            else None
+        )
+
+    @property
+    def arns(self) -> list[str]:
+        """For policies, which may name a set that the template leaves out."""
+        return [one.arn for one in (self.main, self.bulk) if one]
+
+    @property
+    def bulk_name(self) -> str:
+        """Empty where all mail leaves by one set."""
+        return Token.as_string(self._parameters.choose(SEPARATE, self.bulk.name, "")) if self.bulk else ""
+
+    def report_to(self, topic: sns.Topic) -> None:
+        self.main.report_to(topic)
+        if self.bulk:
+            self.bulk.report_to(topic)
+            self._parameters.make_only_if(SEPARATE, self.bulk)

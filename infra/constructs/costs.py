@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 
+from engine.operations import prices
 from engine.telemetry import STATUS_METRICS
-from infra import prices
 from infra.constructs.functions import EngineFunction
 from infra.constructs.metrics import FIVE_MINUTES, INDEXES, EngineMetrics, of_function, of_queue, of_table
 from infra.constructs.parameters import Parameters

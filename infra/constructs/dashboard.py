@@ -121,6 +121,7 @@ class SendingDashboard(Construct):
             [
                 of_queue(queues.retry, "ApproximateAgeOfOldestMessage", label="Retry queue"),
                 of_queue(queues.bulk, "ApproximateAgeOfOldestMessage", label="Bulk queue"),
+                of_queue(queues.parked, "ApproximateAgeOfOldestMessage", label="Parked"),
             ],
         )
 

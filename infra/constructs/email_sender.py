@@ -7,7 +7,7 @@ from constructs import Construct
 
 from infra.acknowledged import acknowledge, acknowledge_objects
 from infra.constructs.bus import EmailBus
-from infra.constructs.configuration_set import ConfigurationSet
+from infra.constructs.configuration_set import ConfigurationSets
 from infra.constructs.fingerprints import Fingerprints
 from infra.constructs.functions import EngineFunction, snapshots
 from infra.constructs.parameters import Parameters
@@ -22,11 +22,14 @@ _CONFIGURATION = (
     "allowed_senders",
     "bounce_rate_threshold",
     "bounce_rate_min_sends",
+    "bounce_rate_action",
     "data_retention_days",
     "ses_max_send_rate",
     "bulk_share",
     "bulk_call_size",
     "template_cache_seconds",
+    "tenant_name",
+    "bulk_tenant_name",
     "environment",
     "log_level",
 )
@@ -51,7 +54,7 @@ class EmailSenderFunction(EngineFunction):
         queues: EmailQueues,
         tables: EmailTables,
         templates: TemplatesBucket,
-        configuration_set: ConfigurationSet,
+        configuration_sets: ConfigurationSets,
     ) -> None:
         super().__init__(
             scope,
@@ -73,14 +76,16 @@ class EmailSenderFunction(EngineFunction):
                 "STATE_TABLE": tables.state.table_name,
                 "TEMPLATE_BUCKET": templates.bucket.bucket_name,
                 "RETRY_QUEUE_URL": queues.retry.queue_url,
+                "PARKED_QUEUE_URL": queues.parked.queue_url,
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,
-                "SES_CONFIGURATION_SET": configuration_set.name,
+                "SES_CONFIGURATION_SET": configuration_sets.main.name,
+                "BULK_CONFIGURATION_SET": configuration_sets.bulk_name,
                 **{name.upper(): parameters.text(name) for name in _CONFIGURATION},
             },
             may=[
                 *_ledger_and_state(tables),
                 *_templates(templates),
-                *_send(scope, parameters, configuration_set),
+                *_send(scope, parameters, configuration_sets),
                 *_queues(queues),
                 iam.PolicyStatement(sid="PublishStatus", actions=["events:PutEvents"], resources=[bus.arn]),
             ],
@@ -157,9 +162,9 @@ def _templates(templates: TemplatesBucket) -> list[iam.PolicyStatement]:
 
 
 def _send(
-    scope: Construct, parameters: Parameters, configuration_set: ConfigurationSet
+    scope: Construct, parameters: Parameters, configuration_sets: ConfigurationSets
 ) -> list[iam.PolicyStatement]:
-    """Only From an allowed sender, and with this stack's configuration set.
+    """Only From an allowed sender, and with this stack's configuration sets.
 
     Which identity SES asks about depends on what is verified (the address, its domain, a parent domain) and
     in the sandbox on the recipient too, so the From address is what can be held on to:
@@ -173,7 +178,7 @@ def _send(
     def arn(kind: str) -> str:
         return Stack.of(scope).format_arn(service="ses", resource=kind, resource_name="*")
 
-    resources = [arn("identity"), configuration_set.arn]
+    resources = [arn("identity"), *configuration_sets.arns]
     allowed = {
         "StringNotLike": parameters.sender_domains(),
         "StringNotEqualsIgnoreCase": parameters.sender_addresses(),
@@ -216,8 +221,8 @@ def _queues(queues: EmailQueues) -> list[iam.PolicyStatement]:
             resources=[queues.retry.queue_arn, queues.bulk.queue_arn],
         ),
         iam.PolicyStatement(
-            sid="DeferAndGiveUp",
+            sid="DeferParkAndGiveUp",
             actions=["sqs:SendMessage"],
-            resources=[queues.retry.queue_arn, queues.event_bridge_dead.queue_arn],
+            resources=[queues.retry.queue_arn, queues.parked.queue_arn, queues.event_bridge_dead.queue_arn],
         ),
     ]

@@ -1,4 +1,4 @@
-"""EventBridge schema registry with both events, where applications look them up and get code for them."""
+"""EventBridge schema registry with the events, where applications look them up and get code for them."""
 
 import json
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from aws_cdk import aws_eventschemas as eventschemas
 from constructs import Construct
 
+from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
 from infra.constructs.parameters import Parameters
 from infra.draft4 import draft4
@@ -55,6 +56,9 @@ def event_schemas() -> dict[str, dict[str, Any]]:
         "EmailRequest": _event(exported["email-request"], REQUEST_DETAIL_TYPE, {"type": "string"}),
         f"{STATUS_EVENT_SOURCE}@EmailStatusChanged": _event(
             exported["email-status-changed"], STATUS_EVENT_DETAIL_TYPE, {"enum": [STATUS_EVENT_SOURCE]}
+        ),
+        f"{STATUS_EVENT_SOURCE}@OperatorAction": _event(
+            exported["operator-action"], OPERATOR_ACTION_DETAIL_TYPE, {"enum": [STATUS_EVENT_SOURCE]}
         ),
     }
 

@@ -1,5 +1,7 @@
 """SNS topic for feedback: SES publishes here, the feedback processor is subscribed."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -13,10 +15,16 @@ from infra.acknowledged import acknowledge
 
 
 class FeedbackTopic(Construct):
-    """Only SES may publish, only for this account, only on behalf of `configuration_set_arn`."""
+    """Only SES may publish, only for this account, only on behalf of `configuration_sets` (ARNs)."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, prefix: str, configuration_set_arn: str, key: kms.IKey
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        prefix: str,
+        configuration_sets: Sequence[str],
+        key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
         self.topic = sns.Topic(
@@ -31,7 +39,7 @@ class FeedbackTopic(Construct):
                 conditions={
                     "StringEquals": {
                         "AWS:SourceAccount": Aws.ACCOUNT_ID,
-                        "AWS:SourceArn": configuration_set_arn,
+                        "AWS:SourceArn": list(configuration_sets),
                     }
                 },
             )

@@ -59,13 +59,20 @@ def of_queue(queue: sqs.IQueue, name: str, *, label: str | None = None) -> cloud
     )
 
 
-def of_account(name: str, *, label: str | None = None) -> cloudwatch.Metric:
-    """Reputation is the account's: SES pauses the account, not a stack.
+def of_account(
+    name: str, *, configuration_set: str | None = None, label: str | None = None
+) -> cloudwatch.Metric:
+    """Reputation is the account's: SES pauses the account, not a stack. A set's own shows whose fault it is.
 
     https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-cloudwatch-alarm.html
     """
     return cloudwatch.Metric(
-        namespace="AWS/SES", metric_name=name, statistic="Average", period=Duration.hours(1), label=label
+        namespace="AWS/SES",
+        metric_name=name,
+        dimensions_map={"ses:configuration-set": configuration_set} if configuration_set else None,
+        statistic="Average",
+        period=Duration.hours(1),
+        label=label,
     )
 
 

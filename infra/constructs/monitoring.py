@@ -5,6 +5,7 @@ from constructs import Construct
 
 from infra.constructs.alarm_topic import AlarmTopic
 from infra.constructs.alarms import Alarms
+from infra.constructs.configuration_set import ConfigurationSets
 from infra.constructs.costs import cost_per_thousand
 from infra.constructs.dashboard import SendingDashboard
 from infra.constructs.functions import EngineFunction
@@ -29,6 +30,7 @@ class Monitoring(Construct):
         tables: EmailTables,
         sender: EngineFunction,
         processor: EngineFunction,
+        configuration_sets: ConfigurationSets,
     ) -> None:
         super().__init__(scope, construct_id)
         functions = {"sender": sender.name, "processor": processor.name}
@@ -38,9 +40,11 @@ class Monitoring(Construct):
         alarms = Alarms(self, "Alarms", prefix=prefix, topic=self.alarm_topic)
         alarms.watch_dead_letters(queues)
         alarms.watch_queues(queues)
+        alarms.watch_parked(queues)
         alarms.watch_function("EmailSender", sender.name)
         alarms.watch_function("FeedbackProcessor", processor.name)
         alarms.watch_reputation()
+        alarms.watch_streams(configuration_sets, parameters)
         alarms.watch_sending(counted["sender"])
         if target == "lambda":  # the emulator knows no alarms over an expression
             alarms.watch_tables(tables)

@@ -20,7 +20,7 @@ from aws_cdk import (
     Stack,
     Token,
 )
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from engine.sending.sender import SenderPolicy
 from infra.regions import LACKING
@@ -107,12 +107,13 @@ class Parameters(Construct):
             return Fn.condition_if(wanted.logical_id, yes, no)
         return yes if wanted else no
 
-    def make_only_if(self, name: str, *resources: CfnResource) -> None:
-        """Let the template leave `resources` out where `name` turns out not to be wanted."""
+    def make_only_if(self, name: str, *constructs: IConstruct) -> None:
+        """Let the template leave all resources of them out where `name` turns out not to be wanted."""
         wanted = self.wanted(name)
         if isinstance(wanted, CfnCondition):
-            for resource in resources:
-                resource.cfn_options.condition = wanted
+            for resource in (one for construct in constructs for one in construct.node.find_all()):
+                if isinstance(resource, CfnResource):
+                    resource.cfn_options.condition = wanted
 
     def reserved(self, name: str) -> float | None:
         """A concurrency to reserve, or None, or the template's choice between the two: 0 reserves nothing."""

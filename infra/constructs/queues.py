@@ -19,16 +19,19 @@ RECEIVES_BEFORE_DLQ: Final = RECEIVES
 
 
 class EmailQueues(Construct):
-    """`bulk` and `retry` feed the sender; each `*_dead` queue keeps what its source gave up on, 14 days."""
+    """`bulk` and `retry` feed the sender; each `*_dead` queue keeps what its source gave up on, 14 days.
+
+    `parked` holds mail that an operator stopped, as long, and nothing receives from it until they let it go.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str, parameters: Parameters) -> None:
         super().__init__(scope, construct_id)
         visibility = Duration.seconds(parameters.visibility())
 
-        self.event_bridge_dead = self._dead("EventBridgeDLQ", prefix)
-        self.retry_dead = self._dead("EmailRetryDLQ", prefix)
-        self.bulk_dead = self._dead("BulkEmailDLQ", prefix)
-        self.feedback_dead = self._dead("FeedbackProcessorDLQ", prefix)
+        self.event_bridge_dead = self._keeping("EventBridgeDLQ", prefix)
+        self.retry_dead = self._keeping("EmailRetryDLQ", prefix)
+        self.bulk_dead = self._keeping("BulkEmailDLQ", prefix)
+        self.feedback_dead = self._keeping("FeedbackProcessorDLQ", prefix)
         for queue in (self.event_bridge_dead, self.feedback_dead):
             acknowledge(
                 queue,
@@ -36,10 +39,12 @@ class EmailQueues(Construct):
                 "it is a dead-letter queue itself, of a rule, a subscription or a function, where cdk-nag"
                 " does not look",
             )
+        self.parked = self._keeping("ParkedEmailQueue", prefix)
+        acknowledge(self.parked, "AwsSolutions-SQS3", "nothing receives from it until an operator does")
         self.retry = self._work("EmailRetryQueue", prefix, visibility, self.retry_dead)
         self.bulk = self._work("BulkEmailQueue", prefix, visibility, self.bulk_dead)
 
-    def _dead(self, name: str, prefix: str) -> sqs.Queue:
+    def _keeping(self, name: str, prefix: str) -> sqs.Queue:
         return sqs.Queue(
             self,
             name,

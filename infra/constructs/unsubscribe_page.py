@@ -2,11 +2,11 @@
 
 import json
 
-from aws_cdk import CfnResource, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
-from constructs import Construct, IConstruct
+from constructs import Construct
 
 from infra.acknowledged import acknowledge
 from infra.constructs.bus import EmailBus
@@ -77,7 +77,7 @@ class UnsubscribePage(Construct):
         self.address = parameters.choose("hosted_unsubscribe", url.url)
         self.secret_arn = parameters.choose("hosted_unsubscribe", secret.ref)
         self.role_arn = parameters.choose("hosted_unsubscribe", self.function.role.role_arn)
-        parameters.make_only_if("hosted_unsubscribe", *_resources(self))
+        parameters.make_only_if("hosted_unsubscribe", self)
 
 
 def signing_keys_arn(scope: Construct, prefix: str) -> str:
@@ -107,7 +107,3 @@ def _signing_keys(scope: Construct, prefix: str) -> secretsmanager.CfnSecret:
         "rotating by a timer would break links that people got; an operator rotates it with both keys",
     )
     return secret
-
-
-def _resources(construct: IConstruct) -> list[CfnResource]:
-    return [child for child in construct.node.find_all() if isinstance(child, CfnResource)]

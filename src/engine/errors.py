@@ -24,6 +24,8 @@ class FailureCode(StrEnum):
     SOFT_BOUNCE_RETRY_FAILED = "soft-bounce-retry-failed"
     CONTENT_BOUNCE = "content-bounce"
     RENDERING_FAILURE = "rendering-failure"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 class Refusal(Struct, frozen=True):

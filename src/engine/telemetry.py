@@ -30,13 +30,14 @@ METRICS: Final = {
     "feedback-failed": "FeedbackFailures",
     "retry-impossible": "RetriesImpossible",
     "bulk-calls-refused": "BulkCallsRefused",
+    "bulk-held": "BulkHolds",
 }
 # Emails that wait, by why, besides the metric of all: some reasons wake a person and others do not.
 DEFERRED_METRICS: Final = {
     reason: f"EmailsDeferred{reason.title().replace('-', '')}"
     for reason in (
         *("throttled", "paused", "claimed-elsewhere", "outcome-unknown"),
-        *("service-unavailable", "out-of-time", "batch-too-large"),
+        *("service-unavailable", "out-of-time", "batch-too-large", "stopped"),
     )
 }
 # A fact of several emails at once says of how many in its field `emails`.
@@ -60,7 +61,7 @@ _CALLER: Final = 3
 WARNINGS: Final = frozenset(
     {"outcome-unknown", "ses-throttled", "service-unavailable", "publish-failed", "record-lost"}
     | {"count-lost", "extend-visibility-failed", "foreign-topic", "retry-impossible"}
-    | {"address-unusable", "ses-event-unknown", "bulk-calls-refused"}
+    | {"address-unusable", "ses-event-unknown", "bulk-calls-refused", "bulk-held"}
 )
 ERRORS: Final = frozenset(
     {"bug", "ses-paused", "ses-answer-unexpected", "ses-configuration-wrong"}

@@ -17,9 +17,13 @@ from typing import Any
 import aioboto3
 import aiohttp
 import pytest
+from botocore.exceptions import ClientError
 
 from engine.local import emulator as emulators
 from engine.local.emulator import Emulator, EmulatorError, running_emulator
+from engine.local.ses.account import Account
+from engine.local.ses.threaded import ThreadedSimulator
+from engine.operations.stack import StackAddress, connect
 
 # Fails for what says so, and answers each event on the queue that its configuration names.
 _FUNCTION = """
@@ -290,3 +294,16 @@ async def _stage(folder: Path, *, concurrency: int, nap: float = 0) -> AsyncIter
             await sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=alias)
             clients = {"sqs": sqs, "sns": sns, "events": events}
             yield _Stage(clients, answers, dead, topic)
+
+
+async def test_the_one_address_that_a_command_is_given_reaches_the_simulator_as_ses(tmp_path: Path) -> None:
+    with ThreadedSimulator(Account(max_send_rate=77)) as ses:
+        functions = {"AWS_ENDPOINT_URL_SESV2": ses.url}
+        async with (
+            running_emulator(tmp_path, region="eu-west-1", functions_environment=functions) as emulator,
+            connect(StackAddress(region="eu-west-1", endpoint_url=emulator.endpoint)) as stack,
+        ):
+            account = await (await stack.client("sesv2")).get_account()
+            assert account["SendQuota"]["MaxSendRate"] == 77
+            with pytest.raises(ClientError, match="BadRequestException"):
+                await (await stack.client("sesv2")).send_email(Content={"Raw": {"Data": b""}})

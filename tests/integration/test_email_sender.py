@@ -5,6 +5,7 @@ import base64
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from email.header import decode_header
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_an_event_becomes_an_email_a_row_and_a_status_event(cloud: Cloud, ses: T
     (event,) = cloud.status_events()
     assert event == answer
     assert set(event) == {
-        "emailId", "originalEmailId", "to", "templateName", "status", "previousStatus", "reason",
+        "emailId", "originalEmailId", "to", "templateName", "campaign", "status", "previousStatus", "reason",
         "sesMessageId", "originalSource", "retryAttempt", "timestamp", "metadata", "tags",
     }  # fmt: skip
     assert event["metadata"] == {"order": "7"}
@@ -56,7 +57,8 @@ def test_everything_a_request_may_say_reaches_ses(cloud: Cloud, ses: ThreadedSim
             bcc=["cy@example.com"],
             replyTo=["help@shop.example"],
             headers={"X-Order": "7"},
-            tags={"campaign": "spring"},
+            campaign="spring",
+            tags={"kind": "news"},
             senderOverride={"email": "billing@shop.example", "name": "Bílling"},
             unsubscribe={"url": "https://shop.example/u/1", "mailto": "leave@shop.example"},
             attachments=[
@@ -83,7 +85,8 @@ def test_everything_a_request_may_say_reaches_ses(cloud: Cloud, ses: ThreadedSim
         "List-Unsubscribe": "<https://shop.example/u/1>, <mailto:leave@shop.example>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
-    assert message.tags["campaign"] == "spring"
+    assert (message.tags["campaign"], message.tags["kind"]) == ("spring", "news")
+    assert cloud.row()["campaign"] == "spring"
     assert [(file.file_name, file.content) for file in message.attachments] == [
         ("invoice.pdf", b"PDF"),
         ("logo.png", b"PNG"),
@@ -271,6 +274,47 @@ def test_a_day_with_too_many_bounces_stops_sending(
     assert refused["reason"]["code"] == "bounce-rate-exceeded"
     assert len(ses.messages) == 2
     assert {row["toEmail"]: row["status"] for row in cloud.rows()}["ada@example.com"] == "bounced"
+
+
+def test_stopped_mail_is_parked_whole_and_goes_when_the_brake_is_gone(
+    cloud: Cloud, ses: ThreadedSimulator
+) -> None:
+    cloud.put("State", pk="stop#campaign#spring", because="wrong price")
+    event = request_event(campaign="spring")
+    assert handler(event)["status"] == "parked"
+    batch = queue_event(
+        request_event(campaign="spring", priority="bulk"), queue_arn=cloud.arn("BulkEmailQueue")
+    )
+    assert handler(batch) == {"batchItemFailures": []}
+    assert not ses.messages
+    cloud.dynamodb.delete_item(TableName=cloud.name("State"), Key={"pk": {"S": "stop#campaign#spring"}})
+    parked = cloud.messages(cloud.parked_queue)
+    assert event in [json.loads(body) for body in parked]
+    for body in parked:  # one at a time: moto inserts no batches
+        assert handler(queue_event(body)) == {"batchItemFailures": []}
+    assert len(ses.messages) == 2
+
+
+def test_a_cancelled_campaign_fails_with_its_reason(cloud: Cloud, ses: ThreadedSimulator) -> None:
+    cloud.put("State", pk="cancel#campaign#spring", because="wrong price", by="ops")
+    answer = handler(request_event(campaign="spring"))
+    assert (answer["status"], answer["reason"]["code"]) == ("failed", "cancelled")
+    assert "wrong price" in cloud.row()["failureReason"]
+    assert not ses.messages
+
+
+def test_over_the_bounce_rate_the_bulk_lane_is_stopped_where_that_is_the_policy(
+    cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOUNCE_RATE_ACTION", "hold-bulk")
+    cloud.put("State", pk=f"quota#{datetime.now(UTC).date()}#0", sends=100, bounces=6)
+    for _ in range(2):
+        assert handler(queue_event(request_event(priority="bulk"))) == {"batchItemFailures": []}
+    assert len(cloud.messages(cloud.parked_queue)) == 2
+    (told,) = cloud.status_events()
+    assert (told["action"], told["scope"], told["by"]) == ("stop", "bulk", "engine")
+    assert handler(request_event())["status"] == "sent"
+    assert len(ses.messages) == 1
 
 
 def test_a_wrong_environment_stops_the_first_invocation_with_all_that_is_wrong(

@@ -13,6 +13,7 @@ from tests.support.real_clients import opened
 
 from engine.aws.event_bus import BYTES, ENTRIES, LeftEntry, StatusBus, batched_by_size, entry_size, put_events
 from engine.errors import ServiceUnavailable
+from engine.schemas.operator_action import OperatorAction
 from engine.schemas.status import EmailStatusChanged, Reason
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ EVENT = EmailStatusChanged(
     original_email_id="e1",
     to="ada@example.com",
     template_name="welcome",
+    campaign="spring",
     status="failed",
     previous_status="sending",
     reason=Reason(code="suppressed", message="the recipient has been suppressed"),
@@ -31,7 +33,7 @@ EVENT = EmailStatusChanged(
     retry_attempt=0,
     timestamp="2026-11-24T08:00:00.000Z",
     metadata={"orderId": "1042"},
-    tags={"campaign": "spring"},
+    tags={"kind": "news"},
 )
 
 
@@ -158,6 +160,7 @@ async def test_a_status_event_arrives_as_the_contract_says(cloud: Cloud) -> None
         "originalEmailId": "e1",
         "to": "ada@example.com",
         "templateName": "welcome",
+        "campaign": "spring",
         "status": "failed",
         "previousStatus": "sending",
         "reason": {"code": "suppressed", "message": "the recipient has been suppressed"},
@@ -166,14 +169,31 @@ async def test_a_status_event_arrives_as_the_contract_says(cloud: Cloud) -> None
         "retryAttempt": 0,
         "timestamp": "2026-11-24T08:00:00.000Z",
         "metadata": {"orderId": "1042"},
-        "tags": {"campaign": "spring"},
+        "tags": {"kind": "news"},
+    }
+
+
+async def test_an_operator_action_arrives_as_the_contract_says(cloud: Cloud) -> None:
+    action = OperatorAction(
+        action="stop", scope="bulk", because="wrong price", by="ops", timestamp="2026-11-24T08:00:00.000Z"
+    )
+    async with opened("events", cloud.endpoint) as client:
+        await StatusBus(client, cloud.bus).tell(action)
+    (event,) = map(json.loads, cloud.messages(cloud._status_queue))
+    assert (event["source"], event["detail-type"]) == ("sesmailengine", "Operator Action")
+    assert event["detail"] == {
+        "action": "stop",
+        "scope": "bulk",
+        "because": "wrong price",
+        "by": "ops",
+        "timestamp": "2026-11-24T08:00:00.000Z",
     }
 
 
 async def test_an_event_that_was_not_taken_fails_the_publishing_and_its_code_says_why() -> None:
     """EventBridge's message stays out of it, for this one is logged and that one may quote the event."""
     client = picky({"sesmailengine": 99})
-    with pytest.raises(ServiceUnavailable, match=r"left 2 of 2 status events \(ThrottlingException\)$"):
+    with pytest.raises(ServiceUnavailable, match=r"left 2 of 2 events \(ThrottlingException\)$"):
         await StatusBus(client, "bus").publish([EVENT, EVENT])
 
 

@@ -123,7 +123,8 @@ class TestQueues:
         stack = deployed()
         queues = stack.all("AWS::SQS::Queue").values()
         names = {made["Properties"]["QueueName"] for made in queues}
-        assert names == {f"mail-{name}" for name in (*DEAD, "EmailRetryQueue", "BulkEmailQueue")}
+        working = ("EmailRetryQueue", "BulkEmailQueue", "ParkedEmailQueue")
+        assert names == {f"mail-{name}" for name in (*DEAD, *working)}
         assert all(made["Properties"]["SqsManagedSseEnabled"] for made in queues)
         # A queue of an installation that failed goes again; any other stays.
         assert {made["DeletionPolicy"] for made in queues} == {"RetainExceptOnCreate"}
@@ -136,6 +137,14 @@ class TestQueues:
             and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         }
         assert refusing == {f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}" for name in names}
+
+    def test_nothing_receives_what_is_parked_and_it_stays_for_fourteen_days(self) -> None:
+        made = queue("ParkedEmailQueue")
+        assert made["MessageRetentionPeriod"] == 14 * 86_400
+        assert "RedrivePolicy" not in made
+        mappings = deployed().all("AWS::Lambda::EventSourceMapping").values()
+        sources = {mapping["Properties"]["EventSourceArn"] for mapping in mappings}
+        assert queue_arn("ParkedEmailQueue") not in sources
 
     @pytest.mark.parametrize(
         ("name", "batch", "window", "concurrency"),
@@ -230,7 +239,10 @@ class TestFeedback:
         assert allow["Condition"] == {
             "StringEquals": {
                 "AWS:SourceAccount": ACCOUNT,
-                "AWS:SourceArn": f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet",
+                "AWS:SourceArn": [
+                    f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet",
+                    f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-BulkConfigSet",
+                ],
             }
         }
 

@@ -9,9 +9,9 @@ import pytest
 from tests.integration.test_infra_messaging import allowed_on_topic
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
+from engine.operations import prices
 from engine.sending.results import DeferralReason
 from engine.telemetry import DEFERRED_METRICS, GAUGES, METRICS, SERVICE, STATUS_METRICS
-from infra import prices
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mail-Alarms"
 VISIBLE = "ApproximateNumberOfMessagesVisible"
@@ -82,6 +82,7 @@ class TestAlarmsBesideThem:
             ("RetryDLQ-Age", "EmailRetryDLQ", 3 * DAY),
             ("FeedbackDLQ-Age", "FeedbackProcessorDLQ", 3 * DAY),
             ("BulkDLQ-Age", "BulkEmailDLQ", 3 * DAY),
+            ("ParkedQueue-Age", "ParkedEmailQueue", 10 * DAY),
         ],
     )
     def test_mail_that_waits_too_long_is_seen_in_every_queue(self, name: str, queue: str, age: int) -> None:
@@ -150,6 +151,7 @@ class TestAlarmsBesideThem:
             ("SES-Configuration", "ses-configuration-wrong", 0, 1),
             ("SES-UnexpectedAnswers", "ses-answer-unexpected", 0, 1),
             ("SES-BulkCallsRefused", "bulk-calls-refused", 0, 1),
+            ("Bulk-Held", "bulk-held", 0, 1),
         ],
     )
     def test_trouble_with_ses_is_seen_in_what_this_stacks_sender_counts(
@@ -187,7 +189,7 @@ class TestAlarmsBesideThem:
             name, description = made["AlarmName"].removeprefix("mail-"), made["AlarmDescription"]
             said = re.fullmatch(
                 r".*(?:look|its console says why).*"
-                r" Run `aws [a-z0-9]+ [^`{}]+`\."
+                r" Run `(?:aws [a-z0-9]+|sesmailengine) [^`{}]+`\."
                 r" More: docs/operations\.md#(?P<section>[a-z-]+)",
                 description,
             )
@@ -198,7 +200,8 @@ class TestAlarmsBesideThem:
     def test_the_page_tells_of_no_alarm_that_is_not_there(self) -> None:
         rows = re.findall(r"^\| (`.*?`) \|", "\n".join(operations().values()), re.MULTILINE)
         told = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
-        assert told == {made["AlarmName"].removeprefix("mail-") for made in alarms()}
+        separate = deployed(SeparateStreams="true").all("AWS::CloudWatch::Alarm").values()
+        assert told == {made["Properties"]["AlarmName"].removeprefix("mail-") for made in separate}
 
     def test_the_page_about_costs_counts_them_and_prices_what_is_there_all_the_time(self) -> None:
         page = (DOCS / "parameters.md").read_text(encoding="utf-8")
@@ -291,7 +294,8 @@ class TestDashboard:
         assert {line["value"] for line in lines} == limits
 
     def test_it_shows_how_old_the_oldest_message_is_and_how_long_a_send_takes(self) -> None:
-        assert labels(widget("Age of the oldest message in seconds")) == {"Retry queue", "Bulk queue"}
+        ages = labels(widget("Age of the oldest message in seconds"))
+        assert ages == {"Retry queue", "Bulk queue", "Parked"}
         assert {"p50", "p95", "p99", "Waiting"} <= labels(
             widget("EmailSender: milliseconds an invocation, and waiting for one")
         )

@@ -15,6 +15,7 @@ from infra.export_schemas import schemas
 from infra.regions import LACKING
 
 REQUEST, STATUS = "EmailRequest", "sesmailengine@EmailStatusChanged"
+ACTION = "sesmailengine@OperatorAction"
 
 
 def validator(name: str) -> Draft4Validator:
@@ -27,6 +28,7 @@ def status_event(**detail: Any) -> dict[str, Any]:
         "originalEmailId": "6f1f7b0e-8d7c-5c53-9a3b-0a4f1f0d2c11",
         "to": "ada@example.com",
         "templateName": "welcome",
+        "campaign": None,
         "status": "failed",
         "previousStatus": "sending",
         "reason": {"code": "suppressed", "message": "ada@example.com is suppressed (hard-bounce)"},
@@ -53,11 +55,12 @@ FULL_REQUEST = {
     "unsubscribe": {"url": "https://shop.example/u/1"},
     "priority": "bulk",
     "idempotencyKey": "order-7",
+    "campaign": "spring",
     "dryRun": True,
 }
 
 
-@pytest.mark.parametrize("name", [REQUEST, STATUS])
+@pytest.mark.parametrize("name", [REQUEST, STATUS, ACTION])
 def test_the_schema_is_one_of_draft_4(name: str) -> None:
     Draft4Validator.check_schema(event_schemas()[name])
 
@@ -75,6 +78,7 @@ def test_a_request_as_it_comes_over_the_bus_fits(more: dict[str, Any]) -> None:
         {"templateName": "../secrets"},
         {"templateName": "x" * 65},
         {"priority": "urgent"},
+        {"campaign": "spring sale"},
         {"idempotencyKey": ""},
         {"senderOverride": {"name": "nobody"}},
         {"attachments": [{"fileName": "a.pdf"}]},
@@ -101,6 +105,13 @@ def test_a_status_event_fits(detail: dict[str, Any]) -> None:
 
 def test_a_status_that_is_never_published_does_not() -> None:
     assert not validator(STATUS).is_valid(status_event(status="sending"))
+
+
+def test_an_operator_action_fits() -> None:
+    detail = {"action": "stop", "scope": "bulk", "because": "wrong price", "by": "ops", "timestamp": "now"}
+    event = {**request_event(), "detail-type": "Operator Action", "source": "sesmailengine", "detail": detail}
+    validator(ACTION).validate(event)
+    assert not validator(ACTION).is_valid(event | {"detail": {"action": "stop"}})
 
 
 class TestConversion:
@@ -144,9 +155,9 @@ class TestConversion:
 
 
 class TestRegistry:
-    def test_both_events_are_registered(self) -> None:
+    def test_every_event_is_registered(self) -> None:
         registered = registered_in(deployed())
-        assert registered.keys() == {REQUEST, STATUS}
+        assert registered.keys() == {REQUEST, STATUS, ACTION}
         for name, made in registered.items():
             assert made["Type"] == "JSONSchemaDraft4"
             assert json.loads(made["Content"]) == event_schemas()[name]

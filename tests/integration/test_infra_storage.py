@@ -102,6 +102,7 @@ KEPT = {
     "QueuesFeedbackProcessorDLQ591EE5A5": "mail-FeedbackProcessorDLQ",
     "QueuesEmailRetryQueue5450D76F": "mail-EmailRetryQueue",
     "QueuesBulkEmailQueue33392D05": "mail-BulkEmailQueue",
+    "QueuesParkedEmailQueue9523A366": "mail-ParkedEmailQueue",
 }
 NAMES = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
 

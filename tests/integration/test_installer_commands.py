@@ -393,6 +393,17 @@ class TestUninstall:
         assert f"stays: table {STACK}-EmailTracking" in talk.said
         assert "takes it over" in talk.said
 
+    def test_a_policy_that_is_attached_to_somebody_stops_it_with_what_to_do(self, release: Release) -> None:
+        account = self.account()
+        account.cloudformation.ends = "DELETE_FAILED"
+        reason = "Cannot delete a policy attached to entities. (Service: Iam, Status Code: 409)"
+        account.cloudformation.events = [
+            event(1, "DELETE_FAILED", "Support", "AWS::IAM::ManagedPolicy", reason)
+        ]
+        with pytest.raises(InstallError) as caught:
+            installer(account, release, FakeScreen()).uninstall(delete_data=False)
+        assert "Detach the stack's policies, -Support and -Operator" in caught.value.remedy
+
     def test_data_is_deleted_when_asked_for_even_if_it_is_protected(self, release: Release) -> None:
         account = self.account()
         account.dynamodb.protected = True

@@ -39,8 +39,9 @@ UNUSED = {
         " lambda:DeleteProvisionedConcurrencyConfig lambda:PassCapacityProvider s3:GetObjectVersion"
         " lambda:PutFunctionRecursionConfig lambda:PutFunctionScalingConfig lambda:PutRuntimeManagementConfig"
     ),
-    "managed policies and boundaries of a role": (
-        "iam:AttachRolePolicy iam:DetachRolePolicy iam:*PermissionsBoundary iam:ListRoleTags"
+    "managed policies of somebody, and boundaries of a role": (
+        "iam:AttachRolePolicy iam:DetachRolePolicy iam:AttachGroupPolicy iam:DetachGroupPolicy"
+        " iam:AttachUserPolicy iam:DetachUserPolicy iam:*PermissionsBoundary iam:ListRoleTags"
     ),
     "data protection, delivery and indexes of logs and topics": (
         "*:*DataProtectionPolicy logs:*LogDelivery logs:*IndexPolicy logs:*ResourcePolicy logs:*BearerToken*"
@@ -53,7 +54,7 @@ UNUSED = {
         " s3:DeleteBucketTagging s3:DeleteBucketEncryption"
     ),
     "what a configuration set may have besides": (
-        "ses:PutConfigurationSet*Vdm* ses:PutConfigurationSet*Archiving* ses:PutConfigurationSet*Suppression*"
+        "ses:PutConfigurationSet*Vdm* ses:PutConfigurationSet*Archiving*"
     ),
 }
 
@@ -69,7 +70,10 @@ RESOURCES = {
         f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{{}}-EmailBus",
         f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{}}-EmailBus/{{}}-EmailEventRule",
     ],
-    "iam": [f"arn:aws:iam::{ACCOUNT}:role/{{}}-EmailSenderRole96F34267-0A1B2C"],
+    "iam": [
+        f"arn:aws:iam::{ACCOUNT}:role/{{}}-EmailSenderRole96F34267-0A1B2C",
+        f"arn:aws:iam::{ACCOUNT}:policy/{{}}-Support",
+    ],
     "lambda": [
         f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}-EmailSender",
         f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:0a1b",
@@ -222,7 +226,7 @@ def test_what_is_held_to_no_name_only_looks_or_is_for_cloudformation_alone() -> 
 
 
 def test_roles_are_made_by_cloudformation_alone_and_given_to_lambda_alone() -> None:
-    (role,) = (arn.format("sesmailengine") for arn in RESOURCES["iam"])
+    role, _ = (arn.format("sesmailengine") for arn in RESOURCES["iam"])
     assert not allows(STATEMENTS, Ask("iam:PutRolePolicy", role))
     assert allows(STATEMENTS, Ask("iam:PutRolePolicy", role, BY_CLOUDFORMATION))
     assert not allows(STATEMENTS, Ask("iam:PassRole", role, (("iam:PassedToService", "ec2.amazonaws.com"),)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.installer_aws import STACK, FakeAccount, Functions, Ses, unpacked_package
 
+from engine.operations.account_checks import Finding
 from installer import preflight
 from installer.parameters import StackParameters
 from installer.release import Release, read_release
@@ -17,8 +18,8 @@ def release(tmp_path: Path) -> Release:
     return read_release(unpacked_package(tmp_path))
 
 
-def told(results: Iterator[preflight.CheckResult]) -> list[tuple[bool, str]]:
-    return [(result.stops, f"{result.text} {result.remedy}") for result in results]
+def told(results: Iterator[Finding]) -> list[tuple[bool, str]]:
+    return [(result.level == "problem", f"{result.what} {result.remedy}") for result in results]
 
 
 class TestSenderIdentity:

@@ -20,8 +20,14 @@ from engine.aws.clients import SES_CONFIG
 from engine.aws.mailer import SesMailer
 from engine.errors import OutcomeUnknown, SendFailure, SendingPaused, SendRefused, SendThrottled
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.schemas.request import Lane
 from engine.sending.compose import AttachedFile, OutgoingMessage
+from engine.sending.streams import Stream
 
+STREAMS = {
+    Lane.TRANSACTIONAL: Stream("Mail-ConfigSet"),
+    Lane.BULK: Stream("Mail-BulkConfigSet", tenant="newsletters"),
+}
 MESSAGE = OutgoingMessage(
     email_id="e1",
     sender="The Shop <no-reply@shop.example>",
@@ -43,7 +49,7 @@ async def mailer(ses: ThreadedSimulator) -> AsyncIterator[SesMailer]:
 @asynccontextmanager
 async def mailer_to(url: str, config: AioConfig = SES_CONFIG) -> AsyncIterator[SesMailer]:
     async with opened("sesv2", url, config) as client:
-        yield SesMailer(client, "Mail-ConfigSet", FakeTelemetry())
+        yield SesMailer(client, STREAMS, FakeTelemetry())
 
 
 async def answer_to(mailer: SesMailer, message: OutgoingMessage = MESSAGE) -> str | SendFailure:
@@ -95,6 +101,17 @@ async def test_a_message_has_no_part_that_its_template_has_not(
     await answer_to(mailer, replace(MESSAGE, html=html, text=text))
     (sent,) = ses.messages
     assert (sent.html, sent.text) == (html, text)
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_each_lane_leaves_by_its_own_configuration_set(
+    mailer: SesMailer, ses: ThreadedSimulator, lane: Lane
+) -> None:
+    message = replace(MESSAGE, lane=lane)
+    await mailer.send([message])
+    await mailer.send([message, message])
+    expected = STREAMS[lane].configuration_set
+    assert {sent.configuration_set for sent in ses.messages} == {expected}
 
 
 # -- what comes back -----------------------------------------------------------------------------------------
@@ -288,7 +305,7 @@ def scripted(bulk: Exception | dict[str, Any]) -> tuple[SesMailer, list[str]]:
 def watched(bulk: Exception | dict[str, Any]) -> tuple[SesMailer, list[str], FakeTelemetry]:
     client: Any = Scripted(bulk)
     telemetry = FakeTelemetry()
-    return SesMailer(client, "Mail-ConfigSet", telemetry), client.calls, telemetry
+    return SesMailer(client, STREAMS, telemetry), client.calls, telemetry
 
 
 def error(code: str, status: int) -> ClientError:
@@ -408,7 +425,7 @@ async def test_without_credentials_nothing_leaves_and_somebody_must_look(
         monkeypatch.setenv(variable, str(tmp_path / "none"))
     session: Any = aioboto3.Session(region_name="eu-west-1")
     async with session.client("sesv2", endpoint_url=ses.url, config=SES_CONFIG) as client:
-        answer = await answer_to(SesMailer(client, "Mail-ConfigSet", FakeTelemetry()))
+        answer = await answer_to(SesMailer(client, STREAMS, FakeTelemetry()))
     assert isinstance(answer, SendThrottled)
     assert "NoCredentialsError" in str(answer)
     assert answer.unexpected

@@ -14,7 +14,9 @@ from tests.support.harness import Harness, plenty
 from engine.aws.clients import SES_CONFIG, Clients
 from engine.aws.mailer import SesMailer
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.schemas.request import Lane
 from engine.sending.pipeline import SendingPipeline
+from engine.sending.streams import Stream
 
 # Bytes. The sender has 512 MB by default, of which its libraries take some 120 before the first email.
 BUDGET = 250_000_000
@@ -47,7 +49,7 @@ async def send(size: int, events: list[dict[str, Any]]) -> None:
     deps = replace(
         harness.lanes.pipeline.deps,
         templates=Bucket(size=size),
-        mailer=SesMailer(ses, "ConfigSet", harness.fake_aws.telemetry),
+        mailer=SesMailer(ses, dict.fromkeys(Lane, Stream("ConfigSet")), harness.fake_aws.telemetry),
     )
     lanes = replace(harness.lanes, pipeline=SendingPipeline(deps))
     await lanes.queue(queue_event(*events), plenty)

@@ -24,9 +24,11 @@ from infra.bundling import ROOT, Bundles
 from infra.regions import REGIONS
 from infra.settings import StackSettings
 from infra.stack import EmailEngineStack
+from infra.version import version
 from installer.retained import find_retained
 
 INSTALLER = ROOT / "installer"
+MODULES = [*sorted(INSTALLER.glob("*.py")), *(ROOT / "src" / shared for shared in package.SHARED)]
 FUNCTION_ZIPS = ("lambda/email-sender.zip", "lambda/feedback-processor.zip")
 LARGEST_BODY = 51_200  # bytes of a template that is not read from S3
 
@@ -74,7 +76,7 @@ def inner(built: Path, name: str) -> zipfile.ZipFile:
 
 class TestLayout:
     def test_it_is_called_after_the_version_and_laid_out_as_described(self, built: Path) -> None:
-        assert built.name == f"sesmailengine-v{package.version()}.zip"
+        assert built.name == f"sesmailengine-v{version()}.zip"
         names = zipfile.ZipFile(built).namelist()
         assert {name.partition("/")[0] for name in names} == {
             "lambda",
@@ -82,6 +84,7 @@ class TestLayout:
             "template.yaml",
             "install.py",
             "installer",
+            "engine",
             "requirements.txt",
             "docs",
         }
@@ -227,7 +230,7 @@ class TestReleaseFacts:
         assert {one.name for one in found} == {
             f"{STACK}-templates-{ACCOUNT}",
             *(f"{STACK}-{table}" for table in ("EmailTracking", "Suppression", "State")),
-            *(f"{STACK}-{queue}" for queue in ("EmailRetryQueue", "BulkEmailQueue")),
+            *(f"{STACK}-{queue}" for queue in ("EmailRetryQueue", "BulkEmailQueue", "ParkedEmailQueue")),
             *(f"{STACK}-{queue}DLQ" for queue in ("EventBridge", "EmailRetry", "BulkEmail")),
             f"{STACK}-FeedbackProcessorDLQ",
         }
@@ -261,11 +264,21 @@ class TestReleaseFacts:
 
 class TestInstaller:
     def test_it_imports_boto3_and_the_standard_library_alone(self) -> None:
-        imported = {name for path in INSTALLER.glob("*.py") for name in _imports(path)}
-        ours_and_theirs = {"installer", "boto3", "botocore"}
+        imported = {name for path in MODULES for name in _imports(path)}
+        ours_and_theirs = {"installer", "engine", "boto3", "botocore"}
         assert imported - sys.stdlib_module_names == ours_and_theirs
 
-    @pytest.mark.parametrize("path", sorted(INSTALLER.glob("*.py")), ids=lambda path: path.name)
+    def test_the_package_carries_all_of_the_engine_that_it_imports(self) -> None:
+        imported = {
+            node.module.replace(".", "/") + ".py"
+            for path in MODULES
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("engine")
+        }
+        assert imported
+        assert imported <= set(package.SHARED)
+
+    @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
     def test_python_3_9_can_read_it(self, path: Path) -> None:
         ast.parse(path.read_text(), feature_version=(3, 9))
 
@@ -284,7 +297,7 @@ class TestInstaller:
             r"^\| \*\*(.+?)\*\* \|", (ROOT / "docs" / "install.md").read_text(), re.MULTILINE
         )
         assert len(explained) > 5
-        source = "".join(" ".join(_texts(path)) for path in INSTALLER.glob("*.py"))
+        source = "".join(" ".join(_texts(path)) for path in MODULES)
         assert not [text for text in explained if text not in source]
 
 

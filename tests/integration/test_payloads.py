@@ -141,3 +141,23 @@ async def test_what_a_newer_version_kept_is_read_without_what_it_added(table: Ta
     }
     await table.client.put_item(TableName=table.name, Item=item)
     assert await kept(table, "e1") == fields(REQUEST)
+
+
+async def test_forgetting_a_request_leaves_those_that_lie_with_it_for_as_long_as_before(table: Table) -> None:
+    await table.payloads.save("c1", {"e1": REQUEST, "e2": REQUEST})
+    (before,) = await items(table.client, table.name)
+    later = RequestPayloads(table.client, table.name, lambda: NOW + timedelta(days=1))
+    assert await later.remove("c1", "e1") is True
+    assert (await kept(table, "e1"), await kept(table, "e2")) == (None, fields(REQUEST))
+    (after,) = await items(table.client, table.name)
+    assert after["ttl"] == before["ttl"]
+    assert await later.remove("c1", "e1") is False
+    assert await later.remove("c1", "e2") is True
+    assert await table.keys() == []
+    assert await later.remove("c1", "e2") is False
+
+
+async def test_a_request_of_several_items_is_forgotten_whole(table: Table) -> None:
+    await table.payloads.save("c1", {"e1": REQUEST, "e2": with_attachment(600_000)})
+    assert await table.payloads.remove("c1", "e2") is True
+    assert await table.keys() == ["payload#c1#e1"]

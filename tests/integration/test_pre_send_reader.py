@@ -1,7 +1,7 @@
 """What a batch must know before it sends: suppressed addresses and the day's counters, in one read."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +11,7 @@ from tests.support.real_clients import make_table, opened
 from engine.aws.pre_send_checks import SHARDS, DailyCounters, PreSendTables
 from engine.aws.suppression import SuppressionList
 from engine.errors import ServiceUnavailable
-from engine.schemas.rows import SuppressionRow
+from engine.schemas.rows import BrakeRow, SuppressionRow
 from engine.tracking.bounce_quota import QuotaReading
 from engine.tracking.ports import PreSendChecks
 
@@ -24,9 +24,12 @@ class Tables(NamedTuple):
     suppression: str
     state: str
 
-    async def read(self, *addresses: str) -> PreSendChecks:
-        reader = PreSendTables(self.client, suppression_table=self.suppression, state_table=self.state)
-        return await reader.read(addresses, TODAY)
+    @property
+    def reader(self) -> PreSendTables:
+        return PreSendTables(self.client, suppression_table=self.suppression, state_table=self.state)
+
+    async def read(self, *addresses: str, brakes: Sequence[str] = ()) -> PreSendChecks:
+        return await self.reader.read(addresses, TODAY, brakes)
 
     async def suppress(self, *rows: SuppressionRow) -> None:
         suppression = SuppressionList(self.client, self.suppression)
@@ -82,6 +85,22 @@ async def test_a_row_by_hand_suppresses_in_either_form_of_its_domain(tables: Tab
     assert set((await tables.read("user@xn--bcher-kva.example")).suppressed) == {"user@xn--bcher-kva.example"}
 
 
+async def test_brakes_that_are_set_come_with_their_reasons(tables: Tables) -> None:
+    brake = BrakeRow(pk="stop#bulk", because="wrong price", by="ops", since="2026-11-24T08:00:00.000Z")
+    assert await tables.reader.set_brake(brake)
+    assert not await tables.reader.set_brake(BrakeRow(pk="stop#bulk", because="another reason"))
+    keys = ["stop#all", "stop#bulk"]
+    assert (await tables.read("ada@example.com", brakes=keys)).brakes == {"stop#bulk": brake}
+    assert await tables.reader.read_brakes(keys) == {"stop#bulk": brake}
+
+
+@pytest.mark.parametrize("odd", [{}, {"because": {"N": "7"}, "ttl": {"N": "1"}, "since": {"NULL": True}}])
+async def test_a_brake_that_a_person_put_there_by_hand_is_set(tables: Tables, odd: dict[str, Any]) -> None:
+    await tables.client.put_item(TableName=tables.state, Item={"pk": {"S": "stop#all"}, **odd})
+    assert set((await tables.read(brakes=["stop#all"])).brakes) == {"stop#all"}
+    assert set(await tables.reader.read_brakes(["stop#all"])) == {"stop#all"}
+
+
 class Watched:
     """Lists how many keys each call asks for, and finds nothing, or fails."""
 
@@ -92,6 +111,7 @@ class Watched:
     async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
         if self._failure:
             raise self._failure
+        assert all(wanted["ConsistentRead"] for wanted in RequestItems.values())
         self.asked.append({table: len(wanted["Keys"]) for table, wanted in RequestItems.items()})
         return {"Responses": {}}
 
@@ -102,11 +122,11 @@ def reader(client: Any) -> PreSendTables:
 
 async def test_both_tables_are_read_in_one_call_however_much_was_sent() -> None:
     client = Watched()
-    await reader(client).read({"ada@example.com", "bob@example.com"}, TODAY)
-    assert client.asked == [{"suppression": 2, "state": SHARDS}]
+    await reader(client).read({"ada@example.com", "bob@example.com"}, TODAY, {"stop#all"})
+    assert client.asked == [{"suppression": 2, "state": SHARDS + 1}]
 
 
 async def test_a_read_that_failed_is_no_leave_to_send() -> None:
     client = Watched(ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem"))
     with pytest.raises(ServiceUnavailable, match=r"\(suppression, state\) BatchGetItem answered Throttling"):
-        await reader(client).read({"ada@example.com"}, TODAY)
+        await reader(client).read({"ada@example.com"}, TODAY, ())

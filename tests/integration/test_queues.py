@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from tests.support.cloud import Cloud
 from tests.support.real_clients import opened
 
-from engine.aws.queues import EmailRetryQueue
+from engine.aws.queues import EmailRetryQueue, ParkedEmailQueue
 from engine.errors import ServiceUnavailable
 from engine.schemas.retry import BounceRecord, RetryEmailData, RetryMessage
 
@@ -46,6 +46,14 @@ async def test_what_sqs_refuses_is_escaped_and_comes_back_as_it_was(
     (body,) = cloud.messages(cloud.retry_queue)
     assert character not in body
     assert json.loads(body) == {"name": f"a{character}b"}
+
+
+async def test_a_parked_request_lies_in_its_own_queue_as_it_came(cloud: Cloud) -> None:
+    async with opened("sqs", cloud.endpoint) as client:
+        await ParkedEmailQueue(client, cloud.bulk_queue).park('{"detail": {"to": "ädä@example.com"}}')
+        assert cloud.messages(cloud.bulk_queue) == ['{"detail": {"to": "ädä@example.com"}}']
+        with pytest.raises(ServiceUnavailable, match="ParkedEmailQueue"):
+            await ParkedEmailQueue(client, f"{cloud.bulk_queue}-not-there").park("{}")
 
 
 async def test_a_deferred_request_waits(queue: EmailRetryQueue, cloud: Cloud) -> None:

@@ -15,7 +15,9 @@ from engine.aws.mailer import send_bulk_email_request, send_email_request
 from engine.local.ses.message import Message
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.sending.compose import OutgoingMessage
+from engine.sending.streams import Stream
 
+STREAM = Stream("Mail-ConfigSet")
 PLAIN = OutgoingMessage(
     email_id="e1",
     sender="The Shop <no-reply@shop.example>",
@@ -79,8 +81,8 @@ async def test_an_email_reads_the_same_alone_and_in_a_shared_call(
     client: Any, ses: ThreadedSimulator, message: OutgoingMessage
 ) -> None:
     other = replace(message, to="bob@example.com", tags=(("emailId", "e2"),))
-    await client.send_email(**send_email_request(message, "Mail-ConfigSet"))
-    await client.send_bulk_email(**send_bulk_email_request([other, message], "Mail-ConfigSet"))
+    await client.send_email(**send_email_request(message, STREAM))
+    await client.send_bulk_email(**send_bulk_email_request([other, message], STREAM))
     alone, companion, shared = ses.messages
     assert (alone.operation, shared.operation) == ("SendEmail", "SendBulkEmail")
     assert read(shared) == read(alone)
@@ -104,7 +106,7 @@ async def test_the_emails_of_a_call_keep_their_content_apart(client: Any, ses: T
         )
         for n in range(50)
     ]
-    await client.send_bulk_email(**send_bulk_email_request(messages, "Mail-ConfigSet"))
+    await client.send_bulk_email(**send_bulk_email_request(messages, STREAM))
     assert [
         (sent.to, sent.subject, sent.html, sent.text, sent.headers, sent.tags) for sent in ses.messages
     ] == [((m.to,), m.subject, m.html, m.text, m.headers, dict(m.tags)) for m in messages]
@@ -112,7 +114,7 @@ async def test_the_emails_of_a_call_keep_their_content_apart(client: Any, ses: T
 
 def test_a_shared_call_says_in_the_words_of_ses_what_is_shared_and_what_is_not() -> None:
     message = MESSAGES["headers"]
-    assert send_bulk_email_request([message], "Mail-ConfigSet") == {
+    assert send_bulk_email_request([message], STREAM) == {
         "FromEmailAddress": "The Shop <no-reply@shop.example>",
         "ReplyToAddresses": ["help@shop.example", "Desk <desk@shop.example>"],
         "ConfigurationSetName": "Mail-ConfigSet",
@@ -145,7 +147,7 @@ def test_a_shared_call_says_in_the_words_of_ses_what_is_shared_and_what_is_not()
 
 
 def test_a_part_that_the_emails_have_not_is_in_neither_template_nor_data() -> None:
-    request = send_bulk_email_request([MESSAGES["text only"]], "Mail-ConfigSet")
+    request = send_bulk_email_request([MESSAGES["text only"]], STREAM)
     template = request["DefaultContent"]["Template"]["TemplateContent"]
     assert template == {"Subject": "{{subject}}", "Text": "{{text}}"}
     (entry,) = request["BulkEmailEntries"]
@@ -160,10 +162,19 @@ def test_requests_are_as_botocore_has_them(message: OutgoingMessage) -> None:
     """The engine's clients don't validate parameters; here they are, once."""
     model = get_session().get_service_model("sesv2")
     for operation, request in {
-        "SendEmail": send_email_request(message, "Mail-ConfigSet"),
-        "SendBulkEmail": send_bulk_email_request([message], "Mail-ConfigSet"),
+        "SendEmail": send_email_request(message, STREAM),
+        "SendBulkEmail": send_bulk_email_request([message], STREAM),
     }.items():
         shape = model.operation_model(operation).input_shape
         assert shape
         report = ParamValidator().validate(request, shape)
         assert not report.has_errors(), report.generate_report()
+
+
+@pytest.mark.parametrize(
+    ("stream", "named"), [(STREAM, None), (Stream("Mail-BulkConfigSet", tenant="newsletters"), "newsletters")]
+)
+def test_a_tenant_is_named_where_there_is_one(stream: Stream, named: str | None) -> None:
+    for request in (send_email_request(PLAIN, stream), send_bulk_email_request([PLAIN], stream)):
+        assert request.get("TenantName") == named
+        assert request["ConfigurationSetName"] == stream.configuration_set

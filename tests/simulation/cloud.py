@@ -21,6 +21,7 @@ from engine.aws.clients import CONFIG
 from engine.bootstrap.email_sender import open_email_sender
 from engine.bootstrap.feedback_processor import open_feedback_processor
 from engine.bootstrap.host import Host
+from engine.feedback.notifications import notifications
 from infra.settings import StackSettings
 
 STACK: Final = StackSettings(default_sender_email="no-reply@shop.example")
@@ -37,6 +38,9 @@ class Telemetry:
 
     def record(self, name: str, **fields: str | float) -> None:
         self._world.usage[f"log {name}"] += 1
+        if name == "count-lost":
+            for counter in ("sends", "bounces"):
+                self._world.usage[f"lost {counter}"] += int(fields.get(counter, 0))
         email_id = str(fields.pop("email_id", ""))
         self._world.log(email_id, f"{self._process.name} {name} {fields or ''}")
 
@@ -90,7 +94,8 @@ class Cloud:
         visibility = 6.0 * STACK.sender_timeout
         self.retry = Queue(world, "prove-EmailRetryQueue", self.dead["EmailRetryDLQ"], visibility)
         self.bulk = Queue(world, "prove-BulkEmailQueue", self.dead["BulkEmailDLQ"], visibility)
-        self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in (self.retry, self.bulk)}
+        self.parked = Queue(world, "prove-ParkedEmailQueue")
+        self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in (self.retry, self.bulk, self.parked)}
         self.ses = Ses(world, publish=self._publish_report, accepted=accepted)
         self.sender = Function(
             world,
@@ -150,8 +155,8 @@ class Cloud:
         async def work(event: Any, seconds_left: Callable[[], float]) -> None:
             del seconds_left
             await opened.process(event)
-            for record in event["Records"]:
-                acceptance, report = self._reports[record["Sns"]["MessageId"]]
+            for notification in notifications(event):
+                acceptance, report = self._reports[notification.message]
                 acceptance.handled.append((self.world.time(), report))
                 self.world.log(acceptance.email_id, f"{process.name} has handled its {report.kind}")
 
@@ -187,11 +192,11 @@ class Cloud:
             "TopicArn": TOPIC,
             "Message": body,
         }
+        self._reports[body] = acceptance, report
         if world.chance(world.plan.faults.undelivered / 4):
             world.log(acceptance.email_id, f"SNS gives its {report.kind} up")
             self.dead["FeedbackProcessorDLQ"].send(json.dumps(notification))
             return
-        self._reports[notification["MessageId"]] = acceptance, report
         self.feedback.invoke_later({"Records": [{"EventSource": "aws:sns", "Sns": notification}]})
 
 
@@ -203,6 +208,7 @@ def _variables(world: World) -> Mapping[str, str]:
         "STATE_TABLE": STATE,
         "TEMPLATE_BUCKET": BUCKET,
         "RETRY_QUEUE_URL": f"{ACCOUNT}/prove-EmailRetryQueue",
+        "PARKED_QUEUE_URL": f"{ACCOUNT}/prove-ParkedEmailQueue",
         "EVENT_BUS_NAME": BUS,
         "SES_CONFIGURATION_SET": "prove-ConfigSet",
         "SES_FEEDBACK_TOPIC_ARN": TOPIC,

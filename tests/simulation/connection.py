@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, TypeVar
 from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from tests.simulation.plan import Faults
+from tests.simulation.stalls import OUTSIDE
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -107,9 +108,11 @@ class Connection:
                 result = error
             if loses_answer:
                 world.usage[f"{self._service}.{operation} lost"] += 1
-                world.loop.call_later(self._read_timeout, settle, ReadTimeoutError(endpoint_url=""))
+                world.loop.call_later(
+                    self._read_timeout, settle, ReadTimeoutError(endpoint_url=""), context=OUTSIDE
+                )
             else:
-                world.loop.call_later(back, settle, result)
+                world.loop.call_later(back, settle, result, context=OUTSIDE)
 
         def settle(result: T | Exception) -> None:
             if answer.done():
@@ -119,7 +122,7 @@ class Connection:
             else:
                 answer.set_result(result)
 
-        world.loop.call_later(there, arrive)
+        world.loop.call_later(there, arrive, context=OUTSIDE)
         return await answer
 
     async def _lose_request(self, faults: Faults) -> None:

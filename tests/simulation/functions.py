@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from tests.simulation.sqs import Queue
+from tests.simulation.stalls import OUTSIDE, STALL, Stall
 from tests.simulation.world import World
 
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 _RETRIES: Final = (60.0, 120.0)  # seconds after a failed try
 _OLDEST: Final = 6 * 3600.0  # seconds that an event may wait
 SKEW: Final = 30.0  # seconds that a clock may be off, either way, where the rate is not judged
+_STALL: Final = (0.5, 20.0)  # seconds
 _FORGOTTEN: Final = 600.0  # seconds without an invocation, after which an environment is gone
 
 
@@ -31,7 +33,10 @@ class TooManyRequests(Exception):  # noqa: N818 - Lambda's word
 
 
 class Process:
-    """One environment. It lives on between invocations, frozen; `dies_in` steps from now it does not."""
+    """One environment. It lives on between invocations, frozen; `dies_in` steps from now it does not.
+
+    `stalls_in` steps from now its host stalls.
+    """
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -42,6 +47,8 @@ class Process:
         self.used_at = 0.0
         self.dead = False
         self.dies_in: int | None = None
+        self.stalls_in: int | None = None
+        self.stall = Stall()
         self.task: asyncio.Task[Any] | None = None
         self.checks: dict[str, float] = {}  # when each address was looked up, in this invocation
 
@@ -52,11 +59,25 @@ class Process:
                 self.kill()
         if self.dead:
             raise asyncio.CancelledError
+        if self.stalls_in is not None:
+            self.stalls_in -= 1
+            if self.stalls_in == 0:
+                self.stalls()
+
+    def stalls(self) -> None:
+        """From the next await on."""
+        if not self.dead:
+            seconds = self.world.dice.uniform(*_STALL)
+            self.world.usage["stalls"] += 1
+            self.world.log("", f"{self.name} stalls for {seconds:.1f} s")
+            self.stall.begin()
+            self.world.loop.call_later(seconds, self.stall.end, context=OUTSIDE)
 
     def kill(self) -> None:
         if not self.dead:
             self.dead = True
             self.world.log("", f"{self.name} dies")
+            self.stall.end()
             if self.task:
                 self.task.cancel()
 
@@ -91,7 +112,11 @@ class Function:
         try:
             process, work = await self._environment()
             began = world.time()
-            process.checks, process.dies_in = {}, None
+            process.checks, process.dies_in, process.stalls_in = {}, None, None
+            context = OUTSIDE.copy()
+            if world.chance(world.plan.faults.stalled):
+                process.stalls_in = world.dice.randint(1, 60)
+                context.run(STALL.set, process.stall)
             if world.chance(world.plan.faults.crashed):
                 process.dies_in = world.dice.randint(1, 60)
             ends = began + self.timeout
@@ -99,12 +124,14 @@ class Function:
             def seconds_left() -> float:
                 return ends - world.time()
 
-            task = process.task = world.loop.create_task(_run(work, event, seconds_left))
+            task = process.task = world.loop.create_task(_run(work, event, seconds_left), context=context)
             timer = world.loop.call_at(ends, process.kill)
-            # It may also die while it waits for nothing but time.
-            alarm = None
-            if process.dies_in is not None and process.dies_in > 40:
-                alarm = world.loop.call_later(world.dice.uniform(0, self.timeout / 3), process.kill)
+            # It may also die or stall while it waits for nothing but time.
+            alarms = [
+                world.loop.call_later(world.dice.uniform(0, self.timeout / 3), meet)
+                for steps, meet in ((process.dies_in, process.kill), (process.stalls_in, process.stalls))
+                if steps is not None and steps > 40
+            ]
             try:
                 answer = await task
             except asyncio.CancelledError:
@@ -113,8 +140,9 @@ class Function:
                 answer = FunctionError(f"{process.name} died")
             finally:
                 timer.cancel()
-                if alarm:
+                for alarm in alarms:
                     alarm.cancel()
+                process.stall.end()
             world.usage[f"{self.name} invocations"] += 1
             world.usage[f"{self.name} ms"] += round(1000 * (world.time() - began))
             process.task, process.used_at = None, world.time()

@@ -28,6 +28,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     undelivered: float = 0.0  # a hand-over fails
     # Lambda
     crashed: float = 0.0  # an environment dies at some await of its invocation
+    stalled: float = 0.0  # ... or its host runs nothing for up to twenty seconds, and its timers are late
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -49,11 +50,14 @@ class Plan(Struct, frozen=True, kw_only=True):
     bulk_concurrency: int = 8
     bulk: float = 0.5
     trouble: float = 0.4  # part of the addresses that do not simply receive
+    troubles: tuple[str, ...] = ()  # their outcomes; any, if none is given
     odd: float = 0.15  # part of the requests that are refused, repeated, large or have copies
     one_address: float = 0.0  # part of the emails that go to one address, which bounces softly
     pauses: int = 0
     outages: int = 0  # how often a service of AWS throttles every call, for a while
     suppressions: int = 0
+    redrives: int = 0  # how often somebody redrives one of the dead-letter queues
+    ends_redriven: bool = False  # whether all of them are redriven at the end, until they are empty
     daily_quota: float = -1  # recipients in 24 hours, as SES counts; -1: none
     faults: Faults = Faults()
     keep: frozenset[int] | None = None
@@ -107,6 +111,16 @@ def plan_of(seed: int) -> Plan:
             odd=dice.choice((0.0, 0.2)),
             faults=Faults(duplicated=0.1, reordered=0.1),
         )
+    if seed % 25 == 12:
+        # Out-of-office answers before late deliveries: originals arrive while their retries are under way.
+        return Plan(
+            seed=seed,
+            emails=40,
+            trouble=1.0,
+            troubles=("ooto",),
+            odd=0.0,
+            faults=Faults(very_late=0.6, request_lost=0.2, stalled=0.1),
+        )
     level = dice.choice((0.3, 1.0, 1.0, 3.0))
     return Plan(
         seed=seed,
@@ -139,5 +153,8 @@ def plan_of(seed: int) -> Plan:
             very_late=0.05 * level * dice.random(),
             undelivered=0.05 * level * dice.random(),
             crashed=0.15 * level * dice.random(),
+            stalled=dice.choice((0.0, 0.1)) * level * dice.random(),
         ),
+        redrives=dice.choice((0, 0, 2, 6)),
+        ends_redriven=dice.random() < 0.6,
     )

@@ -9,6 +9,10 @@ from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from msgspec.structs import replace
+from tests.simulation import operators
+from tests.simulation.cloud import Cloud
+from tests.simulation.operators import hand_on
+from tests.simulation.world import World
 
 from engine.aws import ledger as aws_ledger
 from engine.aws.clients import CONFIG
@@ -20,7 +24,7 @@ from engine.aws.pre_send_checks import DailyCounters, PreSendTables
 from engine.aws.queues import EmailRetryQueue
 from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
-from engine.bootstrap import email_sender
+from engine.bootstrap import email_sender, feedback_processor
 from engine.delivery.lanes import Lanes
 from engine.errors import OutcomeUnknown, SendFailure, SendThrottled
 from engine.feedback import pipeline as feedback
@@ -28,12 +32,15 @@ from engine.feedback.bounce_policy import BounceContext, Verdict, judge
 from engine.feedback.pipeline import FeedbackPipeline
 from engine.feedback.reports import Report
 from engine.feedback.target import FeedbackTarget
+from engine.rate import gate
 from engine.rate.gate import SharedRateGate
+from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
 from engine.sending import pipeline as sending
 from engine.sending import prepare
+from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies
-from engine.sending.results import Completed, new_row
+from engine.sending.results import Completed, Outcome, new_row
 from engine.tracking.claim import judge_existing_row
 from engine.tracking.ledger import Advance, Move
 from engine.tracking.lifecycle import Status
@@ -142,6 +149,34 @@ async def _sends_only(true: Callable[..., Any], self: TrackingLedger, moves: Seq
         await true(self, sent)
 
 
+async def _drops(true: Callable[..., Any], self: SendingPipeline, job: EmailJob) -> EmailJob | Outcome:
+    """As if a retry that was begun had nothing to tell."""
+    answer: EmailJob | Outcome = await true(self, job)
+    return Completed() if isinstance(answer, EmailJob) and answer.superseded else answer
+
+
+def _counted_twice() -> Plant:
+    stack = ExitStack()
+    stack.enter_context(patch.object(email_sender, "COUNTER_CONFIG", CONFIG))
+    stack.enter_context(patch.object(feedback_processor, "COUNTER_CONFIG", CONFIG))
+    return stack
+
+
+async def _deletes_first(world: World, cloud: Cloud, name: str, *, breaks_off: bool = False) -> None:
+    """As an operator's script does it that receives, deletes and sends on."""
+    queue = cloud.dead[name]
+    for key, message in list(queue.messages.items()):
+        queue.delete(key)
+        if breaks_off and world.dice.random() < 0.3:
+            return
+        await operators.hand_on(world, cloud, name, message.body)
+
+
+async def _says_done(*arguments: Any) -> bool:
+    await hand_on(*arguments)
+    return True
+
+
 async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
     del true, arguments
 
@@ -149,17 +184,17 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
     "a refusal is told before it is recorded": Planted(
-        _name(sending, "_record_others", _publishes_first), 81
+        _name(sending, "_record_others", _publishes_first), 248
     ),
     "the first of mail.destination is blamed": Planted(
         _name(feedback, "feedback_target", _first_destination), 0
     ),
     "TTL in milliseconds": Planted(_name(sending, "new_row", _milliseconds), 0),
     "feedback swallows what goes wrong": Planted(_method(FeedbackPipeline, "process", _swallows), 1),
-    "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 3),
-    "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 0),
+    "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 9),
+    "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 9),
     "a lost answer of SES passes for a no": Planted(
-        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 9
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 17
     ),
     "the rate gate is ignored": Planted(_name(SharedRateGate, "reserve", _at_once), 15),
     "suppression is not looked at": Planted(_method(PreSendTables, "read", _nobody_suppressed), 0),
@@ -179,7 +214,14 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "a retry is retried": Planted(_name(feedback, "judge", _first_attempt), 0),
     "soft bounces are not counted": Planted(_method(SoftBounceItems, "add", _one), 1),
     "hard bounces are not suppressed": Planted(_name(SuppressionList, "add", _nothing), 0),
-    "a status event that was not taken is forgotten": Planted(_method(StatusBus, "publish", _swallows), 7),
+    "a status event that was not taken is forgotten": Planted(_method(StatusBus, "publish", _swallows), 22),
     "refusals are not recorded": Planted(_method(TrackingLedger, "record", _sends_only), 0),
+    "a retry that was begun is dropped": Planted(
+        _method(SendingPipeline, "_drop_obsolete_retry", _drops), 37
+    ),
+    "the SDK counts again": Planted(_counted_twice, 8),
+    "the first after an idle second leaves late": Planted(_name(gate, "LEAD", 0), 230),
+    "a redrive deletes first": Planted(_name(operators, "redrive", _deletes_first), 1),
+    "a redrive deletes what it could not hand on": Planted(_name(operators, "hand_on", _says_done), 11),
     "a soft bounce is not retried": Planted(_method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
 }

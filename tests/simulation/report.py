@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tests.simulation.plan import Plan, headline
 from tests.simulation.simulate import History, simulate
 
-from infra import prices
+from engine.operations import prices
 from infra.settings import StackSettings
 
 RATES: Final = (14.0, 500.0)

@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from typing import Final
 
-from benchmarks.gate.virtual_time import run_virtually
+from benchmarks.gate.virtual_time import VirtualTimeLoop, run_virtually
 from msgspec import Struct
 from tests.simulation.cloud import Cloud
-from tests.simulation.invariants import Witness
+from tests.simulation.invariants import LONGEST, Witness
+from tests.simulation.operators import operate, redrive_all, suppress
 from tests.simulation.plan import Plan
-from tests.simulation.workload import operate, publish, requests, suppress, suppressed_before
+from tests.simulation.stalls import StallingLoop
+from tests.simulation.workload import publish, requests, suppressed_before
 from tests.simulation.world import Fact, Violation, World
-
-LONGEST: Final = 30 * 86_400.0  # seconds; what is still under way then will be for ever
 
 
 class History(Struct, frozen=True, kw_only=True):
@@ -49,7 +48,8 @@ class History(Struct, frozen=True, kw_only=True):
 
 
 def simulate(plan: Plan, *, remember: bool = True) -> History:
-    return run_virtually(_history(plan, remember=remember))
+    loop = StallingLoop if plan.faults.stalled else VirtualTimeLoop
+    return run_virtually(_history(plan, remember=remember), loop)
 
 
 async def _history(plan: Plan, *, remember: bool) -> History:
@@ -78,6 +78,9 @@ async def _history(plan: Plan, *, remember: bool) -> History:
         try:
             async with asyncio.timeout_at(LONGEST):
                 await world.quiet()
+                while plan.ends_redriven and any(queue.messages for queue in cloud.dead.values()):
+                    world.log("", "an operator: redrive everything")
+                    await redrive_all(world, cloud)
         except TimeoutError:
             world.violate("lost", "", f"{world.pending} things are under way after {LONGEST:.0f} s")
         seconds = world.time()

@@ -60,7 +60,7 @@ class Queue:
         self._show(key, until)
 
     def delete(self, key: str) -> None:
-        if self.messages.pop(key, None):
+        if self.messages.pop(key, None) and self.dead is not None:
             self.world.end()
 
     async def receive(self, most: int, window: float) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The mail of a history: requests of every kind, to addresses of every outcome, and what operators do."""
+"""The mail of a history: requests of every kind, to addresses of every outcome."""
 
 import asyncio
 import random
@@ -9,9 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 from tests.simulation.cloud import Cloud
-from tests.simulation.dynamodb import SUPPRESSION
 from tests.simulation.plan import Plan
-from tests.simulation.world import World
 
 from engine.local.ses.outcomes import OUTCOMES, RECOVERING
 from engine.requests.email_job import conflict_id, email_id, request_hash
@@ -88,7 +86,8 @@ def _detail(plan: Plan, number: int, kind: str, dice: random.Random) -> dict[str
         to = "softbounce+one@simulator.example.com"
     elif dice.random() < plan.trouble:
         # Few enough that an address gets mail after it has bounced.
-        to = f"{dice.choice(_TROUBLES)}+{dice.randrange(1 + plan.emails // 8)}@simulator.example.com"
+        outcome = dice.choice(plan.troubles or _TROUBLES)
+        to = f"{outcome}+{dice.randrange(1 + plan.emails // 8)}@simulator.example.com"
     else:
         to = f"user{number}@example.com"
     detail: dict[str, Any] = {
@@ -136,31 +135,3 @@ async def publish(asked: list[Asked], cloud: Cloud) -> None:
         await asyncio.sleep(one.at - world.time())
         world.log(one.email_id, f"published as {one.event_id}: {one.kind}, {one.detail['to']}")
         cloud.bus.publish(SOURCE, REQUEST_DETAIL_TYPE, one.detail, one.event_id)
-
-
-def suppress(cloud: Cloud, address: str) -> None:
-    item = {"email": address, "suppressionType": "manual", "reason": "operator", "addedBy": "operator"}
-    cloud.dynamodb.write(SUPPRESSION, address, {name: {"S": value} for name, value in item.items()})
-
-
-async def operate(world: World, cloud: Cloud, asked: list[Asked]) -> None:
-    """Pause and resume SES; suppress addresses that are about to get mail, and free them again."""
-    dice = random.Random(f"{world.plan.seed} operators")  # noqa: S311 - dice, and the same ones every time
-    receivers = sorted({one.detail["to"] for one in asked if one.detail["to"].startswith("user")})
-    work: list[tuple[float, str, str]] = []
-    for _ in range(world.plan.pauses):
-        begin = dice.uniform(0, world.plan.seconds)
-        work += [(begin, "pause", ""), (begin + dice.uniform(60, 3600), "resume", "")]
-    for _ in range(world.plan.suppressions if receivers else 0):
-        begin, address = dice.uniform(0, 2 * world.plan.seconds), dice.choice(receivers)
-        work += [(begin, "suppress", address), (begin + dice.uniform(10, 1200), "free", address)]
-    for at, action, address in sorted(work):
-        await asyncio.sleep(max(0, at - world.time()))
-        world.log("", f"an operator: {action} {address}")
-        match action:
-            case "suppress":
-                suppress(cloud, address)
-            case "free":
-                cloud.dynamodb.remove(SUPPRESSION, address)
-            case _:
-                cloud.ses.paused = action == "pause"

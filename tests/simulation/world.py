@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from tests.simulation.plan import Plan
+from tests.simulation.stalls import OUTSIDE
 
 BEGIN: Final = datetime(2026, 11, 24, 8, 0, 0, 370_000, tzinfo=UTC)
 
@@ -87,7 +88,7 @@ class World:
         self.violations.append(Violation(invariant, email_id, what))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self.group.create_task(work)
+        return self.group.create_task(work, context=OUTSIDE.copy())
 
     def begin(self) -> None:
         self.pending += 1
@@ -106,7 +107,7 @@ class World:
             do(*arguments)
             self.end()
 
-        self.loop.call_later(seconds, run)
+        self.loop.call_later(seconds, run, context=OUTSIDE)
 
     async def quiet(self) -> None:
         """Wait until nothing is under way any more."""

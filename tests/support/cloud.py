@@ -38,6 +38,7 @@ class Cloud:
         )
         self.retry_queue = self._queue("EmailRetryQueue")
         self.bulk_queue = self._queue("BulkEmailQueue")
+        self.parked_queue = self._queue("ParkedEmailQueue")
         self._status_queue = self._queue("StatusEvents")
         self._listen()
         self.put_template("welcome", WELCOME)
@@ -49,7 +50,8 @@ class Cloud:
         return f"arn:aws:sqs:eu-west-1:123456789012:{self.name(queue)}"
 
     def _make_tables(self) -> None:
-        self._table("Suppression", "email")
+        suppression_index = ("suppression-type-date-index", "suppressionType", "addedToSuppressionDate")
+        self._table("Suppression", "email", [suppression_index])
         self._table("State", "pk")
         self._table(
             "EmailTracking",
@@ -87,9 +89,7 @@ class Cloud:
     def _listen(self) -> None:
         self.events.create_event_bus(Name=self.bus)
         self.events.put_rule(
-            Name="status",
-            EventBusName=self.bus,
-            EventPattern=json.dumps({"detail-type": ["Email Status Changed"]}),
+            Name="status", EventBusName=self.bus, EventPattern=json.dumps({"source": ["sesmailengine"]})
         )
         self.events.put_targets(
             Rule="status", EventBusName=self.bus, Targets=[{"Id": "queue", "Arn": self.arn("StatusEvents")}]
@@ -168,6 +168,7 @@ def variables(cloud: Cloud, ses_url: str) -> dict[str, str]:
         "STATE_TABLE": cloud.name("State"),
         "TEMPLATE_BUCKET": cloud.bucket,
         "RETRY_QUEUE_URL": cloud.retry_queue,
+        "PARKED_QUEUE_URL": cloud.parked_queue,
         "EVENT_BUS_NAME": cloud.bus,
         "SES_CONFIGURATION_SET": cloud.name("ConfigSet"),
         "DEFAULT_SENDER_EMAIL": "no-reply@shop.example",

@@ -25,9 +25,10 @@ from engine.errors import (
     SendThrottled,
     ServiceUnavailable,
 )
+from engine.schemas.operator_action import OperatorAction
 from engine.schemas.request import EmailRequest, Lane
 from engine.schemas.retry import RetryMessage
-from engine.schemas.rows import SuppressionRow, TrackingRow
+from engine.schemas.rows import BrakeRow, SuppressionRow, TrackingRow
 from engine.schemas.status import EmailStatusChanged
 from engine.schemas.times import iso
 from engine.sending.compose import OutgoingMessage
@@ -217,7 +218,8 @@ class FakeLedger(Port):
             return False
         changes |= {"status": to.value, "status_rank": RANK[to], f"{to}_at": iso(at), "lease_until": None}
         changes["ses_message_id"] = row.ses_message_id or ses_message_id
-        if RANK[to] > RANK[Status.SOFT_BOUNCED]:
+        suppressed = refusal is not None and refusal.code is FailureCode.SUPPRESSED
+        if RANK[to] > RANK[Status.SOFT_BOUNCED] and not suppressed:
             changes["kept_request"] = None
         if refusal:
             changes |= {"failure_code": refusal.code.value, "failure_reason": refusal.message}
@@ -273,13 +275,28 @@ class FakePreSendReader(Port):
 
     suppression: FakeSuppression
     quota: FakeQuota
+    brakes: dict[str, BrakeRow] = field(default_factory=dict)
 
-    async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
+    def stop(self, key: str, because: str = "wrong price") -> None:
+        self.brakes[key] = BrakeRow(pk=key, because=because, by="ops", since="2026-03-02T09:00:00.000Z")
+
+    async def read(self, addresses: Collection[str], date: str, brakes: Collection[str]) -> PreSendChecks:
         async with self.effect("pre_send.read"):
             rows = self.suppression.rows
             suppressed = {address: rows[address] for address in addresses if address in rows}
             reading = QuotaReading(self.quota.sends.get(date, 0), self.quota.bounces.get(date, 0))
-            return PreSendChecks(suppressed, reading)
+            return PreSendChecks(suppressed, reading, self._set(brakes))
+
+    async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
+        async with self.effect("pre_send.read_brakes"):
+            return self._set(keys)
+
+    def _set(self, keys: Collection[str]) -> dict[str, BrakeRow]:
+        return {key: self.brakes[key] for key in keys if key in self.brakes}
+
+    async def set_brake(self, brake: BrakeRow) -> bool:
+        async with self.effect("pre_send.set_brake"):
+            return self.brakes.setdefault(brake.pk, brake) is brake
 
 
 @dataclass
@@ -319,6 +336,11 @@ class FakePayloads(Port):
 @dataclass
 class FakeStatusEvents(Port):
     published: list[EmailStatusChanged] = field(default_factory=list)
+    actions: list[OperatorAction] = field(default_factory=list)
+
+    async def tell(self, action: OperatorAction) -> None:
+        async with self.effect("status_events.tell"):
+            self.actions.append(action)
 
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
         async with self.effect("status_events.publish"):
@@ -333,6 +355,11 @@ class FakeRetryQueue(Port):
     deferred: list[tuple[str, int]] = field(default_factory=list)
     retries: list[tuple[RetryMessage, int]] = field(default_factory=list)
     held: list[tuple[str, str, int]] = field(default_factory=list)
+    parked: list[str] = field(default_factory=list)
+
+    async def park(self, body: str) -> None:
+        async with self.effect("retry_queue.park"):
+            self.parked.append(body)
 
     async def extend_visibility(self, queue_arn: str, receipt_handle: str, seconds: int) -> None:
         async with self.effect("retry_queue.extend_visibility"):

@@ -1,5 +1,6 @@
 """The sender and the feedback processor on fakes: one world, and the ways mail comes into it."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -34,7 +35,8 @@ def plenty() -> float:
 class Harness:
     """Both functions over one `FakeAws`. Time passes only when a test says so."""
 
-    def __init__(self, **policy: Any) -> None:
+    def __init__(self, *, holds_bulk: bool = False, **policy: Any) -> None:
+        policy = {"quota": QuotaPolicy(threshold=5, min_sends=100, holds_bulk=holds_bulk)} | policy
         self.fake_aws = FakeAws()
         fake_aws = self.fake_aws
         self.lanes = Lanes(
@@ -42,6 +44,8 @@ class Harness:
                 Dependencies(
                     ledger=fake_aws.ledger,
                     pre_send=fake_aws.pre_send,
+                    brakes=fake_aws.pre_send,
+                    operator_actions=fake_aws.status_events,
                     quota=fake_aws.quota,
                     templates=fake_aws.templates,
                     payloads=fake_aws.payloads,
@@ -56,6 +60,7 @@ class Harness:
                 )
             ),
             queues=fake_aws.retry_queue,
+            parked=fake_aws.retry_queue,
             telemetry=fake_aws.telemetry,
             clock=fake_aws.clock,
         )
@@ -84,6 +89,10 @@ class Harness:
     async def deliver(self, *bodies: object, receives: int = 1) -> BatchAnswer:
         """Hand over a batch from a queue."""
         return await self.lanes.queue(queue_event(*bodies, receives=receives), plenty)
+
+    def park_nothing(self) -> None:
+        """As where PARKED_QUEUE_URL is empty."""
+        self.lanes = dataclasses.replace(self.lanes, parked=None)
 
     async def wait(self, seconds: float) -> None:
         """Time passes, and SES's reports that were due come in."""

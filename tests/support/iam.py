@@ -50,17 +50,21 @@ def _pairs(statement: Statement) -> Iterator[tuple[str, str]]:
 
 def _fits(statement: Statement, ask: Ask) -> bool:
     return any(serves(pair, ask) for pair in _pairs(statement)) and all(
-        _holds(operator, key, listed(wanted), dict(ask.context))
+        _holds(operator, listed(wanted), [value for name, value in ask.context if name == key])
         for operator, keys in statement.get("Condition", {}).items()
         for key, wanted in keys.items()
     )
 
 
-def _holds(operator: str, key: str, wanted: Sequence[str], context: Mapping[str, str]) -> bool:
+def _holds(operator: str, wanted: Sequence[str], values: Sequence[str]) -> bool:
+    """`values`: those that the call has for the condition's key; a key may have several."""
     if operator == "Null":
-        return (key not in context) == (wanted == ["true"])
-    negated, plain = "Not" in operator, operator.replace("Not", "").removeprefix("ForAnyValue:")
-    if key not in context:  # which satisfies what must not match
-        return negated or plain.endswith("IfExists")
+        return (not values) == (wanted == ["true"])
+    for_all = operator.startswith("ForAllValues:")
+    plain = operator.removeprefix("ForAnyValue:").removeprefix("ForAllValues:")
+    negated, plain = "Not" in plain, plain.replace("Not", "")
+    if not values:  # which satisfies what must not match, and what must hold for all of none
+        return negated or for_all or plain.endswith("IfExists")
     compare = _OPERATORS[plain.removesuffix("IfExists")]
-    return any(compare(context[key], one) for one in wanted) is not negated
+    matches = [any(compare(value, one) for one in wanted) for value in values]
+    return (all(matches) if for_all else any(matches)) is not negated

@@ -19,7 +19,7 @@ from benchmarks.report import BenchmarkReport, Measure, Plot, ResultTable, Secti
 from benchmarks.run import Samples
 from benchmarks.suite import SECTIONS, chosen
 
-from infra import prices
+from engine.operations import prices
 
 WHOLE_CORE = 1769  # MB
 

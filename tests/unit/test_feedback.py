@@ -35,11 +35,14 @@ SENT = TrackingRow(
     original_email_id=EMAIL_ID,
     original_source="com.example.shop",
     template_name="welcome",
+    campaign="spring",
+    lane="bulk",
     ses_message_id=MESSAGE_ID,
     sent_at="2026-03-02T09:40:02.000Z",
     metadata={"order": "42"},
-    tags={"campaign": "spring"},
+    tags={"kind": "news"},
 )
+LABELS = {"lane": "bulk", "template": "welcome", "campaign": "spring"}
 
 
 def pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
@@ -90,7 +93,8 @@ async def test_a_delivery_moves_the_row_and_is_told() -> None:
     assert (told.template_name, told.original_source) == ("welcome", "com.example.shop")
     assert (told.ses_message_id, told.retry_attempt) == (MESSAGE_ID, 0)
     assert told.timestamp == "2026-03-02T09:40:13.905Z"
-    assert (told.metadata, told.tags) == ({"order": "42"}, {"campaign": "spring"})
+    assert (told.metadata, told.tags) == ({"order": "42"}, {"kind": "news"})
+    assert told.campaign == "spring"
 
 
 async def test_a_send_settles_an_outcome_that_nobody_knew() -> None:
@@ -323,7 +327,7 @@ async def test_without_its_saved_request_a_soft_bounce_stays_one_and_says_why() 
     )
     assert fake_aws.telemetry.events == [
         ("retry-impossible", {"email_id": EMAIL_ID, "problem": "no saved request"}),
-        ("status-reached", {"email_id": EMAIL_ID, "status": "soft_bounced", "previous": "sent"}),
+        ("status-reached", {"email_id": EMAIL_ID, "status": "soft_bounced", "previous": "sent"} | LABELS),
     ]
 
 
@@ -679,7 +683,6 @@ async def test_one_bad_notification_does_not_stop_the_others_and_is_raised() -> 
         ("ledger", "mark"),
         ("ledger", "note"),
         ("suppression", "add"),
-        ("quota", "count_bounce"),
         ("status_events", "publish"),
     ],
 )
@@ -693,6 +696,14 @@ async def test_a_service_that_is_away_fails_the_invocation_and_the_redelivery_me
     await pipeline(fake_aws).process([text(event("Bounce"))])
     assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("bounced", {TO})
     assert "bounced" in fake_aws.status_events.statuses()
+
+
+async def test_a_count_that_may_be_lost_fails_nothing_for_no_redelivery_could_count_it() -> None:
+    fake_aws = world_with(SENT)
+    fake_aws.quota.fail_next.append("count_bounce")
+    await pipeline(fake_aws).process([text(event("Bounce"))])
+    assert "count-lost" in fake_aws.telemetry.names
+    assert fake_aws.status_events.statuses()[-1] == "bounced"
 
 
 async def test_an_unforeseen_error_tells_its_place_but_not_its_words() -> None:

@@ -14,6 +14,7 @@ from engine.sending.compose import AttachedFile, OutgoingMessage
 from engine.sending.ports import LARGEST_CALL
 from engine.sending.results import Email, Ready, new_row
 from engine.sending.send import LARGEST_DATA, fits_a_shared_call, group_into_calls
+from engine.sending.streams import Stream
 from engine.tracking.claim import Lease
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -102,7 +103,7 @@ def test_an_email_shares_a_call_as_long_as_its_data_fits_into_an_entry(character
 
 
 def _longest_data(message: OutgoingMessage) -> int:
-    (entry,) = send_bulk_email_request([message], "set")["BulkEmailEntries"]
+    (entry,) = send_bulk_email_request([message], Stream("set"))["BulkEmailEntries"]
     return len(entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"])
 
 

@@ -31,6 +31,8 @@ ROW = TrackingRow(
     request_hash="0123456789abcdef0123456789abcdef",
     metadata={"orderId": "1042"},
     idempotency_key="order-1042",
+    campaign="spring",
+    lane="bulk",
 )
 REQUEST = EmailRequest(
     to="Ada@Example.com",
@@ -42,6 +44,7 @@ REQUEST = EmailRequest(
     cc=["bob@example.com"],
     headers={"X-Order": "1042"},
     metadata={"orderId": "1042"},
+    campaign="spring",
 )
 
 

@@ -122,7 +122,7 @@ def test_a_lone_email_goes_as_soon_as_the_table_has_answered(lane: Lane) -> None
 
 @pytest.mark.parametrize("lane", Lane)
 def test_emails_that_ask_at_once_share_a_claim_and_stand_a_slot_apart(lane: Lane) -> None:
-    """Slots that have gone by when the answer comes are used at once, within the reserve."""
+    """Also on an idle rate, where the first leaves later than its slot: as late as the answer is."""
 
     async def play(fake_aws: FakeAws) -> None:
         gate = fake_aws.gate(rate=500)
@@ -130,7 +130,8 @@ def test_emails_that_ask_at_once_share_a_claim_and_stand_a_slot_apart(lane: Lane
         before = fake_aws.table.writes
         moments = await slots(gate, 50, lane)
         assert fake_aws.table.writes == before + 1
-        assert gaps(moments)[6:] == pytest.approx([SLOT / 10] * 43, abs=1e-5)
+        assert min(gaps(moments)) >= SLOT / 10 - 1e-5
+        assert gaps(moments)[1:] == pytest.approx([SLOT / 10] * 48, abs=1e-5)
 
     run_virtually(play(FakeAws()))
 
@@ -146,7 +147,7 @@ async def test_a_bulk_batch_costs_few_writes(fake_aws: FakeAws) -> None:
 async def test_slots_of_all_environments_stand_a_slot_apart_together(fake_aws: FakeAws) -> None:
     every = await asyncio.gather(*(slots(fake_aws.gate(), 10, Lane.TRANSACTIONAL) for _ in range(8)))
     moments = sorted(moment for some in every for moment in some)
-    assert min(gaps(moments)[1:]) >= SLOT - 1e-5, "but the first, which is as late as its answer"
+    assert min(gaps(moments)) >= SLOT - 1e-5
     assert max(moments) < 81 * SLOT + 0.05
 
 

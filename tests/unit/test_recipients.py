@@ -98,7 +98,8 @@ BY_CONTRACT = {
 def test_a_column_named_as_a_field_is_that_field_or_refused_by_name_and_never_a_variable(
     table: Path, name: str
 ) -> None:
-    cell = {"templateName": "invoice", "priority": "bulk", "dryRun": "true"}.get(name, "x@example.com")
+    cells = {"templateName": "invoice", "priority": "bulk", "dryRun": "true", "campaign": "spring"}
+    cell = cells.get(name, "x@example.com")
     rows, refusal = [], ""
     try:
         rows = checked(table, f"to,{name}\nada@example.com,{cell}\n")

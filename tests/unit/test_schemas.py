@@ -33,7 +33,8 @@ REQUEST: dict[str, Any] = {
         {"fileName": "l.png", "contentType": "image/png", "s3Key": "attachments/l.png", "contentId": "logo"},
     ],
     "unsubscribe": {"url": "https://shop.example/u/1", "mailto": "stop@shop.example"},
-    "tags": {"campaign": "spring"},
+    "campaign": "spring",
+    "tags": {"kind": "news"},
     "metadata": {"orderId": "1042"},
     "dryRun": False,
 }
@@ -48,6 +49,7 @@ STATUS: dict[str, Any] = {
     "originalEmailId": "e1",
     "to": "ada@example.com",
     "templateName": "welcome",
+    "campaign": None,
     "status": "failed",
     "previousStatus": "sending",
     "reason": {"code": "suppressed", "message": "the recipient has been suppressed"},
@@ -72,6 +74,8 @@ BAD_REQUESTS = {
     "one address where a list is due": MINIMAL | {"cc": "bob@example.com"},
     "metadata that is no text": MINIMAL | {"metadata": {"order": 7}},
     "an attachment without a name": MINIMAL | {"attachments": [{"contentType": "text/plain"}]},
+    "a campaign that is no name": MINIMAL | {"campaign": "spring sale"},
+    "a final newline in the campaign": MINIMAL | {"campaign": "spring\n"},
     "a dry run that is no boolean": MINIMAL | {"dryRun": "yes"},
 }
 BAD_RETRIES = {
@@ -155,7 +159,7 @@ def test_every_status_but_sending_can_be_published(status: str) -> None:
     assert not validator("email-status-changed").is_valid(STATUS | {"status": "sending"})
 
 
-@pytest.mark.parametrize("field", [name for name in STATUS if name not in {"metadata", "tags"}])
+@pytest.mark.parametrize("field", [name for name in STATUS if name not in {"campaign", "metadata", "tags"}])
 def test_a_status_event_must_have_its_fields(field: str) -> None:
     event = {name: value for name, value in STATUS.items() if name != field}
     assert not validator("email-status-changed").is_valid(event)

@@ -10,7 +10,7 @@ from tests.support.fakes import FakeTemplate, Lost
 from tests.support.harness import RECONCILE, Harness, plenty
 
 from engine.delivery.lanes import DeferralAnswer, InvocationFailedError
-from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
+from engine.errors import FailureCode, OutcomeUnknown, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.requests.email_job import UnreadableRecordError, email_id, retry_id
 from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.rows import SuppressionRow, TrackingRow
@@ -37,6 +37,12 @@ async def refused(harness: Harness, **detail: Any) -> Refusal:
     assert answer.reason is not None
     assert (row.failure_code, row.failure_reason) == (answer.reason.code, answer.reason.message)
     return Refusal(FailureCode(answer.reason.code), answer.reason.message)
+
+
+def settled(harness: Harness) -> list[dict[str, object]]:
+    """What the log lines of settled emails call them by."""
+    lines = [fields for name, fields in harness.fake_aws.telemetry.events if name == "email-settled"]
+    return [{name: line[name] for name in ("lane", "template", "campaign")} for line in lines]
 
 
 async def deferred(harness: Harness, **detail: Any) -> DeferralAnswer:
@@ -72,6 +78,23 @@ async def test_an_accepted_request_is_sent_tracked_counted_and_told(harness: Har
     assert harness.fake_aws.status_events.published == [answer]
     assert (answer.status, answer.previous_status, answer.ses_message_id) == ("sent", "sending", "ses-1")
     assert (answer.metadata, answer.tags) == ({"order": "7"}, {"kind": "welcome"})
+
+
+async def test_a_campaign_stands_in_row_tag_event_and_log(harness: Harness) -> None:
+    answer = await harness.ask(campaign="spring", priority="bulk", tags={"kind": "news"})
+    (message,) = harness.fake_aws.mailer.sent.values()
+    assert message.tags[1:] == (("campaign", "spring"), ("kind", "news"))
+    assert isinstance(answer, EmailStatusChanged)
+    assert (answer.campaign, harness.row.campaign) == ("spring", "spring")
+    assert settled(harness) == [{"lane": "bulk", "template": "welcome", "campaign": "spring"}]
+
+
+async def test_a_refused_request_keeps_its_campaign_where_it_is_one(harness: Harness) -> None:
+    for campaign, known in (("spring", "spring"), ("ada@example.com", None)):
+        answer = await harness.ask(campaign=campaign, templateName="ada@example.com")
+        assert isinstance(answer, EmailStatusChanged)
+        assert answer.campaign == known
+    assert all(not {*labels.values()} - {"", "spring"} for labels in settled(harness))
 
 
 async def test_suppressed_copies_are_left_out_and_the_others_get_theirs(harness: Harness) -> None:
@@ -181,6 +204,8 @@ async def test_an_attachment_that_is_not_there_is_refused(harness: Harness) -> N
         ({"headers": {"Subject": "x"}}, "headers"),
         ({"idempotencyKey": ""}, "idempotencyKey: "),
         ({"metadata": {"n": 1}}, "metadata"),
+        ({"campaign": "spring sale"}, "campaign: must be 1 to 64"),
+        ({"campaign": "spring", "tags": {"campaign": "x"}}, "tags['campaign'] is what `campaign` writes"),
     ],
 )
 async def test_a_bad_field_is_refused_by_name(harness: Harness, detail: dict[str, Any], named: str) -> None:
@@ -576,6 +601,35 @@ async def test_no_retry_for_an_original_that_arrived_after_all(harness: Harness,
     assert not harness.fake_aws.mailer.sent
     assert harness.fake_aws.ledger.rows.keys() == {"original-1"}
     assert not harness.fake_aws.status_events.published
+
+
+async def test_a_retry_with_unknown_outcome_waits_though_its_original_arrived(harness: Harness) -> None:
+    harness.fake_aws.ledger.put(original(Status.SOFT_BOUNCED))
+    harness.fake_aws.mailer.outcomes = [Lost()]
+    await harness.deliver(retry_body())
+    harness.fake_aws.ledger.put(original(Status.DELIVERED))
+    assert len((await harness.deliver(retry_body(), receives=2)).batch_item_failures) == 1
+    await harness.wait(60)  # SES reports the send
+    assert await harness.deliver(retry_body(), receives=3) == BatchAnswer()
+    assert harness.fake_aws.ledger.rows[retry_id("original-1", 1)].status == "sent"
+    assert len(harness.fake_aws.mailer.sent) == 1
+
+
+async def test_a_retry_that_nothing_settled_fails_once_its_original_arrived(harness: Harness) -> None:
+    known = replace(original(Status.SOFT_BOUNCED), original_source="shop", metadata={"order": "7"})
+    harness.fake_aws.ledger.put(known)
+    harness.fake_aws.mailer.outcomes = [OutcomeUnknown("reset")]
+    await harness.deliver(retry_body())
+    harness.fake_aws.mailer.sent.clear()
+    harness.fake_aws.ledger.put(replace(known, status=Status.DELIVERED, status_rank=RANK[Status.DELIVERED]))
+    harness.fake_aws.clock.advance(400)  # its lease, and the window in which SES may still report
+    assert await harness.deliver(retry_body(), receives=2) == BatchAnswer()
+    row = harness.fake_aws.ledger.rows[retry_id("original-1", 1)]
+    assert (row.status, row.failure_code) == ("failed", "superseded")
+    (event,) = harness.fake_aws.status_events.published
+    assert event.reason
+    assert (event.email_id, event.reason.code, event.metadata) == (row.email_id, "superseded", {"order": "7"})
+    assert not harness.fake_aws.mailer.sent
 
 
 async def test_a_retry_waits_while_its_original_cannot_be_read(harness: Harness) -> None:

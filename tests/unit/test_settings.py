@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from engine.bootstrap.settings import FeedbackSettings, SenderSettings, SettingsError, read_settings
+from engine.schemas.request import Lane
 from engine.sending.sender import SenderPolicy
+from engine.sending.streams import Stream
+from engine.tracking.bounce_quota import QuotaPolicy
 
 FEEDBACK = {
     "TRACKING_TABLE": "Mail-EmailTracking",
@@ -30,7 +33,8 @@ def problems(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def test_what_is_not_set_has_the_default_of_the_contract() -> None:
     settings = read_settings(SenderSettings, SENDER)
-    assert (settings.bounce_rate_threshold, settings.bounce_rate_min_sends) == (5.0, 100)
+    assert settings.quota == QuotaPolicy(threshold=5.0, min_sends=100, holds_bulk=False)
+    assert settings.parked_queue_url == ""
     assert (settings.data_retention_days, settings.ses_max_send_rate) == (90, 0.0)
     assert (settings.template_cache_seconds, settings.reconcile_seconds) == (300.0, 300.0)
     assert (settings.environment, settings.log_level) == ("prod", "INFO")
@@ -46,6 +50,8 @@ def test_every_variable_is_read() -> None:
             "ALLOWED_SENDERS": "shop.example, billing@other.example",
             "BOUNCE_RATE_THRESHOLD": "2.5",
             "BOUNCE_RATE_MIN_SENDS": "10",
+            "BOUNCE_RATE_ACTION": "hold-bulk",
+            "PARKED_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/Mail-ParkedEmailQueue",
             "DATA_RETENTION_DAYS": "30",
             "SES_MAX_SEND_RATE": "14",
             "TEMPLATE_CACHE_SECONDS": "0",
@@ -63,7 +69,8 @@ def test_every_variable_is_read() -> None:
     assert settings.ses_configuration_set == "Mail-ConfigSet"
     assert settings.sender.default_name == "The Shop"
     assert settings.sender.allowed == ("shop.example", "billing@other.example")
-    assert (settings.bounce_rate_threshold, settings.bounce_rate_min_sends) == (2.5, 10)
+    assert settings.quota == QuotaPolicy(threshold=2.5, min_sends=10, holds_bulk=True)
+    assert settings.parked_queue_url.endswith("/Mail-ParkedEmailQueue")
     assert (settings.data_retention_days, settings.ses_max_send_rate) == (30, 14.0)
     assert (settings.template_cache_seconds, settings.reconcile_seconds) == (0.0, 60.0)
     assert (settings.environment, settings.log_level) == ("staging", "DEBUG")
@@ -93,6 +100,8 @@ def test_one_error_lists_everything_that_is_wrong_at_once() -> None:
         "DEFAULT_SENDER_NAME": "The\nShop",
         "ALLOWED_SENDERS": "shop.example,not a domain",
         "BOUNCE_RATE_THRESHOLD": "five",
+        "BOUNCE_RATE_ACTION": "hold",
+        "PARKED_QUEUE_URL": "Mail-ParkedEmailQueue",
         "DATA_RETENTION_DAYS": "14",
         "LOG_LEVEL": "LOUD",
     }
@@ -174,3 +183,13 @@ def test_the_retry_of_a_soft_bounce_may_come_sooner() -> None:
         FeedbackSettings, FEEDBACK | {"SOFT_BOUNCE_RETRY_SECONDS": "5", "ENVIRONMENT": "local"}
     )
     assert (settings.soft_bounce_retry_seconds, settings.environment) == (5, "local")
+
+
+def test_both_lanes_leave_by_one_set_unless_bulk_mail_has_its_own() -> None:
+    settings = read_settings(SenderSettings, SENDER | {"TENANT_NAME": "shop"})
+    assert set(settings.streams.values()) == {Stream("Mail-ConfigSet", "shop")}
+    more = {"BULK_CONFIGURATION_SET": "Mail-BulkConfigSet", "BULK_TENANT_NAME": "news"}
+    assert read_settings(SenderSettings, SENDER | more).streams == {
+        Lane.TRANSACTIONAL: Stream("Mail-ConfigSet"),
+        Lane.BULK: Stream("Mail-BulkConfigSet", "news"),
+    }

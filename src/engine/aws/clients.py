@@ -1,5 +1,6 @@
 """The AWS clients of one environment: aioboto3's own, with the engine's time-outs and retries."""
 
+import os
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -31,6 +32,12 @@ def _config(*, read_timeout: float, attempts: int) -> AioConfig:
 CONFIG: Final = _config(read_timeout=5, attempts=3)
 # SendEmail has no idempotency token: a second try by the SDK is a second email.
 SES_CONFIG: Final = _config(read_timeout=10, attempts=1)
+# An ADD has none either: a second try counts twice what the first has counted without an answer.
+COUNTER_CONFIG: Final = _config(read_timeout=5, attempts=1)
+# An operator waits for as long as a function may run.
+INVOKE_CONFIG: Final = _config(read_timeout=70, attempts=3)
+# SES takes few calls a second that send nothing, and doesn't document how many.
+PATIENT_CONFIG: Final = _config(read_timeout=10, attempts=10)
 
 
 class Clients:
@@ -49,9 +56,10 @@ class Clients:
         self._opened: list[Any] = []
 
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
-        """An aiobotocore client. `service`: as boto3 names it."""
+        """An aiobotocore client. `service`: as boto3 names it; its own AWS_ENDPOINT_URL_… goes first."""
+        own = f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ
         client = await self._stack.enter_async_context(
-            self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+            self._session.client(service, config=config, endpoint_url=None if own else self._endpoint_url)
         )
         self._opened.append(client)
         return client

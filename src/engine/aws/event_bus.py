@@ -14,6 +14,7 @@ from msgspec import Struct
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
 from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE, SubscriptionChanged
+from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE, OperatorAction
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
 if TYPE_CHECKING:
@@ -72,11 +73,14 @@ async def _put(
     return left
 
 
-def batched_by_size(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Indexes, in batches that one call may carry. An entry too large for any call goes alone."""
+def batched_by_size(sizes: Sequence[int], most: int = BYTES) -> Iterator[list[int]]:
+    """Indexes, in batches that one call may carry, ten of them and `most` bytes.
+
+    An entry too large for any call goes alone.
+    """
     batch: list[int] = []
     for index, size in enumerate(sizes):
-        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > BYTES):
+        if batch and (len(batch) == ENTRIES or sum(sizes[i] for i in batch) + size > most):
             yield batch
             batch = []
         batch.append(index)
@@ -96,7 +100,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class StatusBus:
-    """Implements `StatusEvents`."""
+    """Implements `StatusEvents`, `OperatorActions` and `SubscriptionEvents`."""
 
     def __init__(self, client: "EventBridgeClient", bus: str) -> None:
         self._client = client
@@ -107,6 +111,9 @@ class StatusBus:
 
     async def publish_change(self, change: SubscriptionChanged) -> None:
         await self._publish(SUBSCRIPTION_DETAIL_TYPE, [change])
+
+    async def tell(self, action: OperatorAction) -> None:
+        await self._publish(OPERATOR_ACTION_DETAIL_TYPE, [action])
 
     async def _publish(self, detail_type: str, events: Sequence[Struct]) -> None:
         entries: list[PutEventsRequestEntryTypeDef] = [

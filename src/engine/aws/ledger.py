@@ -19,7 +19,7 @@ from engine.aws.dynamodb import (
     to_item,
 )
 from engine.aws.error_codes import service_errors
-from engine.errors import Refusal, ServiceUnavailable
+from engine.errors import FailureCode, Refusal, ServiceUnavailable
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
 from engine.tracking.ledger import Advance, Move
@@ -116,7 +116,7 @@ class TrackingLedger:
         if len(moves) == 1:
             (move,) = moves
             changes = _changes(move.to, move.at, move.refusal, move.template_version)
-            update, names, values = _update_expression(move.to, changes, move.ses_message_id)
+            update, names, values = _update_expression(move.to, changes, move.ses_message_id, move.refusal)
             await self._update(move.email_id, update, "#statusRank < :statusRank", values, names)
             return
         statements = []
@@ -125,7 +125,7 @@ class TrackingLedger:
             if move.ses_message_id:
                 changes["sesMessageId"] = move.ses_message_id
             sets = " ".join(f'SET "{name}" = ?' for name in changes)
-            removes = " ".join(f'REMOVE "{name}"' for name in _obsolete(move.to))
+            removes = " ".join(f'REMOVE "{name}"' for name in _obsolete(move.to, move.refusal))
             where = 'WHERE "emailId" = ? AND "statusRank" < ?'
             parameters = [attribute(value) for value in (*changes.values(), move.email_id, RANK[move.to])]
             statements.append(Statement(f'UPDATE "{self._table}" {sets} {removes} {where}', parameters))
@@ -193,7 +193,7 @@ class TrackingLedger:
     ) -> Advance:
         move = f"{to}:{fingerprint}"
         changes = _changes(to, at, refusal)
-        update, names, values = _update_expression(to, changes, ses_message_id)
+        update, names, values = _update_expression(to, changes, ses_message_id, refusal)
         values |= {
             ":move": frozenset({move}),
             ":bounced": Status.BOUNCED.value,
@@ -221,7 +221,7 @@ class TrackingLedger:
         if ses_message_id and not before.ses_message_id:
             changes["sesMessageId"] = ses_message_id
         item = written["Attributes"] | {name: attribute(value) for name, value in changes.items()}
-        kept = {name: value for name, value in item.items() if name not in _obsolete(to)}
+        kept = {name: value for name, value in item.items() if name not in _obsolete(to, refusal)}
         return Advance(from_item(kept, TrackingRow), Status(before.status), moved=True)
 
     async def note(self, email_id: str, attributes: Mapping[str, str]) -> None:
@@ -264,13 +264,18 @@ def _changes(
     return changes
 
 
-def _obsolete(to: Status) -> tuple[str, ...]:
-    """The attributes that end with a move: the claim and, where no retry can follow, the kept request."""
-    return ("leaseUntil", "keptRequest") if RANK[to] > RANK[Status.SOFT_BOUNCED] else ("leaseUntil",)
+def _obsolete(to: Status, refusal: Refusal | None) -> tuple[str, ...]:
+    """The attributes that end with a move: the claim and, where nothing can follow, the kept request.
+
+    Its suppression may turn out to be a mistake, and the email be asked for again.
+    """
+    suppressed = refusal is not None and refusal.code is FailureCode.SUPPRESSED
+    ends = RANK[to] > RANK[Status.SOFT_BOUNCED] and not suppressed
+    return ("leaseUntil", "keptRequest") if ends else ("leaseUntil",)
 
 
 def _update_expression(
-    to: Status, changes: Mapping[str, object], ses_message_id: str | None
+    to: Status, changes: Mapping[str, object], ses_message_id: str | None, refusal: Refusal | None
 ) -> tuple[str, dict[str, str], dict[str, object]]:
     """The update that moves a row, with its names and values."""
     sets = [f"#{name} = :{name}" for name in changes]
@@ -278,5 +283,5 @@ def _update_expression(
     if ses_message_id:  # the first one stays: an email whose outcome was unknown may have been sent twice
         sets.append("sesMessageId = if_not_exists(sesMessageId, :sesMessageId)")
         values[":sesMessageId"] = ses_message_id
-    update = f"SET {', '.join(sets)} REMOVE {', '.join(_obsolete(to))}"
+    update = f"SET {', '.join(sets)} REMOVE {', '.join(_obsolete(to, refusal))}"
     return update, {f"#{name}": name for name in changes}, values

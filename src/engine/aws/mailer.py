@@ -4,7 +4,7 @@ Neither SendEmail nor SendBulkEmail has an idempotency token, so a try after a l
 client must be made with `total_max_attempts: 1`; what a failure means is said in `aws.error_codes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,7 +12,9 @@ import msgspec
 from engine.aws.error_codes import bulk_entry_error, is_not_offered, service_errors, ses_error
 from engine.concurrency import concurrently
 from engine.errors import OutcomeUnknown, SendFailure, SendRefused, SendThrottled
+from engine.schemas.request import Lane
 from engine.sending.compose import AttachedFile, OutgoingMessage
+from engine.sending.streams import Stream
 from engine.types import Telemetry
 
 if TYPE_CHECKING:
@@ -27,18 +29,18 @@ _encoder = msgspec.json.Encoder()
 
 
 class SesMailer:
-    """Implements `Mailer`."""
+    """Implements `Mailer`. What shares a call is of one lane."""
 
-    def __init__(self, client: "SESV2Client", configuration_set: str, telemetry: Telemetry) -> None:
+    def __init__(self, client: "SESV2Client", streams: Mapping[Lane, Stream], telemetry: Telemetry) -> None:
         self._client = client
-        self._configuration_set = configuration_set
+        self._streams = streams
         self._telemetry = telemetry
         self._bulk_is_offered = True
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         if len(messages) == 1 or not self._bulk_is_offered:
             return await concurrently(map(self._send_alone, messages))
-        request = send_bulk_email_request(messages, self._configuration_set)
+        request = send_bulk_email_request(messages, self._streams[messages[0].lane])
         try:
             answer = await self._client.send_bulk_email(**request)
             results = answer["BulkEmailEntryResults"]
@@ -65,7 +67,7 @@ class SesMailer:
         ]
 
     async def _send_alone(self, message: OutgoingMessage) -> str | SendFailure:
-        request = send_email_request(message, self._configuration_set)
+        request = send_email_request(message, self._streams[message.lane])
         try:
             answer = await self._client.send_email(**request)
             return answer["MessageId"]  # a proxy's page may say 200 and hold none
@@ -73,7 +75,7 @@ class SesMailer:
             return ses_error(error)
 
 
-def send_email_request(message: OutgoingMessage, configuration_set: str) -> dict[str, Any]:
+def send_email_request(message: OutgoingMessage, stream: Stream) -> dict[str, Any]:
     """The parameters of SES v2 SendEmail.
 
     Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
@@ -87,12 +89,17 @@ def send_email_request(message: OutgoingMessage, configuration_set: str) -> dict
         "FromEmailAddress": message.sender,
         "Destination": destination,
         "Content": {"Simple": _content(message)},
-        "ConfigurationSetName": configuration_set,
         "EmailTags": _pairs(message.tags),
+        **_leaving_by(stream),
     }
     if message.reply_to:
         request["ReplyToAddresses"] = list(message.reply_to)
     return request
+
+
+def _leaving_by(stream: Stream) -> dict[str, str]:
+    tenant = {"TenantName": stream.tenant} if stream.tenant else {}
+    return {"ConfigurationSetName": stream.configuration_set, **tenant}
 
 
 def _content(message: OutgoingMessage) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def _attachment(file: AttachedFile) -> dict[str, Any]:
     return attachment
 
 
-def send_bulk_email_request(messages: Sequence[OutgoingMessage], configuration_set: str) -> dict[str, Any]:
+def send_bulk_email_request(messages: Sequence[OutgoingMessage], stream: Stream) -> dict[str, Any]:
     """The parameters of SES v2 SendBulkEmail, for messages that `sending.send.group_into_calls` put together.
 
     Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html
@@ -131,9 +138,9 @@ def send_bulk_email_request(messages: Sequence[OutgoingMessage], configuration_s
     template = {name: text for name, text in _WHOLE.items() if _parts(first).get(name.lower()) is not None}
     request: dict[str, Any] = {
         "FromEmailAddress": first.sender,
-        "ConfigurationSetName": configuration_set,
         "DefaultContent": {"Template": {"TemplateContent": template, "TemplateData": "{}"}},
         "BulkEmailEntries": [_entry(message) for message in messages],
+        **_leaving_by(stream),
     }
     if first.reply_to:
         request["ReplyToAddresses"] = list(first.reply_to)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from engine.aws.dynamodb import chunks, get_items, put_items
+from engine.aws.error_codes import service_errors
 from engine.schemas.request import EmailRequest
 from engine.tracking.kept_request import KeptRequest
 from engine.types import Clock
@@ -75,6 +76,35 @@ class RequestPayloads:
         parts.sort(key=lambda item: int(item["part"]["N"]))
         body = b"".join(part["body"]["B"] for part in parts)
         return _decoder.decode(zlib.decompress(body)).get(email_id)
+
+    async def remove(self, claim_id: str, email_id: str) -> bool:
+        """Forget the request of one email, of whose recipient nothing is to be kept; those beside it stay.
+
+        Answers whether there was one.
+        """
+        together, alone = f"payload#{claim_id}", f"payload#{claim_id}#{email_id}"
+        found = await self._read([together, alone])
+        if not found:
+            return False
+        first = found[0]
+        if first["pk"]["S"] == alone:
+            numbers = range(int(first["parts"]["N"]))
+            await self._delete([f"{alone}#{number}" if number else alone for number in numbers])
+            return True
+        requests = _decoder.decode(zlib.decompress(first["body"]["B"]))
+        if requests.pop(email_id, None) is None:
+            return False
+        if requests:
+            left = [item | {"ttl": first["ttl"]} for item in self._items(together, requests)]
+            await put_items(self._client, self._table, left)
+        else:
+            await self._delete([together])
+        return True
+
+    async def _delete(self, keys: list[str]) -> None:
+        for key in keys:
+            with service_errors("DynamoDB (State)"):
+                await self._client.delete_item(TableName=self._table, Key={"pk": {"S": key}})
 
     async def _read(self, keys: list[str]) -> list[Any]:
         found = await get_items(self._client, {self._table: [{"pk": key} for key in keys]})

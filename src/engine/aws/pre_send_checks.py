@@ -1,4 +1,4 @@
-"""What decides whether mail may go out: the day's counters for the bounce quota, and suppression.
+"""What decides whether mail may go out: suppression, brakes, and the day's counters for the bounce quota.
 
 The counters are items `quota#<date>#<shard>` of the State table. One item takes 1,000 writes a second; the
 shards keep several environments from meeting on one. The system's randomness picks them: environments
@@ -7,14 +7,14 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-part
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.aws.dynamodb import from_item, get_items
+from engine.aws.dynamodb import ConditionFailed, conditional, from_item, get_items
 from engine.aws.error_codes import service_errors
 from engine.requests.addresses import address_key, spellings
-from engine.schemas.rows import SuppressionRow
+from engine.schemas.rows import BrakeRow, SuppressionRow
 from engine.tracking.bounce_quota import QuotaReading
 from engine.tracking.ports import PreSendChecks
 
@@ -72,20 +72,46 @@ class DailyCounters:
 
 
 class PreSendTables:
-    """Implements `PreSendReader`. A batch that asks for more keys than a call takes makes several calls."""
+    """Implements `PreSendReader` and `BrakeWriter`.
+
+    A batch that asks for more keys than a call takes makes several calls. Reads are consistent: an address
+    that was suppressed, or mail that was stopped, before a read began is in its answer.
+    """
 
     def __init__(self, client: "DynamoDBClient", *, suppression_table: str, state_table: str) -> None:
         self._client = client
         self._suppression = suppression_table
         self._state = state_table
 
-    async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
+    async def read(self, addresses: Collection[str], date: str, brakes: Collection[str]) -> PreSendChecks:
         emails = {spelling for address in addresses for spelling in spellings(address)}
         keys = {
             self._suppression: [{"email": email} for email in sorted(emails)],
-            self._state: [{"pk": key} for key in counter_keys(date)],
+            self._state: [{"pk": key} for key in (*counter_keys(date), *sorted(brakes))],
         }
-        found = await get_items(self._client, keys)
+        found = await get_items(self._client, keys, consistent=True)
         rows = [from_item(item, SuppressionRow) for item in found[self._suppression]]
         suppressed = {address_key(row.email): row for row in rows}
-        return PreSendChecks(suppressed, quota_reading(found[self._state]))
+        state = {item["pk"]["S"]: item for item in found[self._state]}
+        set_ = {key: from_item(state.pop(key), BrakeRow) for key in brakes if key in state}
+        return PreSendChecks(suppressed, quota_reading(state.values()), set_)
+
+    async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
+        wanted = {self._state: [{"pk": key} for key in sorted(keys)]}
+        found = (await get_items(self._client, wanted, consistent=True))[self._state]
+        return {item["pk"]["S"]: from_item(item, BrakeRow) for item in found}
+
+    async def set_brake(self, brake: BrakeRow) -> bool:
+        values = {"because": brake.because, "by": brake.by, "since": brake.since}
+        written = await conditional(
+            "DynamoDB (State)",
+            self._client.update_item(
+                TableName=self._state,
+                Key={"pk": {"S": brake.pk}},
+                UpdateExpression=f"SET {', '.join(f'#{name} = :{name}' for name in values)}",
+                ConditionExpression="attribute_not_exists(pk)",
+                ExpressionAttributeNames={f"#{name}": name for name in values},
+                ExpressionAttributeValues={f":{name}": {"S": value} for name, value in values.items()},
+            ),
+        )
+        return not isinstance(written, ConditionFailed)

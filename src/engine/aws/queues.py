@@ -21,6 +21,25 @@ _REFUSED: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _encoder = msgspec.json.Encoder()
 
 
+async def _send(client: "SQSClient", queue: str, url: str, body: str, seconds: int = 0) -> None:
+    body = _REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", body)
+    with service_errors(f"SQS ({queue})"):
+        await client.send_message(
+            QueueUrl=url, MessageBody=body, DelaySeconds=min(seconds, SQS_LONGEST_DELAY)
+        )
+
+
+class ParkedEmailQueue:
+    """Implements `ParkedMail`. Nothing receives from it until an operator's `go` does."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    async def park(self, body: str) -> None:
+        await _send(self._client, "ParkedEmailQueue", self._url, body)
+
+
 class EmailRetryQueue:
     """Implements `DeferralQueues` and `RetryScheduler`."""
 
@@ -29,11 +48,7 @@ class EmailRetryQueue:
         self._url = url
 
     async def defer(self, body: str, seconds: int) -> None:
-        body = _REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", body)
-        with service_errors("SQS (EmailRetryQueue)"):
-            await self._client.send_message(
-                QueueUrl=self._url, MessageBody=body, DelaySeconds=min(seconds, SQS_LONGEST_DELAY)
-            )
+        await _send(self._client, "EmailRetryQueue", self._url, body, seconds)
 
     async def schedule_retry(self, message: RetryMessage, seconds: int) -> None:
         await self.defer(_encoder.encode(message).decode(), seconds)

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from engine.aws.clients import SES_CONFIG, Clients
+from engine.aws.clients import COUNTER_CONFIG, SES_CONFIG, Clients
 from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.mailer import SesMailer, get_send_rate
 from engine.aws.payloads import RequestPayloads
 from engine.aws.pre_send_checks import DailyCounters, PreSendTables
-from engine.aws.queues import EmailRetryQueue
+from engine.aws.queues import EmailRetryQueue, ParkedEmailQueue
 from engine.aws.rate_item import RateItem
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.host import LAMBDA, Host
@@ -25,7 +25,6 @@ from engine.rate.shared_state import AccountRate, SharedRateState
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies, SendingPolicy
 from engine.telemetry import PowertoolsTelemetry
-from engine.tracking.bounce_quota import QuotaPolicy
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,13 @@ async def open_email_sender(
     settings = read_settings(SenderSettings, variables)
     telemetry = host.telemetry("EmailSender", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
-    queue = EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url)
+    counters = await clients.open("dynamodb", COUNTER_CONFIG)
+    sqs = await clients.open("sqs")
+    parked = ParkedEmailQueue(sqs, settings.parked_queue_url) if settings.parked_queue_url else None
+    pre_send = PreSendTables(
+        dynamodb, suppression_table=settings.suppression_table, state_table=settings.state_table
+    )
+    bus = StatusBus(await clients.open("events"), settings.event_bus_name)
     ses = await clients.open("sesv2", SES_CONFIG)
     rate_state = SharedRateState(RateItem(dynamodb, settings.state_table), telemetry, host.time)
     account_rate = AccountRate(
@@ -67,10 +72,9 @@ async def open_email_sender(
     gate = SharedRateGate(rate_state, account_rate, bulk_share=settings.bulk_share, vary=host.uniform)
     dependencies = Dependencies(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
-        pre_send=PreSendTables(
-            dynamodb, suppression_table=settings.suppression_table, state_table=settings.state_table
-        ),
-        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
+        pre_send=pre_send,
+        brakes=pre_send,
+        quota=DailyCounters(counters, settings.state_table, host.pick),
         templates=S3TemplateStore(
             await clients.open("s3"),
             settings.template_bucket,
@@ -79,19 +83,26 @@ async def open_email_sender(
         ),
         payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         gate=gate,
-        mailer=SesMailer(ses, settings.ses_configuration_set, telemetry),
-        status_events=StatusBus(await clients.open("events"), settings.event_bus_name),
+        mailer=SesMailer(ses, settings.streams, telemetry),
+        status_events=bus,
+        operator_actions=bus,
         telemetry=telemetry,
         clock=host.clock,
         sleep=asyncio.sleep,
         new_claim_id=host.new_claim_id,
         policy=SendingPolicy(
             sender=settings.sender,
-            quota=QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends),
+            quota=settings.quota,
             retention_days=settings.data_retention_days,
             reconcile_seconds=settings.reconcile_seconds,
             largest_call=settings.bulk_call_size,
         ),
     )
-    lanes = Lanes(pipeline=SendingPipeline(dependencies), queues=queue, telemetry=telemetry, clock=host.clock)
+    lanes = Lanes(
+        pipeline=SendingPipeline(dependencies),
+        queues=EmailRetryQueue(sqs, settings.retry_queue_url),
+        parked=parked,
+        telemetry=telemetry,
+        clock=host.clock,
+    )
     return EmailSender(lanes, telemetry)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.aws.clients import Clients
+from engine.aws.clients import COUNTER_CONFIG, Clients
 from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.payloads import RequestPayloads
@@ -46,10 +46,11 @@ async def open_feedback_processor(
     settings = read_settings(FeedbackSettings, variables)
     telemetry = host.telemetry("FeedbackProcessor", settings.environment, settings.log_level)
     dynamodb = await clients.open("dynamodb")
+    counters = await clients.open("dynamodb", COUNTER_CONFIG)
     pipeline = FeedbackPipeline(
         ledger=TrackingLedger(dynamodb, settings.tracking_table),
         suppression=SuppressionList(dynamodb, settings.suppression_table),
-        quota=DailyCounters(dynamodb, settings.state_table, host.pick),
+        quota=DailyCounters(counters, settings.state_table, host.pick),
         soft_bounces=SoftBounceItems(dynamodb, settings.state_table),
         payloads=RequestPayloads(dynamodb, settings.state_table, host.clock),
         retry_queue=EmailRetryQueue(await clients.open("sqs"), settings.retry_queue_url),

@@ -7,13 +7,21 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine.requests.addresses import BadAddress
+from engine.schemas.request import Lane
 from engine.sending.sender import SenderPolicy, holds_control
+from engine.sending.streams import Stream
+from engine.tracking.bounce_quota import QuotaPolicy
 
 # Each with what a person is told that the variable must be.
 Text = Annotated[str, Meta(min_length=1)]
+# Empty, as every variable that is not set, where there is no such queue.
+QueueUrlOrNone = Annotated[
+    str, Meta(pattern="^(https?://|$)", description="a queue URL starting with https://")
+]
 QueueUrl = Annotated[str, Meta(pattern="^https?://", description="a queue URL starting with https://")]
 TopicArn = Annotated[str, Meta(pattern="^(arn:|$)", description="the ARN of an SNS topic")]
 Levels = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+BounceRateAction = Literal["fail", "hold-bulk"]
 LogLevel = Annotated[Levels, Meta(description="one of DEBUG, INFO, WARNING, ERROR, CRITICAL")]
 
 
@@ -51,6 +59,9 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
 
     template_bucket: Text
     ses_configuration_set: Text
+    bulk_configuration_set: str = ""
+    tenant_name: str = ""
+    bulk_tenant_name: str = ""
     default_sender_email: Text
     default_sender_name: str = ""
     allowed_senders: str = ""
@@ -60,6 +71,8 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
     bounce_rate_min_sends: Annotated[
         int, Meta(ge=0, description="a whole number of recipients, 0 or more")
     ] = 100
+    bounce_rate_action: Annotated[BounceRateAction, Meta(description="fail or hold-bulk")] = "fail"
+    parked_queue_url: QueueUrlOrNone = ""
     # Queues keep mail for 14 days: what comes back from them must still be known.
     data_retention_days: Annotated[
         int, Meta(ge=15, le=3650, description="a whole number of days from 15 to 3650")
@@ -75,6 +88,20 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
     bulk_call_size: Annotated[int, Meta(ge=1, le=50, description="a whole number of emails from 1 to 50")] = (
         50
     )
+
+    @property
+    def quota(self) -> QuotaPolicy:
+        holds_bulk = self.bounce_rate_action == "hold-bulk"
+        return QuotaPolicy(self.bounce_rate_threshold, self.bounce_rate_min_sends, holds_bulk)
+
+    @property
+    def streams(self) -> dict[Lane, Stream]:
+        """By which configuration set and tenant each lane leaves; one for both unless bulk has its own."""
+        transactional = Stream(self.ses_configuration_set, self.tenant_name)
+        if not self.bulk_configuration_set:
+            return dict.fromkeys(Lane, transactional)
+        bulk = Stream(self.bulk_configuration_set, self.bulk_tenant_name)
+        return {Lane.TRANSACTIONAL: transactional, Lane.BULK: bulk}
 
     @property
     def sender(self) -> SenderPolicy:

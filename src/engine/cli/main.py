@@ -9,7 +9,18 @@ import typer
 from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
+from engine.cli.operate.campaign import campaigns
+from engine.cli.operate.command import stack_command
+from engine.cli.operate.cost import cost
+from engine.cli.operate.dlq import dlq
+from engine.cli.operate.doctor import doctor
+from engine.cli.operate.explain import explain
+from engine.cli.operate.find import find
+from engine.cli.operate.person import person
 from engine.cli.operate.scheduled import scheduled
+from engine.cli.operate.status import status
+from engine.cli.operate.stopping import cancel, go, stop
+from engine.cli.operate.suppression import suppression
 from engine.cli.operate.topics import topics
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
@@ -26,9 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(templates, name="templates")
+app.add_typer(campaigns, name="campaign")
+app.add_typer(dlq, name="dlq")
+app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
 app.add_typer(topics, name="topics")
+app.add_typer(suppression, name="suppression")
 app.command()(send)
+stack_command(app)(doctor)
+stack_command(app)(find)
+stack_command(app)(explain)
+stack_command(app)(status)
+stack_command(app)(cost)
+for command in (find, explain, status, cost, stop, go, cancel):
+    stack_command(app)(command)
 console = Console()
 
 InboxPort = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]

@@ -1,81 +1,38 @@
 """`sesmailengine send`: a campaign from a file."""
 
 import asyncio
+import re
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from secrets import token_hex
-from typing import Annotated
+from typing import Annotated, Any
 
-import aioboto3
 import typer
-from botocore.exceptions import BotoCoreError
-from msgspec import Struct
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from engine.cli.campaign.asked import asked_by, progress_file
 from engine.cli.campaign.campaign import Campaign, survey
+from engine.cli.campaign.missing import unseen
+from engine.cli.campaign.pacing import Pace, PacedRun
 from engine.cli.campaign.plan import LONGEST_PREFIX, Plan
-from engine.cli.campaign.progress import CampaignIdentity, ProgressError, SavedProgress, begin, digest
-from engine.cli.campaign.recipients import RecipientsError
 from engine.cli.campaign.screen import RESUME, CampaignScreen
-from engine.cli.options import BusOption, EndpointOption, ProfileOption, RegionOption
-from engine.client import EmailClient, NoSuchBusError, PublishProgress, PublishReport
+from engine.cli.campaign.send_options import SendOptions, address_of
+from engine.cli.operate.command import StackOption, YesOption
+from engine.cli.options import EndpointOption, ProfileOption, RegionOption
+from engine.cli.spans import span
+from engine.client import PublishProgress, PublishReport
+from engine.errors import EngineError
+from engine.operations.campaign import Counting, Counts, by_file
+from engine.operations.campaign_report import MOST_BOUNCES, MOST_COMPLAINTS
+from engine.operations.ledger_reader import open_ledger
+from engine.operations.queues import LANES, queue_depths
+from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
+from engine.schemas.request import CAMPAIGN_PATTERN
 
 INTERRUPTED = 130
-
-
-class SendOptions(Struct, frozen=True, kw_only=True):
-    """The command's options."""
-
-    template: str
-    recipients: Path
-    bus: str
-    source: str
-    bulk: bool
-    dry_run: bool
-    engine_dry_run: bool
-    skip_invalid: bool
-    prefix: str | None
-    state: Path
-    region: str | None
-    profile: str | None
-    endpoint_url: str | None
-
-    def client(self) -> EmailClient:
-        """Raises BotoCoreError for a profile that does not exist."""
-        session = aioboto3.Session(profile_name=self.profile, region_name=self.region)
-        return EmailClient(self.bus, source=self.source, session=session, endpoint_url=self.endpoint_url)
-
-    def progress(self) -> SavedProgress:
-        """The progress to resume from. Raises ProgressError."""
-        identity = CampaignIdentity(
-            recipients=digest(self.recipients),
-            template=self.template,
-            bulk=self.bulk,
-            bus=self.bus,
-            source=self.source,
-        )
-        name = f"{self.recipients.stem[:60]}-{datetime.now(UTC):%Y%m%d}-{token_hex(4)}"
-        saved = begin(self.state, identity, self.prefix, name)
-        # A dry run by the engine sends to nobody, so it marks no row as done and may be repeated.
-        return SavedProgress(identity=identity, prefix=saved.prefix) if self.engine_dry_run else saved
-
-    @property
-    def saved_to(self) -> Path | None:
-        """The progress file; None for a dry run by the engine, which leaves no mark."""
-        return None if self.engine_dry_run else self.state
-
-    def plan(self, prefix: str) -> Plan:
-        """The campaign under that prefix of its idempotency keys."""
-        return Plan(
-            recipients=self.recipients,
-            template=self.template,
-            prefix=prefix,
-            bulk=self.bulk,
-            engine_dry_run=self.engine_dry_run,
-        )
 
 
 def send(
@@ -84,19 +41,42 @@ def send(
     recipients: Annotated[
         Path, typer.Option(exists=True, dir_okay=False, help="FILE.csv with a header, or FILE.jsonl.")
     ],
-    bus: BusOption,
+    stack: StackOption = DEFAULT_STACK,
+    bus: Annotated[
+        str | None, typer.Option("--bus", envvar="EVENT_BUS_NAME", help="Another bus than {stack}-EmailBus.")
+    ] = None,
     source: Annotated[
         str, typer.Option(help="The application's name; part of every email's identity.")
     ] = "sesmailengine-send",
     bulk: Annotated[
         bool, typer.Option("--bulk", help="Send by the bulk lane, never in the way of other mail.")
     ] = False,
+    campaign: Annotated[
+        str | None, typer.Option(help="Name of the campaign, which reports, `stop` and `cancel` go by.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every row, show the first request, send none.")
     ] = False,
     engine_dry_run: Annotated[
         bool,
         typer.Option("--engine-dry-run", help="Let the engine do all but the send, and report the result."),
+    ] = False,
+    first: Annotated[int | None, typer.Option(min=1, help="Send so many, and wait.")] = None,
+    then_wait: Annotated[
+        str, typer.Option(help="How long, as in 30m or 2h; the rest goes if few bounced or complained.")
+    ] = "30m",
+    most_bounces: Annotated[
+        float, typer.Option(min=0, max=100, help="Percent of the first that may bounce.")
+    ] = MOST_BOUNCES,
+    most_complaints: Annotated[
+        float, typer.Option(min=0, max=100, help="Percent of the first that may complain.")
+    ] = MOST_COMPLAINTS,
+    max_per_day: Annotated[
+        int | None, typer.Option(min=1, help="Send no more a day (UTC), and stop.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="With --max-per-day: go on the next day.")] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Ask again for those that the ledger has never seen.")
     ] = False,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Send the good rows all the same.")
@@ -111,50 +91,45 @@ def send(
     region: RegionOption = None,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
+    yes: YesOption = False,
 ) -> None:
     """Request one email for every row of a file. Run it again to go on after an interruption."""
     if idempotency_prefix is not None and not 1 <= len(idempotency_prefix) <= LONGEST_PREFIX:
         raise typer.BadParameter(f"--idempotency-prefix: expected 1 to {LONGEST_PREFIX} characters")
+    if campaign is not None and not re.search(CAMPAIGN_PATTERN, campaign):
+        raise typer.BadParameter("--campaign: expected 1 to 64 of A-Z a-z 0-9 _ -")
+    if missing and (first or max_per_day or engine_dry_run):
+        raise typer.BadParameter("--missing goes with neither --first nor --max-per-day nor --engine-dry-run")
+    address = StackAddress(stack=stack, region=region, profile=profile, endpoint_url=endpoint_url)
+    pace = Pace(
+        first=first,
+        then_wait=span(then_wait, "--then-wait"),
+        most_bounces=most_bounces,
+        most_complaints=most_complaints,
+        per_day=max_per_day,
+        wait=wait,
+    )
     options = SendOptions(
         template=template,
         recipients=recipients,
-        bus=bus,
+        bus=bus or f"{stack}-EmailBus",
         source=source,
         bulk=bulk,
+        campaign=campaign,
         dry_run=dry_run,
         engine_dry_run=engine_dry_run,
+        missing=missing,
+        pace=pace,
         skip_invalid=skip_invalid,
         prefix=idempotency_prefix,
-        state=state or recipients.with_name(f"{recipients.name}.progress"),
-        region=region,
-        profile=profile,
-        endpoint_url=endpoint_url,
+        state=state or progress_file(recipients),
+        address=address_of(bus, address),
+        yes=yes,
     )
     screen = CampaignScreen(Console())
     try:
-        saved = options.progress()
-        plan = options.plan(saved.prefix)
-        with screen.checking(recipients.name) as show_rows:
-            found = survey(plan, show_rows)
-        screen.survey(found)
-        if not found.rows:
-            screen.say(f"There are no recipients in {recipients.name}.", bad=True)
-            code = 1
-        elif found.bad and not skip_invalid:
-            screen.refusal(found)
-            code = 1
-        elif dry_run:
-            screen.dry_run(found, bus)
-            code = 0
-        elif saved.finished:
-            screen.say(
-                f"All of {recipients.name} was accepted before, as campaign {saved.prefix}. To send it"
-                f" anew, give another --idempotency-prefix or delete {options.state}."
-            )
-            code = 0
-        else:
-            code = _send(screen, options, Campaign(plan, saved, options.saved_to, time.monotonic), found.good)
-    except (RecipientsError, ProgressError, NoSuchBusError, BotoCoreError, OSError) as error:
+        code = _run(screen, options)
+    except (EngineError, ClientError, BotoCoreError, OSError) as error:
         screen.say(str(error), bad=True)
         code = 1
     except KeyboardInterrupt:
@@ -163,40 +138,138 @@ def send(
     raise typer.Exit(code)
 
 
-def _send(screen: CampaignScreen, options: SendOptions, campaign: Campaign, total: int) -> int:
-    """The exit code: 0 only where everything was accepted."""
-    with screen.publishing(total, campaign.done_before) as on_progress:
-        report = asyncio.run(_publish(screen, options, campaign, on_progress))
+def _run(screen: CampaignScreen, options: SendOptions) -> int:
+    """The exit code."""
+    name = options.recipients.name
+    saved = options.progress()
+    plan = options.plan(saved.prefix)
+    with screen.checking(name) as show_rows:
+        found = survey(plan, show_rows)
+    screen.survey(found)
+    campaign = Campaign(plan, saved, options.saved_to, _now)
+    if not found.rows:
+        screen.say(f"There are no recipients in {name}.", bad=True)
+        return 1
+    if found.bad and not options.skip_invalid:
+        screen.refusal(found)
+        return 1
+    if options.dry_run:
+        screen.dry_run(found, options.bus)
+        return 0
+    if options.missing:
+        return _send_missing(screen, options, plan, campaign, found.good)
+    if saved.finished:
+        screen.say(
+            f"All of {name} was accepted before, as campaign {saved.prefix}. To ask again for what was lost,"
+            " add --missing. To send it anew, give another --idempotency-prefix or delete"
+            f" {options.state}."
+        )
+        return 0
+    return _send(screen, options, plan, campaign, found.good)
+
+
+_sleep = asyncio.sleep
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _send(screen: CampaignScreen, options: SendOptions, plan: Plan, campaign: Campaign, total: int) -> int:
+    """The exit code: 0 only where everything was accepted, or the day's share of it."""
+
+    async def publish(show: Callable[[PublishProgress], None]) -> tuple[PacedRun, PublishReport | None]:
+        async with options.client() as emails:
+            await emails.check_bus()
+            run = PacedRun(
+                campaign=campaign,
+                emails=emails,
+                pace=options.pace,
+                first_counts=lambda: _first_counts(options, plan),
+                say=screen.say,
+                now=_now,
+                sleep=_sleep,
+            )
+            return run, await _interruptible(run.run(show), screen, campaign, lambda: run.waiting)
+
+    with screen.publishing(total, campaign.done) as show:
+        run, report = asyncio.run(publish(show))
     if report is None:
         screen.say(RESUME)
         return INTERRUPTED
-    screen.summary(report, before=campaign.skipped, refused=campaign.refused, whole=not campaign.stopping)
+    whole = campaign.whole or run.halted is not None
+    screen.summary(report, before=campaign.skipped, refused=campaign.refused, whole=whole)
+    if run.halted:
+        screen.say(run.halted, bad=run.failed)
     if campaign.stopping:
         return INTERRUPTED
+    return 1 if run.failed or not report.complete else 0
+
+
+def _send_missing(
+    screen: CampaignScreen, options: SendOptions, plan: Plan, campaign: Campaign, total: int
+) -> int:
+    """The exit code: 0 only where everything was accepted."""
+
+    async def publish(show: Callable[[int], None]) -> PublishReport | None:
+        async with connect(options.address) as stack, options.client() as emails:
+            if not options.yes and (waiting := await _waiting(stack)):
+                screen.say(
+                    f"{waiting:,} emails wait in the queues, and the ledger sees an email when its turn has"
+                    " come: they would be asked for again, though not sent twice. Wait until they have left,"
+                    " or give --yes. Nothing was sent.",
+                    bad=True,
+                )
+                raise typer.Exit(1)
+            await emails.check_bus()
+            rows = unseen(plan, options.source, await open_ledger(stack), show)
+            return await _interruptible(
+                campaign.run_again(emails, lambda _: None, rows), screen, campaign, lambda: False
+            )
+
+    with screen.looking_up(total) as show:
+        report = asyncio.run(publish(show))
+    if report is None or campaign.stopping:
+        screen.say(RESUME)
+        return INTERRUPTED
+    screen.say("Of what the ledger has never seen:")
+    screen.summary(report, before=0, refused=campaign.refused, whole=campaign.whole)
     return 0 if report.complete else 1
 
 
-async def _publish(
+async def _interruptible(
+    work: Coroutine[Any, Any, PublishReport],
     screen: CampaignScreen,
-    options: SendOptions,
     campaign: Campaign,
-    on_progress: Callable[[PublishProgress], None],
+    is_idle: Callable[[], bool],
 ) -> PublishReport | None:
-    """The first Ctrl-C reads no further, the second one cancels the calls under way: None."""
-    async with options.client() as emails:
-        await emails.check_bus()
-        task = asyncio.ensure_future(campaign.run(emails, on_progress))
+    """The first Ctrl-C reads no further; a second one, or one while nothing is under way, cancels: None."""
+    task = asyncio.ensure_future(work)
 
-        def interrupt() -> None:
-            if campaign.stopping:
-                task.cancel()
-            campaign.stop()
-            screen.say("Stopping when the calls under way have ended; Ctrl-C again stops at once.")
+    def interrupt() -> None:
+        if campaign.stopping or is_idle():
+            task.cancel()
+            return
+        campaign.stop()
+        screen.say("Stopping when the calls under way have ended; Ctrl-C again stops at once.")
 
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+
+
+async def _first_counts(options: SendOptions, plan: Plan) -> Counts:
+    counting = Counting()
+    async with connect(options.address) as stack:
+        wanted = islice(asked_by(plan, options.source), options.pace.first)
+        async for entry in by_file(await open_ledger(stack), wanted):
+            counting.add(entry)
+    return counting.counts
+
+
+async def _waiting(stack: DeployedStack) -> int:
+    return sum(depth.total for depth in await queue_depths(stack, LANES))

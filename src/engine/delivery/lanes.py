@@ -2,11 +2,12 @@
 
 The direct lane is one event that a rule handed over; it has no queue behind it, so what must wait goes to
 EmailRetryQueue. The queue lanes (bulk, deferred, soft-bounce retry) leave a message where it is and hide it
-longer with every receive. Neither leans on Lambda's own retries, of which there are only two.
+longer with every receive. Mail that an operator stopped is parked instead, from every lane. None leans on
+Lambda's own retries, of which there are only two.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +27,7 @@ from engine.requests.email_job import (
 from engine.schemas.envelopes import BatchAnswer, BatchItemFailure, EventBridgeEvent, SqsEvent, SqsRecord
 from engine.schemas.status import EmailStatusChanged
 from engine.sending.pipeline import SendingPipeline
-from engine.sending.results import Completed, DeferralReason, Deferred, Failed
+from engine.sending.results import Completed, DeferralReason, Deferred, Failed, Outcome
 from engine.types import Clock, Telemetry
 
 SecondsLeft = Callable[[], float]
@@ -44,16 +45,24 @@ class DeferralQueues(Protocol):
         ...
 
 
+class ParkedMail(Protocol):
+    """Where stopped mail lies until an operator lets it go."""
+
+    async def park(self, body: str) -> None:
+        """Take a request whole, as it came. Raises ServiceUnavailable."""
+        ...
+
+
 class InvocationFailedError(EngineError):
     """The invocation fails on purpose, so that its event comes again and in the end lies in the DLQ."""
 
 
 class DeferralAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The answer of the direct lane for mail that waits in EmailRetryQueue."""
+    """The answer of the direct lane for mail that waits: in EmailRetryQueue, or `parked`."""
 
     email_id: str
     reason: DeferralReason
-    seconds: int
+    seconds: int = 0
     status: str = "deferred"
 
 
@@ -61,6 +70,7 @@ class DeferralAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Lanes:
     pipeline: SendingPipeline
     queues: DeferralQueues
+    parked: ParkedMail | None = None
     telemetry: Telemetry
     clock: Clock
 
@@ -76,9 +86,13 @@ class Lanes:
             case Failed(problem):
                 raise InvocationFailedError(f"email {job.email_id}: {problem}")
             case Deferred(reason, at_least):
+                body = json.dumps(event, ensure_ascii=False)
                 seconds = wait_before(reason, 1, at_least)
                 try:
-                    await self.queues.defer(json.dumps(event, ensure_ascii=False), seconds)
+                    if reason is DeferralReason.STOPPED and self.parked:
+                        await self.parked.park(body)
+                        return DeferralAnswer(email_id=job.email_id, reason=reason, status="parked")
+                    await self.queues.defer(body, seconds)
                 except ServiceUnavailable as error:
                     message = f"email {job.email_id} could not be deferred: {error}"
                     raise InvocationFailedError(message) from None
@@ -107,8 +121,11 @@ class Lanes:
             )
             readable.append(record)
         outcomes = await self.pipeline.process(jobs, seconds_left)
+        parked = await self._park(readable, outcomes)
         for record, outcome in zip(readable, outcomes, strict=True):
             match outcome:
+                case Deferred() if record.message_id in parked:
+                    pass
                 case Deferred(reason, seconds):
                     visibilities[record.message_id] = visibility(reason, _receives(record), seconds)
                 case Failed():
@@ -118,6 +135,30 @@ class Lanes:
         return BatchAnswer(
             batch_item_failures=[BatchItemFailure(item_identifier=record.message_id) for record in kept]
         )
+
+    async def _park(self, records: Sequence[SqsRecord], outcomes: Sequence[Outcome]) -> set[str]:
+        """The ids of the messages that are parked, and so done with in their own queue.
+
+        One that could not be parked stays in its queue and is tried again.
+        """
+        parked = self.parked
+        if parked is None:
+            return set()
+
+        async def park(record: SqsRecord) -> str | ServiceUnavailable:
+            try:
+                await parked.park(record.body)
+            except ServiceUnavailable as error:
+                self.telemetry.record("service-unavailable", problem=str(error))
+                return error
+            return record.message_id
+
+        stopped = [
+            record
+            for record, outcome in zip(records, outcomes, strict=True)
+            if isinstance(outcome, Deferred) and outcome.reason is DeferralReason.STOPPED
+        ]
+        return {one for one in await concurrently(map(park, stopped)) if isinstance(one, str)}
 
     async def _hide(self, record: SqsRecord, seconds: int) -> None:
         """Failing this, the message comes back after the queue's own visibility timeout."""

@@ -31,6 +31,7 @@ _WAITS: Final[dict[DeferralReason, _Waits]] = {
     DeferralReason.SERVICE_UNAVAILABLE: _Waits(5, 600),
     DeferralReason.OUT_OF_TIME: _Waits(1, 30, calm=60, double_each=4),
     DeferralReason.BATCH_TOO_LARGE: _Waits(1, 30, calm=60, double_each=4),
+    DeferralReason.STOPPED: _Waits(60, 1800, calm=50),  # where there is no ParkedEmailQueue
 }
 # What broke in our own hands gets no better by waiting for days: to the dead-letter queue within a day.
 _BROKEN: Final = _Waits(5, 600, calm=1000)

@@ -3,7 +3,8 @@
 SES reports at least once and in any order, and this process may die at any await; the same notification then
 comes again. So every effect here can be repeated, and what must not be lost comes after the write that makes
 it due: `FeedbackLedger.advance` knows a redelivery of the report that moved the row, and all that follows
-from the move is then done again. A counted bounce is the exception: it is counted at most once.
+from the move is then done again. A counted bounce is the exception: it is counted at most once, and a count
+that may be lost is only logged.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.errors import EngineError, describe_bug
+from engine.errors import EngineError, ServiceUnavailable, describe_bug
 from engine.feedback.bounce_policy import BounceContext, Verdict, adds_soft_bounce, judge
 from engine.feedback.reports import Report, reports
 from engine.feedback.retry import retry_message, without_retry
@@ -34,7 +35,7 @@ from engine.tracking.ports import (
     StatusEvents,
     SuppressionWriter,
 )
-from engine.tracking.status_event import status_event
+from engine.tracking.status_event import log_labels, status_event
 from engine.types import Clock, Telemetry
 
 
@@ -126,11 +127,9 @@ class FeedbackPipeline:
             await self.soft_bounces.remove(row.to_email, row.email_id)
         await self._suppress(report, row, target, verdict)
         counted = verdict.counts and any(map(counts, target.addresses[:1]))
-        # For the day the email was sent. Marked first: a crash between loses a count, and never doubles one.
+        # Marked first: a crash between loses a count, and never doubles one.
         if counted and await self.ledger.mark(row.email_id, f"counted:{report.fingerprint}"):
-            sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
-            # A request may name any time of the calendar as its own, but nothing bounces before it was sent.
-            await self.quota.count_bounce(min(sent, report.at).date().isoformat())
+            await self._count_bounce(report, row)
         if verdict.retry and reached and row.status_rank <= RANK[Status.SOFT_BOUNCED]:
             verdict = await self._retry(report, row, verdict)
         # Only what the row doesn't say yet, which after an Open's own move is nothing.
@@ -158,6 +157,15 @@ class FeedbackPipeline:
                 added_by="feedback",
             )
             await self.suppression.add(suppressed)
+
+    async def _count_bounce(self, report: Report, row: TrackingRow) -> None:
+        """For the day the email was sent. A lost count stays lost: a redelivery finds the mark."""
+        sent = parse_iso(row.sent_at or "") or parse_iso(row.timestamp) or report.at
+        try:
+            # A request may name any time of the calendar as its own, but nothing bounces before it was sent.
+            await self.quota.count_bounce(min(sent, report.at).date().isoformat())
+        except ServiceUnavailable as error:
+            self.telemetry.record("count-lost", bounces=1, problem=str(error))
 
     async def _retry(self, report: Report, row: TrackingRow, verdict: Verdict) -> Verdict:
         """Schedule it; twice is harmless, because the id of a retry follows from that of its original.
@@ -196,5 +204,9 @@ class FeedbackPipeline:
             await self.status_events.publish(events)
         if reached:
             self.telemetry.record(
-                "status-reached", email_id=row.email_id, status=reached.value, previous=previous or ""
+                "status-reached",
+                email_id=row.email_id,
+                status=reached.value,
+                previous=previous or "",
+                **log_labels(row),
             )

@@ -47,6 +47,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     state_table: str
     email_retry_queue_url: str
     bulk_email_queue_url: str
+    parked_email_queue_url: str
     event_bridge_dlq_url: str = msgspec.field(name="EventBridgeDLQUrl")
     email_retry_dlq_url: str = msgspec.field(name="EmailRetryDLQUrl")
     bulk_email_dlq_url: str = msgspec.field(name="BulkEmailDLQUrl")

@@ -18,6 +18,7 @@ from engine.local.deployment import Deployment, deploy, feedback_topic_arn, synt
 from engine.local.emulator import PROJECT, Emulator, running_emulator
 from engine.local.inbox.inbox import Inbox
 from engine.local.inbox.pages import inbox_pages
+from engine.local.ses.account import Account
 from engine.local.ses.outgoing import lifelike
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator
@@ -84,7 +85,8 @@ async def running_environment(
         async def publish(message: str) -> None:
             await outgoing[0](message)
 
-        simulator = Simulator(publish=publish, schedule=lifelike, keep=10_000)
+        account = Account(region=_REGION, feedback_topic=feedback_topic_arn(_REGION))
+        simulator = Simulator(account, publish=publish, schedule=lifelike, keep=10_000)
         inbox = Inbox(simulator)
         url = await stack.enter_async_context(serve(simulator, port=inbox_port, mounts=[inbox_pages(inbox)]))
         say("Starting the AWS emulator and synthesizing the stack")

@@ -3,13 +3,15 @@
 An index holds keys and little else; what it finds is read from the table.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
-from engine.aws.dynamodb import from_item, get_items
+from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
 from engine.aws.error_codes import service_errors
 from engine.aws.ledger import SES_MESSAGE_ID_INDEX
+from engine.concurrency import concurrently
 from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key
 from engine.schemas.rows import TrackingRow
@@ -30,24 +32,37 @@ class LedgerReader:
 
     async def read(self, email_ids: Iterable[str]) -> dict[str, TrackingRow]:
         """The rows that exist, by their ids."""
-        keys = {self._table: [{"emailId": email_id} for email_id in dict.fromkeys(email_ids)]}
-        if not keys[self._table]:
-            return {}
-        rows = [from_item(item, TrackingRow) for item in (await get_items(self._client, keys))[self._table]]
+        keys = [{"emailId": email_id} for email_id in dict.fromkeys(email_ids)]
+        parts = [get_items(self._client, {self._table: part}) for part in chunks(keys, GET_LIMIT)]
+        try:
+            answers = await concurrently(parts)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        rows = [from_item(item, TrackingRow) for answer in answers for item in answer[self._table]]
         return {row.email_id: row for row in rows}
 
-    def by_address(self, address: str) -> AsyncIterator[list[TrackingRow]]:
+    def by_address(self, address: str, *, page: int = PAGE) -> AsyncIterator[list[TrackingRow]]:
         """Pages of the emails to an address, the newest first."""
-        return self._pages(ADDRESS_INDEX, "#key = :key", {"#key": "toEmail"}, {":key": address_key(address)})
+        values = {":key": address_key(address)}
+        return self._pages(ADDRESS_INDEX, "#key = :key", {"#key": "toEmail"}, values, page=page)
 
-    def by_day(self, day: str, *, since: datetime | None = None) -> AsyncIterator[list[TrackingRow]]:
-        """Pages of the emails requested on a day (UTC, `YYYY-MM-DD`), the newest first."""
+    def by_day(
+        self, day: str, *, since: datetime | None = None, page: int = PAGE, template: str | None = None
+    ) -> AsyncIterator[list[TrackingRow]]:
+        """Pages of the emails requested on a day (UTC, `YYYY-MM-DD`), the newest first.
+
+        `template`: of that template alone, so that a page may hold fewer rows, or none.
+        """
         names, values = {"#key": "datePartition"}, {":key": day}
         condition = "#key = :key"
         if since:
             names["#at"], values[":since"] = "timestamp", iso(since)
             condition += " AND #at >= :since"
-        return self._pages(DAY_INDEX, condition, names, values)
+        filtered = {}
+        if template:
+            names["#template"], values[":template"] = "templateName", template
+            filtered = {"FilterExpression": "#template = :template"}
+        return self._pages(DAY_INDEX, condition, names, values, page=page, options=filtered)
 
     async def by_ses_id(self, ses_message_id: str) -> list[TrackingRow]:
         """The email that SES knows by this id; a bulk call's emails have one each."""
@@ -57,7 +72,14 @@ class LedgerReader:
         return [row async for page in pages for row in page]
 
     async def _pages(
-        self, index: str, condition: str, names: dict[str, str], values: dict[str, str]
+        self,
+        index: str,
+        condition: str,
+        names: dict[str, str],
+        values: dict[str, str],
+        *,
+        page: int = PAGE,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> AsyncIterator[list[TrackingRow]]:
         more: dict[str, Any] = {}
         while True:
@@ -69,7 +91,8 @@ class LedgerReader:
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
                     ScanIndexForward=False,
-                    Limit=PAGE,
+                    Limit=page,
+                    **options,
                     **more,
                 )
             ids: Sequence[str] = [item["emailId"]["S"] for item in answer["Items"]]

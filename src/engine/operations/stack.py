@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aioboto3
+from aiobotocore.config import AioConfig
 
-from engine.aws.clients import Clients
+from engine.aws.clients import CONFIG, Clients
 
 DEFAULT_STACK: Final = "sesmailengine"
 
@@ -42,10 +43,10 @@ class DeployedStack:
         self._opened: dict[str, Any] = {}
         self._queue_urls: dict[str, str] = {}
 
-    async def client(self, service: str) -> Any:
-        """An aiobotocore client. `service`: as boto3 names it."""
+    async def client(self, service: str, config: AioConfig = CONFIG) -> Any:
+        """An aiobotocore client. `service`: as boto3 names it. `config`: that of its first use stays."""
         if service not in self._opened:
-            self._opened[service] = await self._clients.open(service)
+            self._opened[service] = await self._clients.open(service, config)
         return self._opened[service]
 
     def resource(self, name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from engine.errors import ServiceUnavailable
 from engine.rate.gcra import (
     BULK_FLOOR,
+    LEAD,
     LONGEST_BULK_STRETCH,
     LOOK_AHEAD,
     SECOND,
@@ -140,6 +141,7 @@ class SharedRateGate:
             return False
         longest = LONGEST_WAIT if bulk_limit is None else LONGEST_BULK_STRETCH
         length, latest = 0, first.deadline
+        late = max(0, now + LEAD - start)  # the first may leave so much after its slot
         offsets: dict[_WaitingEmail, int] = {}
         for email in self._waiting[lane]:
             offset = length + interval.offset(email.recipients)
@@ -148,7 +150,8 @@ class SharedRateGate:
             if offsets and length + interval.length(email.recipients) > longest:
                 break
             offsets[email] = offset
-            length += interval.length(email.recipients)
+            length += interval.length(email.recipients) + late
+            late = 0
             latest = min(latest, email.deadline - offset)
         request = SlotRequest(
             now=now,

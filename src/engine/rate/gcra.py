@@ -19,6 +19,9 @@ SECOND: Final = 1_000_000  # microseconds
 # Of the rate that SES grants. The rest absorbs what lies between a slot and the moment at which SES counts
 # the message: two percent forgive 20 ms in any second.
 USED: Final = 0.98
+# How long a claim takes, and what an email waits for besides: who claims a slot sooner than that misses it.
+# Those behind keep their distance from when it leaves, or a second that begins with it holds one too many.
+LEAD: Final = 15_000
 # How far ahead of now the TAT may be when bulk mail claims (times its share), and the longest stretch that it
 # claims at once. Their sum is what a campaign can cost a password reset.
 LOOK_AHEAD: Final = 400_000

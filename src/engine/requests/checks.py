@@ -29,6 +29,7 @@ ATTACHMENTS_FOLDER: Final = "attachments/"
 MAX_S3_KEY_BYTES: Final = 1024
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html; 50 a message, emailId is ours.
 MAX_TAGS: Final = 49
+CAMPAIGN_TAG: Final = "campaign"
 # Ours: metadata is stored with the row and told again with every status event.
 MAX_METADATA_BYTES: Final = 8 * 1024
 # Ours, in characters: a refusal is stored and published, and a bad name may be as long as the request.
@@ -117,13 +118,16 @@ def _checks(request: EmailRequest) -> Checks:
     yield _CONTROL.search(name or ""), "senderOverride.name holds a line break or another control character"
     yield from _header_checks(request)
     yield from _attachment_checks(request.attachments)
+    most = MAX_TAGS - bool(request.campaign)
     count = len(request.tags)
-    yield count > MAX_TAGS, f"tags are {count}; expected at most {MAX_TAGS}, for emailId is one of SES's 50"
+    yield count > most, f"tags are {count}; expected at most {most}, for the engine's own are of SES's 50"
     for name, value in request.tags.items():
         reserved = name.lower() == "emailid" or name.lower().startswith("ses:")
         yield reserved, f"tags[{name!r}] is reserved; choose another name"
         bad = not _TAG.fullmatch(name) or not _TAG.fullmatch(value)
         yield bad, f"tags[{name!r}] must have a name and a value of 1 to 256 of A-Z a-z 0-9 _ -"
+        twice = request.campaign and name.lower() == CAMPAIGN_TAG
+        yield twice, f"tags[{name!r}] is what `campaign` writes; give one or the other"
     size = sum(len(text.encode()) for pair in request.metadata.items() for text in pair)
     expected = f"{MAX_METADATA_BYTES:,}, names and values together"
     yield size > MAX_METADATA_BYTES, f"metadata has {size:,} bytes; expected at most {expected}"

@@ -17,7 +17,7 @@ from engine.errors import EngineError, Refusal
 from engine.requests.addresses import address_key
 from engine.requests.checks import check, invalid
 from engine.schemas.envelopes import EventBridgeEvent
-from engine.schemas.request import EmailRequest
+from engine.schemas.request import CAMPAIGN_PATTERN, EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.schemas.times import parse_iso
@@ -42,7 +42,8 @@ class UnreadableRecordError(EngineError):
 class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     """One email that is asked for. `request` and `refusal`: exactly one of them is set.
 
-    `to` is the recipient's address key: it is what emails to one address are found by.
+    `to` is the recipient's address key: it is what emails to one address are found by. `superseded`: a retry
+    that was begun, and whose original has arrived after all.
     """
 
     email_id: str
@@ -52,6 +53,7 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     template_name: str
     requested_at: datetime
     request_hash: str
+    campaign: str | None = None
     idempotency_key: str | None = None
     retry_attempt: int = 0
     request: EmailRequest | None = None
@@ -59,6 +61,7 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     tags: dict[str, str] = {}
     dry_run: bool = False
+    superseded: bool = False
 
 
 def read_event(event: object) -> EventBridgeEvent:
@@ -143,6 +146,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
         requested_at=requested_at,
         request_hash=sha256(f"{to}\n{template_name}\n{refusal.message}".encode()).hexdigest(),
         idempotency_key=key,
+        campaign=_campaign(known.get("campaign")),
         refusal=refusal,
         metadata=_texts(known.get("metadata")),
         tags=_texts(known.get("tags")),
@@ -191,6 +195,7 @@ def _checked(
         template_name=request.template_name,
         requested_at=requested_at,
         request_hash=request_hash(request),
+        campaign=request.campaign,
         idempotency_key=request.idempotency_key,
         retry_attempt=attempt,
         request=good,
@@ -207,6 +212,8 @@ def _explain(error: str) -> str:
     path, problem = (match["path"] or "", match["problem"]) if match else ("", error)
     if path == "templateName" and "regex" in problem:
         problem = "must be 1 to 64 of A-Z a-z 0-9 . _ - without '..', the name of a template and never a path"
+    if path == "campaign" and "regex" in problem:
+        problem = "must be 1 to 64 of A-Z a-z 0-9 _ -"
     if "unknown field" in problem and not path:
         problem += f"; the fields of an Email Request are {', '.join(_FIELDS)}"
     problem = problem.removeprefix("Object contains ").removeprefix("Object ").replace("`", "'")
@@ -216,6 +223,10 @@ def _explain(error: str) -> str:
 def _text(value: object) -> str:
     """The beginning of a text, as far as it is Unicode; nothing of anything else."""
     return value[:_LONGEST_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _campaign(value: object) -> str | None:
+    return value if isinstance(value, str) and re.search(CAMPAIGN_PATTERN, value) else None
 
 
 def _texts(value: object) -> dict[str, str]:

@@ -18,6 +18,7 @@ class Lane(StrEnum):
 # Names a folder in the template bucket, so it can never be a path. Python's "$" would also match before a
 # final newline; the look-ahead closes that without leaving the dialect that JSON Schema shares.
 TEMPLATE_NAME_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9._-]{1,64}(?!\n)$"
+CAMPAIGN_PATTERN = r"^[A-Za-z0-9_-]{1,64}(?!\n)$"
 
 
 class SenderOverride(
@@ -149,6 +150,13 @@ class EmailRequest(
         bool,
         Meta(description="Everything but the send: the status is `dry_run`, and its reason what would be."),
     ] = False
+    campaign: Annotated[
+        Annotated[str, Meta(pattern=CAMPAIGN_PATTERN)] | None,
+        Meta(
+            description="Groups emails, 1 to 64 of A-Z a-z 0-9 _ -: a message tag of SES and in every status"
+            " event; the operator's `stop`, `cancel` and reports go by it."
+        ),
+    ] = None
 
     @property
     def recipients(self) -> tuple[str, ...]:

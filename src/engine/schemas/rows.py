@@ -27,6 +27,8 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     original_source: str = ""
     template_name: str = ""
     template_version: str | None = None
+    campaign: str | None = None
+    lane: str | None = None
     idempotency_key: str | None = None
     ses_message_id: str | None = None
     failure_code: str | None = None
@@ -75,3 +77,15 @@ class SuppressionRow(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     email_id: str | None = None
     diagnostic_code: str | None = None
     added_by: str | None = None
+
+
+class BrakeRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A brake: an item of State that stops mail, or cancels a campaign, as long as it is there.
+
+    `pk` says what it is about (`tracking.brakes`); the rest why, who set it, and since when (ISO 8601).
+    """
+
+    pk: str
+    because: str = ""
+    by: str = ""
+    since: str = ""

@@ -40,6 +40,9 @@ class EmailStatusChanged(Struct, frozen=True, kw_only=True, rename="camel"):
     ]
     to: Annotated[str, Meta(description="The recipient.")]
     template_name: Annotated[str, Meta(description="Template of the request.")]
+    campaign: Annotated[
+        str | None, Meta(description="Campaign of the request; null for an email that belongs to none.")
+    ] = None
     status: Annotated[
         PublishedStatus,
         Meta(description="What the email reached. The highest wins: news may come late and out of order."),

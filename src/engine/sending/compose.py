@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from engine.errors import FailureCode, Refusal, unwrap
 from engine.requests.addresses import address_key
-from engine.requests.checks import MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
-from engine.schemas.request import Attachment, EmailRequest
+from engine.requests.checks import CAMPAIGN_TAG, MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
+from engine.schemas.request import Attachment, EmailRequest, Lane
 from engine.templating.template import Rendered
 
 EMAIL_ID_TAG: Final = "emailId"
@@ -39,6 +39,7 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True):
     """One email, rendered and addressed. `sender` is a complete From header value."""
 
     email_id: str
+    lane: Lane = Lane.TRANSACTIONAL
     sender: str
     to: str
     cc: tuple[str, ...] = ()
@@ -74,8 +75,10 @@ def compose(
 
     `suppressed`: keys of addresses that cc and bcc must not reach. `file_sizes`: bytes, by S3 key.
     """
+    campaign = ((CAMPAIGN_TAG, request.campaign),) if request.campaign else ()
     return OutgoingMessage(
         email_id=email_id,
+        lane=Lane(request.priority),
         sender=sender,
         to=request.to,
         cc=tuple(address for address in request.cc if address_key(address) not in suppressed),
@@ -86,7 +89,7 @@ def compose(
         text=rendered.text,
         headers=(*request.headers.items(), *unsubscribe_headers(request.unsubscribe)),
         attachments=tuple(attached_file(file, file_sizes) for file in request.attachments),
-        tags=((EMAIL_ID_TAG, email_id), *request.tags.items()),
+        tags=((EMAIL_ID_TAG, email_id), *campaign, *request.tags.items()),
     )
 
 

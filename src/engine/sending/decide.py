@@ -5,20 +5,29 @@ from datetime import datetime
 from engine.errors import FailureCode, Refusal, Refused, unwrap
 from engine.requests.addresses import address_key
 from engine.schemas.request import EmailRequest
+from engine.schemas.rows import BrakeRow
 from engine.schemas.status import Reason
 from engine.sending.compose import OutgoingMessage, compose, refuse_oversized
 from engine.sending.ports import SendingPolicy
 from engine.sending.prepare import Prepared
-from engine.sending.results import Completed, Email, Ready
+from engine.sending.results import Completed, DeferralReason, Deferred, Email, Ready
 from engine.sending.sender import resolve_sender
 from engine.tracking.bounce_quota import refuse_over_quota
+from engine.tracking.brakes import applying, describe, refuse_cancelled
 
 
-def decide(email: Email, prepared: Prepared, policy: SendingPolicy, now: datetime) -> Ready | Completed:
+def decide(
+    email: Email, prepared: Prepared, policy: SendingPolicy, now: datetime
+) -> Ready | Completed | Deferred:
     """Raises ServiceUnavailable where a question that this email needs an answer to has none."""
     request = email.job.request
     if request is None:
         return email.refused_as_it_came(now)
+    if email.job.superseded:
+        problem = "the original has arrived after all, and SES has not said that this retry did"
+        return email.refused(Refusal(FailureCode.SUPERSEDED, problem), now)
+    if brake := applying(request, unwrap(prepared.checks).brakes):
+        return under_brake(email, brake, now)
     try:
         message = message_of(request, email.job.email_id, prepared, policy)
     except Refused as refused:
@@ -29,6 +38,16 @@ def decide(email: Email, prepared: Prepared, policy: SendingPolicy, now: datetim
         return email.completed("dry_run", now, reason=reason)
     template = unwrap(prepared.templates[request.template_name])
     return Ready(email, request, message, template.version)
+
+
+def under_brake(email: Email, brake: BrakeRow, now: datetime) -> Completed | Deferred:
+    """What becomes of an email that a brake concerns."""
+    if refusal := refuse_cancelled(brake):
+        return email.refused(refusal, now)
+    if email.job.dry_run:
+        reason = Reason(code="would-wait", message=f"would wait, for mail is stopped: {describe(brake)}")
+        return email.completed("dry_run", now, reason=reason)
+    return Deferred(DeferralReason.STOPPED)
 
 
 def message_of(
@@ -47,7 +66,8 @@ def message_of(
         raise Refused(
             Refusal(FailureCode.SUPPRESSED, f"the recipient has been suppressed since {since} ({why})")
         )
-    unwrap(refuse_over_quota(checks.quota, policy.quota))
+    if not policy.quota.holds_bulk:
+        unwrap(refuse_over_quota(checks.quota, policy.quota))
     rendered = unwrap(prepared.templates[request.template_name]).render(request.template_data)
     sender = unwrap(resolve_sender(request.sender_override, rendered, policy.sender))
     keys = {file.s3_key for file in request.attachments if file.s3_key}

@@ -13,13 +13,15 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.concurrency import concurrently
-from engine.errors import ServiceUnavailable, describe_bug
+from engine.errors import ServiceUnavailable, describe_bug, unwrap
 from engine.requests.email_job import EmailJob
+from engine.sending.braking import BrakeWatch
 from engine.sending.decide import decide
 from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.prepare import Prepared, prepare
 from engine.sending.results import Completed, DeferralReason, Deferred, Email, Failed, Outcome, Ready, new_row
 from engine.sending.send import BatchSend
+from engine.tracking.brakes import brake_keys
 from engine.tracking.claim import Lease
 from engine.tracking.kept_request import keep_beside
 from engine.tracking.lifecycle import RANK, Status
@@ -71,7 +73,9 @@ class SendingPipeline:
     async def _drop_obsolete_retry(self, job: EmailJob) -> EmailJob | Outcome:
         """A retry is needless when its original has arrived after all: SES's reports come in any order.
 
-        Otherwise it takes over what its message leaves out and its original's row knows.
+        One that was begun has a row, which must reach a final status all the same: it goes on as superseded,
+        is judged by its row, and is not sent (again). Every retry takes over what its message leaves out and
+        its original's row knows.
         """
         if not job.retry_attempt:
             return job
@@ -80,13 +84,19 @@ class SendingPipeline:
             return self.deps.unavailable(original)
         if original is None:
             return job
-        if original.status_rank > RANK[Status.SOFT_BOUNCED]:
-            self.deps.telemetry.record(
-                "retry-needless", email_id=job.email_id, original_status=original.status
-            )
-            return Completed()
+        superseded = original.status_rank > RANK[Status.SOFT_BOUNCED]
+        if superseded:
+            begun = await capture_unavailable(self.deps.ledger.read(job.email_id))
+            if isinstance(begun, ServiceUnavailable):
+                return self.deps.unavailable(begun)
+            if begun is None:
+                self.deps.telemetry.record(
+                    "retry-needless", email_id=job.email_id, original_status=original.status
+                )
+                return Completed()
         return replace(
             job,
+            superseded=superseded,
             source=job.source or original.original_source,
             metadata=job.metadata or original.metadata,
             tags=job.tags or original.tags,
@@ -113,18 +123,22 @@ class SendingPipeline:
                 continue
             files += size
             ready.append(decision)
-        largest_call = min(self.deps.policy.largest_call, prepared.burst)
-        outcomes |= await BatchSend(self.deps, seconds_left).send(ready, largest_call)
+        if ready:
+            keys = {key for item in ready for key in brake_keys(item.request)}
+            brakes = BrakeWatch(self.deps, keys, unwrap(prepared.checks).brakes, prepared.asked_at)
+            largest_call = min(self.deps.policy.largest_call, prepared.burst)
+            outcomes |= await BatchSend(self.deps, seconds_left, brakes).send(ready, largest_call)
         return await record_and_publish(self.deps, [each for each in claimed if each.is_tracked], outcomes)
 
     def _decide(self, email: Email, prepared: Prepared) -> Ready | Outcome:
         try:
-            return decide(email, prepared, self.deps.policy, self.deps.clock())
+            decision = decide(email, prepared, self.deps.policy, self.deps.clock())
         except ServiceUnavailable as error:
             return self.deps.unavailable(error)
         except Exception as error:  # noqa: BLE001 - a bug met by one email must not fail the batch's others
             self.deps.telemetry.record("bug", problem=describe_bug(error), email_id=email.row.email_id)
             return Failed(describe_bug(error))
+        return self.deps.defer(decision.reason) if isinstance(decision, Deferred) else decision
 
 
 # -- step 4: record and publish ------------------------------------------------------------------------
@@ -175,7 +189,7 @@ async def _record_sent(deps: Dependencies, sent: Collection[Completed]) -> Faile
     if isinstance(recording.result(), ServiceUnavailable):
         deps.telemetry.record("record-lost", problem=str(recording.result()))
     if counted and isinstance(counting.result(), ServiceUnavailable):
-        deps.telemetry.record("count-lost", problem=str(counting.result()))
+        deps.telemetry.record("count-lost", sends=counted, problem=str(counting.result()))
     return publishing.result()
 
 
@@ -209,4 +223,5 @@ def _log(deps: Dependencies, outcomes: Collection[Completed]) -> None:
                 status=event.status,
                 previous=event.previous_status or "",
                 code=event.reason.code if event.reason else "",
+                **outcome.labels,
             )

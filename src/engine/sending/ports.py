@@ -14,7 +14,14 @@ from engine.sending.sender import SenderPolicy
 from engine.templating.template import Template
 from engine.tracking.bounce_quota import QuotaPolicy
 from engine.tracking.ledger import SenderLedger
-from engine.tracking.ports import BounceQuota, Payloads, PreSendReader, StatusEvents
+from engine.tracking.ports import (
+    BounceQuota,
+    BrakeWriter,
+    OperatorActions,
+    Payloads,
+    PreSendReader,
+    StatusEvents,
+)
 from engine.types import Clock, Sleep, Telemetry
 
 T = TypeVar("T")
@@ -93,6 +100,8 @@ class Dependencies:
     clock: Clock
     sleep: Sleep
     new_claim_id: Callable[[], str]
+    brakes: BrakeWriter
+    operator_actions: OperatorActions
     policy: SendingPolicy
 
     def today(self) -> str:

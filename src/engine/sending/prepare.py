@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -12,23 +13,26 @@ from engine.requests.addresses import address_key
 from engine.requests.email_job import conflict_id
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
+from engine.sending.braking import hold_bulk
 from engine.sending.ports import Dependencies, capture, capture_unavailable
 from engine.sending.results import Completed, DeferralReason, Email, Outcome
 from engine.templating.template import Template
+from engine.tracking.brakes import brake_keys
 from engine.tracking.claim import Claimable, Conflict, Duplicate, Leased, Unsettled, judge_existing_row
 from engine.tracking.lifecycle import RANK, Status
 from engine.tracking.ports import PreSendChecks
-from engine.tracking.status_event import reached_at, status_event
+from engine.tracking.status_event import log_labels, reached_at, status_event
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a batch asked, each question once; an error stands where there is no answer.
+    """What a batch asked, each question once, from `asked_at` on; an error stands where there is no answer.
 
     `unclaimed`: by place, the outcomes of emails that this invocation must not send. `templates` and
     `attachment_sizes` (bytes) by name and by S3 key. `burst`: how many recipients one call may have.
     """
 
+    asked_at: datetime
     unclaimed: Mapping[int, Outcome]
     checks: PreSendChecks | ServiceUnavailable
     templates: Mapping[str, Template | Refusal | Exception]
@@ -41,15 +45,23 @@ async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
     addresses = {address_key(address) for request in requests for address in request.recipients}
     names = sorted({request.template_name for request in requests})
     keys = sorted({file.s3_key for request in requests for file in request.attachments if file.s3_key})
+    brakes = {key for request in requests for key in brake_keys(request)}
+    asked_at = deps.clock()
     async with asyncio.TaskGroup() as group:
         claims = group.create_task(_claim(deps, emails))
-        checks = group.create_task(capture_unavailable(deps.pre_send.read(addresses, deps.today())))
+        checks = group.create_task(capture_unavailable(deps.pre_send.read(addresses, deps.today(), brakes)))
         templates = [group.create_task(capture(deps.templates.load(name))) for name in names]
         sizes = [group.create_task(capture(deps.templates.attachment_size(key))) for key in keys]
         burst = group.create_task(deps.gate.burst())
+    found = checks.result()
+    if isinstance(found, PreSendChecks):
+        found = await hold_bulk(
+            deps, found, [email for email in emails if email.place not in claims.result()]
+        )
     return Prepared(
+        asked_at=asked_at,
         unclaimed=claims.result(),
-        checks=checks.result(),
+        checks=found,
         templates=dict(zip(names, (task.result() for task in templates), strict=True)),
         attachment_sizes=dict(zip(keys, (task.result() for task in sizes), strict=True)),
         burst=burst.result(),
@@ -107,7 +119,7 @@ def republish_status(row: TrackingRow) -> Completed:
     if row.ses_message_id and row.status_rank > RANK[Status.SENT]:
         sent = replace(row, status=Status.SENT)
         events.insert(0, status_event(sent, at=row.sent_at or row.timestamp, previous=Status.SENT))
-    return Completed(events=tuple(events))
+    return Completed(events=tuple(events), labels=log_labels(row))
 
 
 async def _refuse_conflict(deps: Dependencies, email: Email) -> Outcome:
@@ -131,4 +143,4 @@ async def _refuse_conflict(deps: Dependencies, email: Email) -> Outcome:
         return deps.unavailable(answer)
     if answer:
         return republish_status(answer)
-    return Completed(events=(status_event(row, at=iso(now)),))
+    return Completed(events=(status_event(row, at=iso(now)),), labels=log_labels(row))

@@ -1,5 +1,6 @@
 """One email of a batch, on its way through the pipeline and as it leaves it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +17,7 @@ from engine.sending.compose import OutgoingMessage
 from engine.tracking.claim import Lease
 from engine.tracking.ledger import Move
 from engine.tracking.lifecycle import RANK, Status
-from engine.tracking.status_event import status_event
+from engine.tracking.status_event import log_labels, status_event
 
 
 class DeferralReason(StrEnum):
@@ -29,18 +30,21 @@ class DeferralReason(StrEnum):
     SERVICE_UNAVAILABLE = "service-unavailable"
     OUT_OF_TIME = "out-of-time"
     BATCH_TOO_LARGE = "batch-too-large"
+    STOPPED = "stopped"
 
 
 class Completed(Struct, frozen=True):
     """The email has its answer: the events to publish, the last of which says what became of it.
 
     There are none where nobody needs an answer (a retry whose original arrived after all). `move`: what is
-    still to be recorded. `counted`: how many of its recipients count against the bounce quota.
+    still to be recorded. `counted`: how many of its recipients count against the bounce quota. `labels`: what
+    the log calls it by.
     """
 
     events: tuple[EmailStatusChanged, ...] = ()
     move: Move | None = None
     counted: int = 0
+    labels: Mapping[str, str] = {}
 
     @property
     def was_sent(self) -> bool:
@@ -88,7 +92,8 @@ class Email:
             reason=reason,
             ses_message_id=move.ses_message_id if move else None,
         )
-        return Completed(events=(event,), move=None if self.job.dry_run else move)
+        move = None if self.job.dry_run else move
+        return Completed(events=(event,), move=move, labels=log_labels(self.row))
 
     def refused(self, refusal: Refusal, now: datetime) -> Completed:
         """A final no to a claimed email."""
@@ -130,6 +135,8 @@ def new_row(job: EmailJob, lease: Lease, *, now: datetime, retention_days: int) 
         original_email_id=job.original_email_id,
         original_source=job.source,
         template_name=job.template_name,
+        campaign=job.campaign,
+        lane=job.request.priority if job.request else None,
         idempotency_key=job.idempotency_key,
         ttl=int((now + timedelta(days=retention_days)).timestamp()),
         claim_id=lease.claim_id,

@@ -1,9 +1,9 @@
-"""Step 3: keep requests ‖ fetch files ‖ each call waits for its slot, then for those two, then sends."""
+"""Step 3: keep requests ‖ fetch files ‖ each call waits for those and its slot, looks for brakes, sends."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -23,11 +23,15 @@ from engine.errors import (
     unwrap,
 )
 from engine.schemas.request import Lane
+from engine.schemas.rows import BrakeRow
 from engine.schemas.status import Reason
+from engine.sending.braking import BrakeWatch
 from engine.sending.compose import OutgoingMessage, with_files
+from engine.sending.decide import under_brake
 from engine.sending.ports import Dependencies, capture, capture_unavailable
-from engine.sending.results import Completed, DeferralReason, Failed, Outcome, Ready
+from engine.sending.results import Completed, DeferralReason, Deferred, Failed, Outcome, Ready
 from engine.tracking.bounce_quota import counts
+from engine.tracking.brakes import applying
 from engine.tracking.ledger import Move
 from engine.tracking.lifecycle import Status
 
@@ -37,6 +41,7 @@ _LONGEST_HOLD: Final = 60.0
 # A send may be so much too early: the way to SES varies by more, and the loop's timer rounds a wait up to the
 # next millisecond.
 _UNSEEN: Final = 0.002
+_LOOK_AHEAD: Final = timedelta(seconds=0.25)
 # What SES takes as an entry's replacement data: subject, HTML and text as one JSON text. SES says characters;
 # bytes are never fewer.
 LARGEST_DATA: Final = 262_144
@@ -51,6 +56,7 @@ class BatchSend:
 
     deps: Dependencies
     seconds_left: Callable[[], float]
+    brakes: BrakeWatch
     # SES pauses an account or a configuration set, never one email: what a batch holds more waits unasked.
     _paused: bool = field(default=False, init=False)
 
@@ -119,16 +125,50 @@ class BatchSend:
         if wait > self.seconds_left() - TIME_FOR_A_SEND:
             at_least = min(wait, _LONGEST_HOLD)
             return [deps.defer(DeferralReason.OUT_OF_TIME, at_least, emails=emails)] * emails
-        if wait > _UNSEEN:
-            await deps.sleep(wait)
+        brakes = await self._wait_for_slot(due)
         if self._paused:
             return [deps.defer(DeferralReason.PAUSED, emails=emails)] * emails
+        outcomes: dict[int, Outcome] = {}
+        leaving = []
+        for item, message in zip(call, messages, strict=True):
+            if brake := applying(item.request, brakes):
+                outcomes[item.email.place] = self._stopped(item, brake)
+            else:
+                leaving.append((item, message))
+        if leaving:
+            outcomes |= await self._send([item for item, _ in leaving], [message for _, message in leaving])
+        return [outcomes[item.email.place] for item in call]
+
+    async def _wait_for_slot(self, due: datetime) -> Mapping[str, BrakeRow]:
+        """The brakes right before a call is due. Raises ServiceUnavailable where they can't be known.
+
+        They are read a little ahead, so that reading takes no time of the slots.
+        """
+        if not self.brakes.is_fresh(due):
+            await self._sleep_until(due - _LOOK_AHEAD)
+            await self.brakes.look()
+        await self._sleep_until(due)
+        return unwrap(self.brakes.known)
+
+    async def _sleep_until(self, moment: datetime) -> None:
+        wait = (moment - self.deps.clock()).total_seconds()
+        if wait > _UNSEEN:
+            await self.deps.sleep(wait)
+
+    def _stopped(self, item: Ready, brake: BrakeRow) -> Outcome:
+        outcome = under_brake(item.email, brake, self.deps.clock())
+        return self.deps.defer(outcome.reason) if isinstance(outcome, Deferred) else outcome
+
+    async def _send(self, call: Sequence[Ready], messages: Sequence[OutgoingMessage]) -> dict[int, Outcome]:
+        deps = self.deps
         answers = await deps.mailer.send(messages)
         if any(isinstance(answer, SendingPaused) for answer in answers):
             self._paused = True
         if any(isinstance(answer, SendThrottled) for answer in answers):
             await capture_unavailable(deps.gate.throttled())
-        return [self._outcome(item, answer) for item, answer in zip(call, answers, strict=True)]
+        return {
+            item.email.place: self._outcome(item, answer) for item, answer in zip(call, answers, strict=True)
+        }
 
     def _outcome(self, item: Ready, answer: str | SendFailure) -> Outcome:
         deps, email = self.deps, item.email

@@ -27,10 +27,14 @@ class QuotaReading(Struct, frozen=True):
 
 
 class QuotaPolicy(Struct, frozen=True):
-    """`threshold` in percent; it binds only from `min_sends` recipients that day on."""
+    """`threshold` in percent; it binds only from `min_sends` recipients that day on.
+
+    Over it all mail is refused; with `holds_bulk` the bulk lane is stopped instead, and other mail goes on.
+    """
 
     threshold: float
     min_sends: int
+    holds_bulk: bool = False
 
 
 def refuse_over_quota(reading: QuotaReading, policy: QuotaPolicy) -> Refusal | None:

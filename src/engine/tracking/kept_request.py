@@ -35,7 +35,7 @@ _decoder = msgspec.json.Decoder(KeptRequest)
 
 def keep_beside(row: TrackingRow, request: EmailRequest) -> TrackingRow | None:
     """The row with the request in it; None where that would cost a second write unit."""
-    request = replace(request, metadata={}, tags={}, idempotency_key=None)  # the row has them
+    request = replace(request, metadata={}, tags={}, idempotency_key=None, campaign=None)  # in the row
     encoded = _encoder.encode(msgspec.convert(request, KeptRequest, from_attributes=True))
     if len(encoded) > _LARGEST:
         return None
@@ -51,7 +51,13 @@ def kept_request(row: TrackingRow) -> EmailRequest | None:
         request = _decoder.decode(zlib.decompress(row.kept_request))
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return replace(request, metadata=row.metadata, tags=row.tags, idempotency_key=row.idempotency_key)
+    return replace(
+        request,
+        metadata=row.metadata,
+        tags=row.tags,
+        idempotency_key=row.idempotency_key,
+        campaign=row.campaign,
+    )
 
 
 def item_size(row: TrackingRow) -> int:

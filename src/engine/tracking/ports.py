@@ -6,9 +6,10 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from engine.schemas.operator_action import OperatorAction
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
-from engine.schemas.rows import SuppressionRow
+from engine.schemas.rows import BrakeRow, SuppressionRow
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.bounce_quota import QuotaReading
 
@@ -16,15 +17,34 @@ SOFT_BOUNCE_WINDOW: Final = timedelta(days=30)
 
 
 class PreSendChecks(Struct, frozen=True):
-    """What a batch must know before it sends. `suppressed`: those of its addresses that are, by address."""
+    """What a batch must know before it sends.
+
+    `suppressed`: those of its addresses that are, by address. `brakes`: those that are set, by their keys.
+    """
 
     suppressed: Mapping[str, SuppressionRow]
     quota: QuotaReading
+    brakes: Mapping[str, BrakeRow] = {}
 
 
 class PreSendReader(Protocol):
-    async def read(self, addresses: Collection[str], date: str) -> PreSendChecks:
-        """What is known about the addresses (by their keys) and the day, in one read for a whole batch."""
+    """Reads what was written last: what was suppressed or stopped before a read began is in its answer."""
+
+    async def read(self, addresses: Collection[str], date: str, brakes: Collection[str]) -> PreSendChecks:
+        """What is known about the addresses (by their keys), the day and the brakes (by theirs).
+
+        In one read for a whole batch.
+        """
+        ...
+
+    async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
+        """Those of the brakes that are set, by their keys."""
+        ...
+
+
+class BrakeWriter(Protocol):
+    async def set_brake(self, brake: BrakeRow) -> bool:
+        """Set a brake unless it is set; answers whether it was not."""
         ...
 
 
@@ -75,6 +95,12 @@ class Payloads(Protocol):
 class StatusEvents(Protocol):
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
         """Raises ServiceUnavailable unless every single event was taken."""
+        ...
+
+
+class OperatorActions(Protocol):
+    async def tell(self, action: OperatorAction) -> None:
+        """Publish what was done. Raises ServiceUnavailable."""
         ...
 
 

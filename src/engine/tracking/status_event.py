@@ -1,11 +1,15 @@
 """Status events: what is told about an email, from its row."""
 
-from typing import cast
+import re
+from typing import Final, cast
 
 from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
 from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
+
+# Of a request refused as it came, a name may be anything: an address as well, which no log may hold.
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def status_event(
@@ -23,6 +27,7 @@ def status_event(
         original_email_id=row.original_email_id or row.email_id,
         to=row.to_email,
         template_name=row.template_name,
+        campaign=row.campaign,
         status=cast("PublishedStatus", str(status or row.status)),
         previous_status=previous,
         reason=reason or reason_of(row),
@@ -47,6 +52,12 @@ def reason_of(row: TrackingRow) -> Reason | None:
     code = hard if row.status == Status.BOUNCED else "soft-bounce"
     parts = (row.bounce_type, row.bounce_sub_type, row.diagnostic_code)
     return Reason(code=code, message=" ".join(part for part in parts if part) or "no details")
+
+
+def log_labels(row: TrackingRow) -> dict[str, str]:
+    """What log lines about an email name besides its id: lane, template and campaign."""
+    template = row.template_name if _NAME.fullmatch(row.template_name) else ""
+    return {"lane": row.lane or "", "template": template, "campaign": row.campaign or ""}
 
 
 def reached_at(row: TrackingRow) -> str:

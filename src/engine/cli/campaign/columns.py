@@ -11,7 +11,7 @@ from engine.schemas.request import EmailRequest
 
 # Fields of a request by contract that `EmailRequest` may not have yet. A column of such a name is refused
 # until it does: as a variable of the template it would change nothing, and the email would go all the same.
-_RESERVED: Final = ("campaign", "topic", "expiresAt")
+_RESERVED: Final = ("topic", "expiresAt")
 
 # What spreadsheets and mail programs leave around a text: every kind of space, and zero-width characters.
 _INVISIBLE: Final = r"[\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]+"

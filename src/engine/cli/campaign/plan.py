@@ -35,6 +35,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     template: str
     prefix: str
     bulk: bool = False
+    campaign: str | None = None
     engine_dry_run: bool = False
 
     def check(self, rows: Iterable[RecipientRow]) -> Iterator[CheckedRow]:
@@ -63,6 +64,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         detail = {"templateName": self.template} | _with_trimmed_addresses(row.detail)
         if self.bulk:
             detail = {"priority": "bulk"} | detail
+        if self.campaign:
+            detail = {"campaign": self.campaign} | detail
         if self.engine_dry_run:
             detail |= {"dryRun": True}
         job = from_event(EventBridgeEvent(id="", detail=detail), _ANY_TIME)

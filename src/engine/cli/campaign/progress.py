@@ -21,10 +21,15 @@ class CampaignIdentity(msgspec.Struct, frozen=True, kw_only=True):
     bulk: bool
     bus: str
     source: str
+    campaign: str | None = None
 
 
 class SavedProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Rows (counted from 0) below `through` and those in `beyond` are done, except for those in `left`."""
+    """Rows (counted from 0) below `through` and those in `beyond` are done, except for those in `left`.
+
+    `day`: the last on which emails were asked for (UTC), and how many were. `first_done_at`: when the first
+    emails of a run with --first were (epoch seconds).
+    """
 
     identity: CampaignIdentity
     prefix: str
@@ -32,6 +37,9 @@ class SavedProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     beyond: list[int] = []
     left: list[int] = []
     finished: bool = False
+    day: str = ""
+    asked_that_day: int = 0
+    first_done_at: float | None = None
 
 
 def digest(recipients: Path) -> str:

@@ -6,27 +6,12 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
+from engine.cli.bar import progress_bar
 from engine.cli.campaign.campaign import Survey
 from engine.client import PublishProgress, PublishReport
 
 RESUME: Final = "Run the same command again to go on; nothing goes twice."
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class CampaignScreen:
@@ -54,23 +39,21 @@ class CampaignScreen:
     @contextmanager
     def publishing(self, total: int, done: int) -> Iterator[Callable[[PublishProgress], None]]:
         """A bar with count, rate and time left. `done`: rows that earlier runs have done."""
-        bar = Progress(
-            TextColumn("Publishing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        with bar:
-            task = bar.add_task("", total=total, completed=done)
+        with progress_bar(self._console, "Publishing", total, done) as advance:
+            completed = done
 
             def show(progress: PublishProgress) -> None:
-                bar.update(task, completed=done + progress.accepted + progress.not_accepted)
+                nonlocal completed
+                completed += len(progress.newly_accepted) + len(progress.newly_not_accepted)
+                advance(completed, total)
 
             yield show
+
+    @contextmanager
+    def looking_up(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar over the rows that are looked up in the ledger."""
+        with progress_bar(self._console, "Looking up", total) as advance:
+            yield lambda rows: advance(rows, total)
 
     def survey(self, survey: Survey) -> None:
         """What was passed over, and the bad rows."""

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
+from engine.concurrency import first_error
 from engine.errors import EngineError
 from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
 from engine.operations.verdict import Verdict
@@ -34,6 +35,7 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "endpoint_url": (EndpointOption, None),
     "json": (JsonOption, False),
 }
+_TOLD: Final = (EngineError, ClientError, BotoCoreError)
 _MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"})
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 
@@ -57,8 +59,13 @@ class Call:
 
         try:
             return asyncio.run(connected())
-        except (EngineError, ClientError, BotoCoreError) as error:
+        except _TOLD as error:
             self.fail(self._sentence(error))
+        except ExceptionGroup as group:
+            first = first_error(group, _TOLD)
+            if first is None:
+                raise
+            self.fail(self._sentence(first))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
@@ -92,15 +99,19 @@ class Call:
             self.fail("Nothing was done.")
 
     def fail(self, sentence: str) -> NoReturn:
-        verdict = Verdict(good=False, sentence=sentence)
+        self.answer(Verdict(good=False, sentence=sentence))
+
+    def answer(self, verdict: Verdict) -> NoReturn:
+        """A verdict where there are no facts to show."""
         if self.json:
             self.console.print_json(msgspec.json.encode({"verdict": verdict}).decode())
         else:
             self.say(verdict)
-        raise typer.Exit(1)
+        raise typer.Exit(0 if verdict.good else 1)
 
     def _sentence(self, error: Exception) -> str:
-        if isinstance(error.__cause__, ClientError):  # ServiceUnavailable says less than what it came of
+        # ServiceUnavailable says less than what it came of.
+        if isinstance(error.__cause__, ClientError | BotoCoreError):
             error = error.__cause__
         if not isinstance(error, ClientError):
             return str(error)
@@ -114,7 +125,7 @@ class Call:
         if code in _DENIED:
             return (
                 f"These credentials may not call {error.operation_name}. Attach the managed policy"
-                f" {self.address.stack}-Support (to look) or {self.address.stack}-Operator (to act)."
+                f" {self.address.stack}-Support to look, and {self.address.stack}-Operator besides to act."
             )
         return f"AWS refused {error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
 

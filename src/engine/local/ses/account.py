@@ -20,7 +20,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     With `identities` (addresses and domains) only these may send; with `configuration_sets` only these exist;
     None allows any. A `daily_quota` of -1 is none, as in GetAccount. `window` says what a second is:
     "calendar" counts from one full second to the next, "sliding" any 1,000 ms. AWS says only that short
-    bursts may exceed the rate, so real SES lies on the lenient side of both.
+    bursts may exceed the rate, so real SES lies on the lenient side of both. `suppressed_reasons`: for which
+    reasons an address comes onto the account suppression list and gets no mail; empty in accounts of before
+    2019-11-25 that never asked for the list. `feedback_topic` is the ARN that configuration sets are said to
+    report to.
     """
 
     max_send_rate: float = 14
@@ -28,8 +31,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     window: Literal["calendar", "sliding"] = "calendar"
     identities: frozenset[str] | None = None
     configuration_sets: frozenset[str] | None = None
+    suppressed_reasons: frozenset[Literal["BOUNCE", "COMPLAINT"]] = frozenset({"BOUNCE", "COMPLAINT"})
     account_id: str = "123456789012"
     region: str = "us-east-1"
+    feedback_topic: str = ""
 
     def may_send_as(self, sender: str) -> bool:
         """Whether the sender's address or domain is verified."""

@@ -127,15 +127,18 @@ def is_mailbox_simulator(address: str) -> bool:
 
 
 def group_by_outcome(
-    recipients: Sequence[str], received: Callable[[str], int]
+    recipients: Sequence[str],
+    received: Callable[[str], int],
+    on_list: Callable[[str], bool] = lambda _recipient: False,
 ) -> list[tuple[MailboxOutcome, tuple[str, ...]]]:
     """The recipients of one message by their outcome: SES reports those with the same one in one event.
 
-    `received`: how many messages a recovering address had before.
+    `received`: how many messages a recovering address had before. `on_list`: whether the account suppression
+    list holds mail to an address back.
     """
     groups: dict[str, list[str]] = {}
     for recipient in recipients:
-        name = outcome_name(recipient)
+        name = "accountsuppressed" if on_list(recipient) else outcome_name(recipient)
         if name in RECOVERING:
             name = "mailboxfull" if received(recipient) < RECOVERING[name] else "success"
         groups.setdefault(name, []).append(recipient)

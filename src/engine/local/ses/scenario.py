@@ -11,7 +11,11 @@ from engine.local.ses.outgoing import SimulatedEvent
 
 
 def scenario(
-    message: Message, account: Account, at: datetime, received: Callable[[str], int]
+    message: Message,
+    account: Account,
+    at: datetime,
+    received: Callable[[str], int],
+    on_list: Callable[[str], bool] = lambda _recipient: False,
 ) -> list[SimulatedEvent]:
     """All events of an accepted message: `Send` for everyone, then each group of recipients its outcome.
 
@@ -23,7 +27,7 @@ def scenario(
         step = Step("Rendering Failure", lambda mail, _to, _now: rendering_failure(mail, error=failure))
         return _events(message, (step,), everyone, account, at)
     events = _events(message, (SENT,), everyone, account, at)
-    for outcome, recipients in group_by_outcome(everyone, received):
+    for outcome, recipients in group_by_outcome(everyone, received, on_list):
         events += _events(message, outcome, recipients, account, at)
     return events
 

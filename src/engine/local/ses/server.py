@@ -3,6 +3,9 @@
 | request | does |
 | --- | --- |
 | POST /v2/email/outbound-emails, /v2/email/outbound-bulk-emails, GET /v2/email/account | as SES v2 |
+| GET, PUT, DELETE /v2/email/suppression/addresses[/{address}] | as SES v2 |
+| PUT /v2/email/account/suppression | as SES v2 |
+| GET /v2/email/identities/…, /v2/email/configuration-sets/… | as SES v2; see `settings` |
 | GET, PATCH, DELETE /_simulator/faults | the fault plan: read it, change fields of it, clear it |
 | PATCH /_simulator/account | change settings such as `max_send_rate` |
 | GET /_simulator/messages, /_simulator/events | what was accepted, what was published |
@@ -23,12 +26,20 @@ from aiohttp import web
 
 from engine.local.ses.account import Account
 from engine.local.ses.errors import SesError, bad_request, internal_failure
+from engine.local.ses.settings import configuration_set, email_identity, event_destinations
 from engine.local.ses.simulator import Simulator
+from engine.local.ses.suppression import (
+    ALL_REASONS,
+    Filter,
+    PutSuppressedDestinationRequest,
+    SuppressedDestinationAnswer,
+)
 from engine.local.ses.wire import (
     SendBulkEmailRequest,
     SendBulkEmailResponse,
     SendEmailRequest,
     SendEmailResponse,
+    SuppressionAttributes,
 )
 from engine.local.web.server import STOPPING, local_application, serve_locally
 
@@ -42,6 +53,8 @@ _MAX_REQUEST_BYTES = 80 * 1024 * 1024
 _T = TypeVar("_T")
 _SEND_EMAIL = msgspec.json.Decoder(SendEmailRequest)
 _SEND_BULK_EMAIL = msgspec.json.Decoder(SendBulkEmailRequest)
+_PUT_SUPPRESSED = msgspec.json.Decoder(PutSuppressedDestinationRequest)
+_SUPPRESSED_REASONS = msgspec.json.Decoder(SuppressionAttributes)
 
 
 def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Application:
@@ -53,6 +66,14 @@ def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Appli
             web.post("/v2/email/outbound-emails", _send_email),
             web.post("/v2/email/outbound-bulk-emails", _send_bulk_email),
             web.get("/v2/email/account", _get_account),
+            web.put("/v2/email/account/suppression", _put_suppressed_reasons),
+            web.get("/v2/email/suppression/addresses", _list_suppressed),
+            web.put("/v2/email/suppression/addresses", _put_suppressed),
+            web.get("/v2/email/suppression/addresses/{address}", _get_suppressed),
+            web.delete("/v2/email/suppression/addresses/{address}", _delete_suppressed),
+            web.get("/v2/email/identities/{name}", _looking(email_identity)),
+            web.get("/v2/email/configuration-sets/{name}", _looking(configuration_set)),
+            web.get("/v2/email/configuration-sets/{name}/event-destinations", _looking(event_destinations)),
             web.get("/_simulator/faults", _show_faults),
             web.patch("/_simulator/faults", _change_faults),
             web.delete("/_simulator/faults", _clear_faults),
@@ -122,6 +143,79 @@ async def _get_account(request: web.Request) -> web.Response:
     if simulator.faults.account_fails():
         return _refusal(internal_failure())
     return _json(simulator.account_status())
+
+
+async def _put_suppressed_reasons(request: web.Request) -> web.Response:
+    async def put() -> dict[str, Any]:
+        reasons = _decoded(_SUPPRESSED_REASONS, await request.read()).suppressed_reasons
+        request.app[SIMULATOR].configure(suppressed_reasons=ALL_REASONS & set(reasons))
+        return {}
+
+    return await _answer(put())
+
+
+async def _list_suppressed(request: web.Request) -> web.Response:
+    async def page() -> msgspec.Struct:
+        query = request.query
+        given = {
+            "since": query.get("StartDate"),
+            "until": query.get("EndDate"),
+            "page_size": query.get("PageSize"),
+            "next_token": query.get("NextToken"),
+            "reasons": query.getall("Reason", None),
+        }
+        try:
+            known = {name: value for name, value in given.items() if value is not None}
+            return request.app[SIMULATOR].suppression.page(msgspec.convert(known, Filter, strict=False))
+        except msgspec.ValidationError as error:
+            raise bad_request(str(error)) from None
+
+    return await _answer(page())
+
+
+async def _put_suppressed(request: web.Request) -> web.Response:
+    async def put() -> dict[str, Any]:
+        wanted = _decoded(_PUT_SUPPRESSED, await request.read())
+        request.app[SIMULATOR].suppression.put(wanted.email_address, wanted.reason)
+        return {}
+
+    return await _answer(put())
+
+
+async def _get_suppressed(request: web.Request) -> web.Response:
+    async def get() -> msgspec.Struct:
+        found = request.app[SIMULATOR].suppression.get(request.match_info["address"])
+        return SuppressedDestinationAnswer(suppressed_destination=found)
+
+    return await _answer(get())
+
+
+async def _delete_suppressed(request: web.Request) -> web.Response:
+    async def delete() -> dict[str, Any]:
+        request.app[SIMULATOR].suppression.delete(request.match_info["address"])
+        return {}
+
+    return await _answer(delete())
+
+
+async def _answer(work: Awaitable[Any]) -> web.Response:
+    """What a call about the account answers, or SES's refusal of it."""
+    try:
+        return _json(await work)
+    except SesError as error:
+        return _refusal(error)
+
+
+def _looking(answer: Callable[[Account, str], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A request that asks for a setting of the account by its name."""
+
+    async def look(request: web.Request) -> web.Response:
+        try:
+            return _json(answer(request.app[SIMULATOR].usage.account, request.match_info["name"]))
+        except SesError as error:
+            return _refusal(error)
+
+    return look
 
 
 async def _show_faults(request: web.Request) -> web.Response:

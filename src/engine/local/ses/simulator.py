@@ -17,6 +17,7 @@ from engine.local.ses.message import Message
 from engine.local.ses.outcomes import OUTCOMES, is_mailbox_simulator, is_recovering
 from engine.local.ses.outgoing import Outgoing, Publish, Schedule, SimulatedEvent, at_once
 from engine.local.ses.scenario import later_events, scenario
+from engine.local.ses.suppression import SuppressionList
 from engine.local.ses.wire import (
     BulkEntry,
     BulkEntryResult,
@@ -24,6 +25,7 @@ from engine.local.ses.wire import (
     SendBulkEmailRequest,
     SendEmailRequest,
     SendQuota,
+    SuppressionAttributes,
     Tag,
 )
 from engine.types import Clock
@@ -56,6 +58,7 @@ class Simulator:
     ) -> None:
         self.faults = faults or Faults()
         self.usage = Usage(account or Account(), now)
+        self.suppression = SuppressionList(now)
         self._now = now
         self._messages: deque[Message] = deque(maxlen=keep)
         self._events: deque[SimulatedEvent] = deque(maxlen=keep)
@@ -155,6 +158,9 @@ class Simulator:
             send_quota=quota,
             sending_enabled=not (plan.sending_paused or plan.account_suspended),
             enforcement_status="SHUTDOWN" if plan.account_suspended else "HEALTHY",
+            suppression_attributes=SuppressionAttributes(
+                suppressed_reasons=tuple(sorted(account.suppressed_reasons))
+            ),
         )
 
     async def report(self, message_id: str, outcome: str) -> None:
@@ -164,17 +170,18 @@ class Simulator:
         """
         message = self.message(message_id)
         events = later_events(message, OUTCOMES[outcome], self.usage.account, self._now())
-        await self._outgoing.report(events)
+        await self._report(events)
 
     async def release(self, count: int | None = None, *, newest_first: bool = False) -> int:
         """Publish events that the schedule or a fault held back; the number that went out."""
         return await self._outgoing.release(count, newest_first=newest_first)
 
     def forget(self) -> None:
-        """Drop all messages, events and faults."""
+        """Drop all messages, events, faults, and who is suppressed."""
         self._messages.clear()
         self._events.clear()
         self._received.clear()
+        self.suppression.clear()
         self.faults.clear()
 
     async def aclose(self) -> None:
@@ -238,9 +245,23 @@ class Simulator:
         self._messages.append(message)
         self._notify(message)
         if message.configuration_set:
-            events = scenario(message, self.usage.account, self._now(), self._received.__getitem__)
-            await self._outgoing.report(events)
+            account = self.usage.account
+            reasons = account.suppressed_reasons
+            await self._report(
+                scenario(
+                    message,
+                    account,
+                    self._now(),
+                    self._received.__getitem__,
+                    lambda recipient: self.suppression.holds_back(recipient, reasons),
+                )
+            )
         self._received.update(recipient for recipient in recipients if is_recovering(recipient))
+
+    async def _report(self, events: Sequence[SimulatedEvent]) -> None:
+        for event in events:
+            self.suppression.learn(event, self.usage.account.suppressed_reasons)
+        await self._outgoing.report(events)
 
     def _record(self, event: SimulatedEvent) -> None:
         self._events.append(event)

@@ -177,6 +177,12 @@ class SendQuota(_Shape, frozen=True, kw_only=True):
     sent_last24_hours: float = msgspec.field(name="SentLast24Hours")
 
 
+class SuppressionAttributes(_Shape, frozen=True, kw_only=True):
+    """For which reasons addresses come onto the account suppression list."""
+
+    suppressed_reasons: tuple[str, ...] = ()
+
+
 class GetAccountResponse(_Shape, frozen=True, kw_only=True):
     """GET /v2/email/account."""
 
@@ -185,3 +191,4 @@ class GetAccountResponse(_Shape, frozen=True, kw_only=True):
     enforcement_status: str = "HEALTHY"
     production_access_enabled: bool = True
     dedicated_ip_auto_warmup_enabled: bool = False
+    suppression_attributes: SuppressionAttributes = SuppressionAttributes()

@@ -1,4 +1,4 @@
-"""What AWS asks for, in us-east-1 as read in November 2026: for the dashboard's costs and the benchmarks'.
+"""What AWS asks for, in us-east-1 as read in November 2026: for `cost`, the dashboard and the benchmarks.
 
 https://aws.amazon.com/ses/pricing/, /lambda/pricing/, /dynamodb/pricing/on-demand/, /eventbridge/pricing/,
 /sns/pricing/, /sqs/pricing/, /cloudwatch/pricing/, /kms/pricing/. In dollars, each for one of its kind,
@@ -27,3 +27,6 @@ METRIC_MONTH: Final = 0.30  # for each custom metric that is written; ten are fr
 SNAPSTART_CACHE_GB_SECOND: Final = 0.0000015046  # as long as the version exists
 SNAPSTART_RESTORE_GB: Final = 0.0001397998
 MONTH_SECONDS: Final = 730 * 3600
+
+READ: Final = "us-east-1, November 2026"
+"""Where and when the prices were read."""

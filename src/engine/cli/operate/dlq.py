@@ -1,0 +1,182 @@
+"""`sesmailengine dlq …`: look into the dead-letter queues, redrive them, drop what is of no use."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from engine.cli.bar import Advance, progress_bar
+from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.default_command import default_command
+from engine.operations import dlq as queues
+from engine.operations.actions import tell
+from engine.operations.dead_letters import BadMatchError, Condition, condition
+from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents, UnknownQueueError, queue_named
+from engine.operations.queues import DEAD_LETTER_QUEUES
+from engine.operations.redrive import Redriven
+from engine.operations.stack import DeployedStack
+
+dlq = typer.Typer(
+    cls=default_command("list"),
+    help="Dead-letter queues: look, redrive, drop. Without a command: a glance at all of them.",
+)
+
+Queue = Annotated[
+    str, typer.Argument(metavar="QUEUE", help=f"One of {', '.join(DEAD_LETTER_QUEUES)}; a part will do.")
+]
+Match = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--match",
+        metavar="KEY=VALUE",
+        help="Only what meets it: template, source, campaign, kind (request, report, unreadable), email (its"
+        " id), or cause (a part of it). All of several.",
+    ),
+]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@stack_command(dlq, "list")
+def list_all(call: Call) -> None:
+    """How many messages each queue holds, since when, and why; and how many emails are parked."""
+    found = call.run(lambda stack: queues.overview(stack, now))
+    call.show(
+        found, queues.overview_verdict(found, call.address.options), lambda console: _draw_all(console, found)
+    )
+
+
+@stack_command(dlq)
+def show(
+    call: Call,
+    queue: Queue,
+    match: Match = None,
+    most: Annotated[int, typer.Option(min=1, help="Look at about so many messages.")] = 1000,
+) -> None:
+    """What lies in a queue: by cause, template and source, and of how many SES took the email."""
+    name, conditions = _queue(queue), _conditions(match)
+    found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions, most=most))
+    verdict = queues.contents_verdict(found, conditions, call.address.options)
+    call.show(found, verdict, lambda console: _draw(console, found))
+
+
+@stack_command(dlq)
+def redrive(
+    call: Call,
+    queue: Queue,
+    match: Match = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, help="Messages a second; as fast as it goes.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be handed on.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """Hand requests to EmailRetryQueue and reports to FeedbackProcessor; may be broken off and run again."""
+    name, conditions = _queue(queue), _conditions(match)
+    if dry_run:
+        found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions))
+        verdict = queues.contents_verdict(found, conditions, call.address.options)
+        call.show(found, verdict, lambda console: _draw(console, found))
+    total = call.run(lambda stack: queues.depth_of(stack, name))
+    which = f" that meet {' and '.join(map(str, conditions))}" if conditions else ""
+    call.confirm(f"Redrive what {name} holds, about {total:,} messages{which}?", yes=yes)
+
+    async def work(stack: DeployedStack, show: Advance) -> Redriven:
+        done = await queues.redrive(stack, name, now, conditions=conditions, rate=rate, advance=show)
+        if done.handed_on:
+            await tell(stack, "dlq-redrive", queues.scope(name, conditions), "", now())
+        return done
+
+    with progress_bar(call.console, "handed on", total, hidden=call.json) as show:
+        done = call.run(lambda stack: work(stack, show))
+    verdict = queues.redriven_verdict(done, name, call.address.options)
+    call.show(done, verdict, lambda console: _draw_failures(console, done.failed))
+
+
+@stack_command(dlq)
+def drop(
+    call: Call,
+    queue: Queue,
+    because: Annotated[str, typer.Option("--because", help="Why; told on the bus.")],
+    match: Match = None,
+    *,
+    yes: YesOption = False,
+) -> None:
+    """Delete messages for good. An email that was never sent is lost by it."""
+    name, conditions = _queue(queue), _conditions(match)
+    found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions, most=1000))
+    if not call.json:
+        _draw(call.console, found)
+    more = " or more" if found.messages.total > 1000 else ""
+    call.confirm(f"Delete {found.looked_at:,}{more} messages of {name} for good?", yes=yes)
+
+    async def work(stack: DeployedStack) -> Dropped:
+        done = await queues.drop(stack, name, now, conditions=conditions)
+        if done.dropped:
+            await tell(stack, "dlq-drop", queues.scope(name, conditions), because, now())
+        return done
+
+    done = call.run(work)
+    call.show(done, queues.dropped_verdict(done, call.address.options))
+
+
+def _queue(text: str) -> str:
+    try:
+        return queue_named(text)
+    except UnknownQueueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _conditions(match: Sequence[str] | None) -> list[Condition]:
+    try:
+        return [condition(text) for text in match or ()]
+    except BadMatchError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _draw_all(console: Console, found: DeadLetterQueues) -> None:
+    table = Table("queue", "messages", "oldest", "deleted by SQS from", "mostly")
+    for each in found.queues:
+        first = each.groups[0] if each.groups else None
+        what = f"{first.kind}: {first.cause}" if first else each.problem or ""
+        table.add_row(
+            each.queue,
+            f"{each.messages.total:,}",
+            _minute(each.oldest),
+            _minute(each.expires),
+            Text(what, overflow="fold"),
+        )
+    console.print(table)
+
+
+def _draw(console: Console, found: QueueContents) -> None:
+    table = Table("messages", "SES took", "kind", "template", "source", "cause", "oldest")
+    for group in found.groups:
+        table.add_row(
+            f"{group.count:,}",
+            f"{group.known_as_sent:,}",
+            group.kind,
+            Text(group.template),
+            Text(group.source),
+            Text(group.cause, overflow="fold"),
+            _minute(group.oldest),
+        )
+    console.print(f"{found.queue}: about {found.messages.total:,} messages, {found.looked_at:,} looked at")
+    if found.groups:
+        console.print(table)
+
+
+def _draw_failures(console: Console, failed: dict[str, int]) -> None:
+    for cause, count in failed.items():
+        console.print(Text(f"{count:,} failed: {cause}"))
+
+
+def _minute(moment: str | None) -> str:
+    return moment[:16].replace("T", " ") if moment else ""

@@ -1,0 +1,113 @@
+"""`sesmailengine person …`: what is held about an address, and forgetting it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.operations.actions import tell
+from engine.operations.person import (
+    NOT_SEARCHED,
+    HeldData,
+    HeldSummary,
+    Receipt,
+    forgotten_verdict,
+    hashed,
+    held_verdict,
+    open_personal_data,
+)
+from engine.operations.stack import DeployedStack
+from engine.requests.addresses import address_key
+
+person = typer.Typer(help="All that is held about one address.", no_args_is_help=True)
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's email address.")]
+
+
+@stack_command(person)
+def export(
+    call: Call,
+    address: Address,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE.json", help="Where to write it; without, it is counted."),
+    ] = None,
+) -> None:
+    """Everything held about an address: rows, requests, suppression, soft bounces, scheduled email."""
+
+    async def work(stack: DeployedStack) -> HeldData:
+        return await (await open_personal_data(stack, _now)).held(address)
+
+    found = call.run(work)
+    if to:
+        _write(to, found)
+    summary = found.summary
+    verdict = held_verdict(summary, str(to) if to else None, address, call.address.options)
+    call.show(summary, verdict, lambda console: _draw(console, summary))
+
+
+@stack_command(person)
+def forget(
+    call: Call,
+    address: Address,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE.json", help="Where to write the receipt.")
+    ] = None,
+    *,
+    drop_opt_out: Annotated[
+        bool, typer.Option("--drop-opt-out", help="Also what stops mail to the address, in both lists.")
+    ] = False,
+    yes: YesOption = False,
+) -> None:
+    """Blank what is held about an address and write a receipt; what stops mail stays by default."""
+    call.confirm(f"Forget {address} for good?", yes=yes)
+    digest = hashed(address_key(address))
+    file = to or Path(f"forgotten-{digest[:12]}-{_now():%Y%m%dT%H%M%SZ}.json")
+
+    async def work(stack: DeployedStack) -> Receipt:
+        receipt = await (await open_personal_data(stack, _now)).forget(address, drop_opt_out=drop_opt_out)
+        _write(file, receipt)
+        await tell(stack, "person-forget", f"sha256:{digest}", "", _now())
+        return receipt
+
+    done = call.run(work)
+    call.show(done, forgotten_verdict(done, str(file)), lambda console: _draw_receipt(console, done))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _write(file: Path, facts: msgspec.Struct) -> None:
+    """For the one who asked alone: it is personal data."""
+    file.touch(mode=0o600)
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+
+
+def _draw(console: Console, found: HeldSummary) -> None:
+    table = Table("held", "how many")
+    for what, count in (
+        ("emails (rows)", found.emails),
+        ("requests", found.requests),
+        ("suppression rows", found.suppression),
+        ("on SES's account list", found.ses),
+        ("soft bounces", found.soft_bounces),
+        ("scheduled emails", found.scheduled),
+    ):
+        table.add_row(what, f"{count:,}")
+    console.print(table)
+    if not found.all_schedules_read:
+        console.print("There are more schedules than were read.")
+    console.print(f"Not searched: {'; '.join(NOT_SEARCHED)}.")
+
+
+def _draw_receipt(console: Console, done: Receipt) -> None:
+    for each in done.stays:
+        console.print(f"Stays: {each}")
+    for each in done.not_searched:
+        console.print(f"Not searched: {each}")

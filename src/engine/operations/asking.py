@@ -1,0 +1,51 @@
+"""Questions that may go unanswered: one closed door must not hide what is behind the others."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from engine.concurrency import first_error
+from engine.errors import EngineError
+
+T = TypeVar("T")
+
+_UNANSWERED = (EngineError, ClientError, BotoCoreError)
+# What the emulators say of an operation that they lack.
+_NOT_OFFERED = frozenset({"404", "501", "UnknownOperationException", "InvalidAction", "NotImplemented"})
+
+
+class Unknown(Struct, frozen=True, kw_only=True, rename="camel"):
+    """No answer, and why: a sentence without its full stop."""
+
+    why: str
+
+
+async def ask(question: Awaitable[T]) -> T | Unknown:
+    """The answer; or why there is none, where the credentials may not ask or the service has none."""
+    try:
+        return await question
+    except _UNANSWERED as error:
+        return Unknown(why=_why(error))
+    except ExceptionGroup as group:  # of questions that were asked together
+        first = first_error(group, _UNANSWERED)
+        if first is None:
+            raise
+        return Unknown(why=_why(first))
+
+
+def known(answer: T | Unknown) -> T | None:
+    return None if isinstance(answer, Unknown) else answer
+
+
+def _why(error: Exception) -> str:
+    # ServiceUnavailable says less than what it came of.
+    if isinstance(error.__cause__, ClientError | BotoCoreError):
+        error = error.__cause__
+    if not isinstance(error, ClientError):
+        return str(error)
+    code = error.response.get("Error", {}).get("Code", "unknown")
+    if code in _NOT_OFFERED:
+        return f"{error.operation_name} is not offered here"
+    return f"{error.operation_name} answered {code}"

@@ -1,0 +1,299 @@
+"""What is held about one person's address: shown whole, or forgotten.
+
+Forgetting blanks the rows of the address and keeps their ids: the same request that comes again must still
+find that its email was sent. What stops mail stays, in plain text: the sender looks an address up by itself,
+and a hash would have to be looked up beside it for every email (docs/decisions/0022).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from engine.aws.dynamodb import conditional, get_items
+from engine.aws.error_codes import is_code
+from engine.aws.payloads import RequestPayloads
+from engine.operations.ledger_reader import LedgerReader, open_ledger
+from engine.operations.scheduled import ScheduledEmail, ScheduledMail, open_scheduled
+from engine.operations.ses_list import SesEntry
+from engine.operations.stack import DeployedStack
+from engine.operations.suppression import SuppressionBook, open_book, ses_spellings
+from engine.operations.suppression_table import Entry
+from engine.operations.verdict import Verdict
+from engine.requests.addresses import address_key, spellings
+from engine.schemas.request import EmailRequest
+from engine.schemas.rows import TrackingRow
+from engine.schemas.times import iso
+from engine.tracking.kept_request import kept_request
+from engine.tracking.lifecycle import Status
+from engine.types import Clock
+
+FORGOTTEN: Final = "forgotten"
+_MOST_SCHEDULES: Final = 10_000
+_UNDER_WAY: Final = frozenset({Status.SENDING, Status.SENT, Status.SOFT_BOUNCED})
+# Whatever may name the person, or repeat what the request or a mail server said.
+_BLANKED: Final = (
+    "metadata",
+    "tags",
+    "keptRequest",
+    "diagnosticCode",
+    "failureReason",
+    "idempotencyKey",
+    "requestHash",
+)
+_FROM_SUPPRESSION: Final = ("emailId", "diagnosticCode", "addedBy")
+NOT_SEARCHED: Final = (
+    "work queues, parked mail and dead-letter queues: SQS deletes a message after 14 days at the latest",
+    "emails in which the address is a copy (cc, bcc): rows are found by their recipient",
+    "attachments that an application put into the template bucket",
+)
+STAYS: Final = (
+    "point-in-time backups of the tables: 35 days",
+    "status events that consumers of the bus, or its archives, have kept: theirs to forget",
+    "SES's own records of the messages, and what is in mailboxes",
+    "logs of the functions hold no address",
+)
+
+
+class HeldEmail(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A row, and the request as far as it is kept."""
+
+    row: dict[str, Any]
+    request: EmailRequest | None
+
+
+class HeldData(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Everything held about an address. `soft_bounces`: when emails bounced softly, by their ids."""
+
+    address: str
+    at: str
+    emails: list[HeldEmail]
+    suppression: list[Entry]
+    ses: list[SesEntry]
+    soft_bounces: dict[str, int]
+    scheduled: list[ScheduledEmail]
+    all_schedules_read: bool
+    not_searched: tuple[str, ...] = NOT_SEARCHED
+
+    @property
+    def summary(self) -> "HeldSummary":
+        return HeldSummary(
+            emails=len(self.emails),
+            requests=sum(each.request is not None for each in self.emails),
+            suppression=len(self.suppression),
+            ses=len(self.ses),
+            soft_bounces=len(self.soft_bounces),
+            scheduled=len(self.scheduled),
+            all_schedules_read=self.all_schedules_read,
+            not_searched=self.not_searched,
+        )
+
+
+class HeldSummary(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How much is held, without what it says."""
+
+    emails: int
+    requests: int
+    suppression: int
+    ses: int
+    soft_bounces: int
+    scheduled: int
+    all_schedules_read: bool
+    not_searched: tuple[str, ...]
+
+
+class Receipt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was forgotten, by whom, and what stays until when. It names the address by a hash alone.
+
+    `address_sha256`: of the address's key. `under_way`: emails whose last report may still come, and bring
+    a diagnostic: forget again a day later. `opt_out`: the types of the suppression rows that were kept, or
+    `dropped`.
+    """
+
+    address_sha256: str
+    at: str
+    by: str
+    emails: int
+    under_way: int
+    requests: int
+    soft_bounces: bool
+    scheduled: int
+    all_schedules_read: bool
+    opt_out: list[str]
+    dropped: bool
+    not_searched: tuple[str, ...] = NOT_SEARCHED
+    stays: tuple[str, ...] = STAYS
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    stack: DeployedStack
+    dynamodb: Any
+    ledger: LedgerReader
+    payloads: RequestPayloads
+    book: SuppressionBook
+    schedules: ScheduledMail
+    clock: Clock
+
+    async def held(self, address: str) -> HeldData:
+        found = await self.book.show(address)
+        emails = [
+            HeldEmail(row=_without_request(row), request=await self._request(row))
+            async for page in self.ledger.by_address(address)
+            for row in page
+        ]
+        scheduled, whole = await self._scheduled(found.address)
+        return HeldData(
+            address=found.address,
+            at=iso(self.clock()),
+            emails=emails,
+            suppression=found.entries,
+            ses=found.ses,
+            soft_bounces=await self._soft_bounces(found.address),
+            scheduled=scheduled,
+            all_schedules_read=whole,
+        )
+
+    async def forget(self, address: str, *, drop_opt_out: bool) -> Receipt:
+        """Blank and delete; may be broken off and run again, and then goes on with what is left."""
+        key = address_key(address)
+        emails = under_way = requests = 0
+        async for page in self.ledger.by_address(address):
+            for row in page:
+                # The request first: without its address the row would not be found again.
+                kept = await self.payloads.remove(row.claim_id or "", row.email_id)
+                await self._blank(row)
+                emails, requests = emails + 1, requests + (kept or row.kept_request is not None)
+                under_way += row.status in _UNDER_WAY
+        bounces = bool(await self._soft_bounces(key))
+        for spelled in spellings(key):
+            await self.dynamodb.delete_item(TableName=self.stack.state_table, Key=_soft_bounces_key(spelled))
+        scheduled, whole = await self._scheduled(key)
+        for email in scheduled:
+            await self.schedules.cancel(email.email_id)
+        return Receipt(
+            address_sha256=hashed(key),
+            at=iso(self.clock()),
+            by=await self.stack.operator(),
+            emails=emails,
+            under_way=under_way,
+            requests=requests,
+            soft_bounces=bounces,
+            scheduled=len(scheduled),
+            all_schedules_read=whole,
+            opt_out=await self._opt_out(address, drop=drop_opt_out),
+            dropped=drop_opt_out,
+        )
+
+    async def _request(self, row: TrackingRow) -> EmailRequest | None:
+        return kept_request(row) or await self.payloads.read(row.claim_id or "", row.email_id)
+
+    async def _blank(self, row: TrackingRow) -> None:
+        names = {f"#{name}": name for name in _BLANKED}
+        await conditional(
+            "DynamoDB (EmailTracking)",
+            self.dynamodb.update_item(
+                TableName=self.stack.tracking_table,
+                Key={"emailId": {"S": row.email_id}},
+                UpdateExpression=f"SET toEmail = :forgotten REMOVE {', '.join(names)}",
+                ConditionExpression="attribute_exists(emailId)",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={":forgotten": {"S": FORGOTTEN}},
+            ),
+        )
+
+    async def _soft_bounces(self, key: str) -> dict[str, int]:
+        table = self.stack.state_table
+        wanted = [{"pk": f"soft-bounces#{spelled}"} for spelled in spellings(key)]
+        found = await get_items(self.dynamodb, {table: wanted})
+        return {
+            name: int(value["N"])
+            for item in found[table]
+            for name, value in item.items()
+            if name not in {"pk", "ttl"}
+        }
+
+    async def _scheduled(self, key: str) -> tuple[list[ScheduledEmail], bool]:
+        """Those to the address, and whether all schedules were read."""
+        try:
+            waiting = await self.schedules.list(_MOST_SCHEDULES)
+        except ClientError as error:
+            if is_code(error, "ResourceNotFoundException"):  # a stack of before there were schedules
+                return [], True
+            raise
+        return [email for email in waiting.emails if address_key(email.to) == key], not waiting.more
+
+    async def _opt_out(self, address: str, *, drop: bool) -> list[str]:
+        """Keep what stops mail, without what it came of, or drop it from both lists; the types there were."""
+        rows = await self.book.table.of_address(address)
+        for row in rows:
+            if drop:
+                await self.book.table.remove(row.email)
+                continue
+            await conditional(
+                "DynamoDB (Suppression)",
+                self.dynamodb.update_item(
+                    TableName=self.stack.suppression_table,
+                    Key={"email": {"S": row.email}},
+                    UpdateExpression=f"REMOVE {', '.join(_FROM_SUPPRESSION)}",
+                    ConditionExpression="attribute_exists(email)",
+                ),
+            )
+        if drop:
+            for spelled in ses_spellings(address):
+                await self.book.ses.remove(spelled)
+        return sorted({row.suppression_type for row in rows})
+
+
+async def open_personal_data(stack: DeployedStack, clock: Clock) -> PersonalData:
+    dynamodb = await stack.client("dynamodb")
+    return PersonalData(
+        stack,
+        dynamodb,
+        await open_ledger(stack),
+        RequestPayloads(dynamodb, stack.state_table, clock),
+        await open_book(stack),
+        await open_scheduled(stack),
+        clock,
+    )
+
+
+def hashed(key: str) -> str:
+    return sha256(key.encode()).hexdigest()
+
+
+def _soft_bounces_key(key: str) -> Mapping[str, Any]:
+    return {"pk": {"S": f"soft-bounces#{key}"}}
+
+
+def _without_request(row: TrackingRow) -> dict[str, Any]:
+    held = msgspec.to_builtins(msgspec.structs.replace(row, kept_request=None))
+    return {name: value for name, value in held.items() if value not in (None, [], {})}
+
+
+def held_verdict(held: HeldSummary, file: str | None, address: str, options: str) -> Verdict:
+    if not (held.emails or held.suppression or held.ses or held.soft_bounces or held.scheduled):
+        return Verdict(good=False, sentence="Nothing is held about this address, where it was searched.")
+    told = f"{held.emails:,} emails, {held.requests:,} of them with their request"
+    if file:
+        return Verdict(good=True, sentence=f"{told}, and all else that is held are in {file}.")
+    return Verdict(
+        good=True,
+        sentence=f"{told} are held.",
+        next_command=f"sesmailengine person export {address} --to FILE.json{options}",
+    )
+
+
+def forgotten_verdict(done: Receipt, file: str) -> Verdict:
+    deleted = f"{done.requests:,} requests and {done.scheduled:,} schedules deleted"
+    told = f"{done.emails:,} rows are blank, {deleted}."
+    if done.opt_out:
+        kinds = ", ".join(done.opt_out)
+        told += f" What stopped mail ({kinds}) {'is dropped' if done.dropped else 'stays, with the address'}."
+    if done.under_way:
+        told += f" {done.under_way:,} emails may still be reported on: forget again tomorrow."
+    return Verdict(good=True, sentence=f"{told} The receipt is {file}.")

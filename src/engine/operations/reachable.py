@@ -1,0 +1,44 @@
+"""Which of many addresses the suppression table keeps mail from."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
+from engine.concurrency import concurrently
+from engine.operations.stack import DeployedStack
+from engine.requests.addresses import address_key, spellings
+from engine.schemas.rows import SuppressionRow
+
+UNSUBSCRIBED: Final = "unsubscribe"
+ALL_TOPICS: Final = "*"
+
+
+class Reachability:
+    """`topic`: of the mail that is meant; mail without one looks at no consent."""
+
+    def __init__(self, client: Any, table: str, topic: str | None) -> None:
+        self._client = client
+        self._table = table
+        self._topic = topic
+
+    async def kept_from(self, addresses: Collection[str]) -> Mapping[str, SuppressionRow]:
+        """The rows that keep mail from addresses, by address key. Raises ServiceUnavailable."""
+        keys = {key: address for address in map(address_key, addresses) for key in self._keys(address)}
+        parts = [
+            get_items(self._client, {self._table: [{"email": key} for key in part]})
+            for part in chunks(list(keys), GET_LIMIT)
+        ]
+        answers = await concurrently(parts)
+        rows = [from_item(item, SuppressionRow) for answer in answers for item in answer[self._table]]
+        return {keys[row.email]: row for row in rows if self._binds(row)}
+
+    def _keys(self, address: str) -> list[str]:
+        consent = [f"{topic}#{address}" for topic in (ALL_TOPICS, self._topic)] if self._topic else []
+        return [*spellings(address), *consent]
+
+    def _binds(self, row: SuppressionRow) -> bool:
+        return self._topic is not None or row.suppression_type != UNSUBSCRIBED
+
+
+async def open_reachability(stack: DeployedStack, topic: str | None) -> Reachability:
+    return Reachability(await stack.client("dynamodb"), stack.suppression_table, topic)

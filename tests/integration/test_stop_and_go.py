@@ -1,0 +1,172 @@
+"""`stop`, `go` and `cancel` over a stack's tables, queues and bus."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.support.cloud import Cloud, queue_event, request_event
+from typer.testing import CliRunner, Result
+
+from engine.cli import app
+from engine.handlers.email_sender import handler
+from engine.local.ses.threaded import ThreadedSimulator
+from engine.operations import parked, stopping
+
+
+class Operator:
+    """At a terminal where nobody answers questions."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def call(self, *command: str) -> Result:
+        access = ["--stack", self._cloud.stack, "--endpoint-url", self._cloud.endpoint]
+        result = CliRunner().invoke(app, [*command, *access], terminal_width=200)
+        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    def facts(self, *command: str) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(self.call(*command, "--json").output)
+        return facts
+
+    def park(self, count: int, **detail: Any) -> None:
+        for number in range(count):
+            body = json.dumps(request_event(event_id=f"{detail}-{number}", **detail))
+            self._cloud.sqs.send_message(QueueUrl=self._cloud.parked_queue, MessageBody=body)
+
+    def brakes(self) -> set[str]:
+        return {item["pk"] for item in self._cloud.items("State")} - {"stop#list"}
+
+
+@pytest.fixture
+def operator(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    monkeypatch.setattr(stopping, "SETTLED_SECONDS", 0)
+    monkeypatch.setattr(parked, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(parked, "RECEIVERS", 2)
+    return Operator(cloud)
+
+
+def test_stop_sets_a_brake_says_how_long_it_takes_and_tells_the_bus(cloud: Cloud, operator: Operator) -> None:
+    result = operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "Bulk mail is stopped. That holds within two seconds" in result.output
+    assert f"Next: sesmailengine go --bulk --stack {cloud.stack}" in result.output
+    brake = next(item for item in cloud.items("State") if item["pk"] == "stop#bulk")
+    assert brake["because"] == "wrong price"
+    assert brake["by"].startswith("arn:aws:")
+    (told,) = cloud.status_events()
+    assert {**told, "by": "", "timestamp": ""} == {
+        "action": "stop", "scope": "bulk", "because": "wrong price", "by": "", "timestamp": ""
+    }  # fmt: skip
+
+
+def test_go_brings_back_what_no_other_brake_holds(cloud: Cloud, operator: Operator) -> None:
+    operator.call("stop", "--template", "welcome", "--because", "typo", "--yes")
+    operator.call("stop", "--campaign", "spring", "--because", "too early", "--yes")
+    operator.park(12)
+    operator.park(3, campaign="spring", priority="bulk")
+    result = operator.call("go", "--template", "welcome", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "12 parked emails came back to their lanes. 3 parked emails stay parked" in result.output
+    assert "too early" in result.output
+    assert operator.brakes() == {"stop#campaign#spring"}
+    assert len(cloud.messages(cloud.retry_queue)) == 12
+    last = operator.facts("go", "--everything", "--yes")
+    assert [brake["pk"] for brake in last["lifted"]] == ["stop#campaign#spring"]
+    assert last["returned"]["moved"] == 3
+    assert len(cloud.messages(cloud.bulk_queue)) == 3
+    assert not operator.brakes()
+    assert [told["action"] for told in cloud.status_events()] == ["stop", "stop", "go", "go"]
+
+
+def test_what_the_engine_parks_comes_back_and_is_sent_once(
+    cloud: Cloud, ses: ThreadedSimulator, operator: Operator
+) -> None:
+    operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    event = request_event(event_id="one", priority="bulk", campaign="spring")
+    assert handler(queue_event(event)) == {"batchItemFailures": []}
+    assert handler(request_event(event_id="two"))["status"] == "sent"
+    assert len(ses.messages) == 1
+    assert operator.facts("go", "--bulk", "--yes")["returned"]["moved"] == 1
+    (body,) = cloud.messages(cloud.bulk_queue)
+    assert json.loads(body) == event
+    handler(queue_event(body))
+    handler(queue_event(body))
+    assert len(ses.messages) == 2
+
+
+def test_a_cancelled_campaign_s_parked_mail_ends_as_failed(
+    cloud: Cloud, ses: ThreadedSimulator, operator: Operator
+) -> None:
+    operator.call("stop", "--campaign", "spring", "--because", "wrong price", "--yes")
+    handler(queue_event(request_event(priority="bulk", campaign="spring")))
+    assert cloud.row()["status"] == "sending"
+    operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    (body,) = cloud.messages(cloud.bulk_queue)
+    handler(queue_event(body))
+    assert (cloud.row()["status"], cloud.row()["failureCode"]) == ("failed", "cancelled")
+    assert not ses.messages
+
+
+def test_a_brake_written_by_hand_holds_and_can_be_lifted(cloud: Cloud, operator: Operator) -> None:
+    cloud.put("State", pk="stop#all", because="paged at night", by="ops")
+    operator.park(2)
+    operator.call("stop", "--bulk", "--because", "x", "--yes")
+    facts = operator.facts("go", "--bulk", "--yes")
+    assert facts["returned"]["held"] == {"stop#all": 2}
+    assert operator.facts("go", "--everything", "--yes")["returned"]["moved"] == 2
+
+
+def test_go_for_what_is_not_stopped_finds_nothing(operator: Operator) -> None:
+    result = operator.call("go", "--all", "--yes")
+    assert result.exit_code == 1
+    assert "All mail was not stopped." in result.output
+
+
+def test_cancel_sends_parked_mail_to_its_lane_to_fail(cloud: Cloud, operator: Operator) -> None:
+    operator.call("stop", "--all", "--because", "x", "--yes")
+    operator.park(4, campaign="spring", priority="bulk")
+    operator.park(1)
+    result = operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "Campaign spring is cancelled" in result.output
+    assert len(cloud.messages(cloud.bulk_queue)) == 4
+    assert operator.brakes() == {"stop#all", "cancel#campaign#spring"}
+    assert [told["action"] for told in cloud.status_events()] == ["stop", "cancel"]
+
+
+def test_go_leaves_a_campaign_cancelled_unless_told(operator: Operator) -> None:
+    operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    result = operator.call("go", "--campaign", "spring", "--yes")
+    assert result.exit_code == 1
+    assert "It is cancelled, though" in result.output
+    assert operator.call("go", "--everything", "--yes").exit_code == 1
+    assert operator.brakes() == {"cancel#campaign#spring"}
+    assert operator.call("go", "--campaign", "spring", "--uncancel", "--yes").exit_code == 0
+    assert not operator.brakes()
+
+
+def test_a_stack_without_a_queue_for_parked_mail_is_named(cloud: Cloud, operator: Operator) -> None:
+    cloud.sqs.delete_queue(QueueUrl=cloud.parked_queue)
+    result = operator.call("stop", "--all", "--because", "x", "--yes")
+    assert result.exit_code == 1
+    assert "this stack has no ParkedEmailQueue" in result.output
+    result = operator.call("go", "--all", "--yes")
+    assert result.exit_code == 0
+    assert "nothing was parked" in result.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--all", "--bulk"], ["--template", "a/b"], ["--campaign", "no.dots"], ["--bulk", "--because", " "]],
+)
+def test_options_that_name_no_scope_or_reason_are_refused(operator: Operator, options: list[str]) -> None:
+    assert operator.call("stop", "--because", "x", *options, "--yes").exit_code == 2
+    assert not operator.brakes()
+
+
+def test_nothing_is_done_where_nobody_can_be_asked(operator: Operator) -> None:
+    result = operator.call("stop", "--all", "--because", "x")
+    assert result.exit_code == 1
+    assert "Nothing was done" in result.output
+    assert not operator.brakes()
