@@ -28,11 +28,12 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python .venv-emulator/bin/python --require-hashes -r requirements/emulator.txt
 	@touch $@
 
-lint: $(VENV)/.ready ## Formatter, linter, type checker, import rules
+lint: $(VENV)/.ready ## Formatter, linter, type checker, import rules, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m infra.audit
 
 format: $(VENV)/.ready ## Apply the formatter and the linter's safe fixes
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -62,8 +63,15 @@ deploy: $(VENV)/.ready ## Deploy to your AWS account: make deploy ARGS="-c defau
 bench: $(VENV)/.ready ## Measure this build: make bench [ONLY=latency,cost] [BESIDE=../other] [COMPARE=old.json] [PROFILE=mine.toml]
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(BESIDE:%=--beside %) $(if $(COMPARE),--compare $(COMPARE)) $(if $(PROFILE),--profile $(PROFILE))
 
-prove: $(VENV)/.ready ## Prove that no fault loses or doubles mail: make prove [SEED=17] [SEEDS=2000] [EMAILS=50000]
+# An option of one part leaves the other out.
+SIMULATED := $(SEED)$(SEEDS)$(EMAILS)
+prove: $(VENV)/.ready .venv-emulator/.ready ## Prove that no fault loses or doubles mail: make prove [SEED=17] [SEEDS=2000] [EMAILS=50000] [REAL=2000]
+ifneq ($(or $(SIMULATED),$(if $(REAL),,both)),)
 	@PYTHONPATH=.:src $(BIN)/python -m tests.simulation $(SEED:%=--seed %) $(SEEDS:%=--seeds %) $(EMAILS:%=--emails %)
+endif
+ifneq ($(or $(REAL),$(if $(SIMULATED),,both)),)
+	@PYTHONPATH=.:src $(BIN)/python -m tests.processes $(REAL:%=--emails %)
+endif
 
 requirements: $(VENV)/.ready ## Renew requirements/*.txt from pyproject.toml (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt

@@ -45,7 +45,7 @@ _ADVICE = {
         "the way of SES, SNS or KMS: ask whoever runs it."
     ),
     "attached to entities": (
-        "Detach the stack's policies, -Support and -Operator, from whoever has them, and run again."
+        "Detach the stack's policies, -Support, -Operator and -Privacy, from whoever has them; run again."
     ),
     "already exists": (
         "Something by this name is there, and not of an earlier installation. Remove it, or choose another "

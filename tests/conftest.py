@@ -1,18 +1,27 @@
 """The edges that tests share: AWS's APIs by moto, SES by the simulator, both over HTTP and real clients."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from tests.support.cloud import Cloud, variables
+from tests.support.log_watch import LOG_WATCH, watch_all
 
 from engine.handlers import email_sender, feedback_processor
 from engine.local.ses.threaded import ThreadedSimulator
 
 settings.register_profile("no-deadline", deadline=None)  # timings belong in benchmarks
 settings.load_profile("no-deadline")
+watch_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Every test, whatever it is about, fails where the engine logged personal data."""
+    yield
+    LOG_WATCH.fail_where_found()
 
 
 @pytest.fixture(scope="session", autouse=True)

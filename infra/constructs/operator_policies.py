@@ -1,4 +1,4 @@
-"""Managed policies for the people who operate the stack: one to look, one to act.
+"""Managed policies for the people who operate the stack: to look, to act, to answer for personal data.
 
 They are attached to nobody here: whoever administers the account attaches them to its roles and users.
 `tests/integration/test_operator_policies.py` compares them with what the commands call, both ways.
@@ -13,10 +13,11 @@ from constructs import Construct
 
 from infra.acknowledged import acknowledge
 
-# The items of State that commands read, and those that they write: requests kept for a retry hold the data of
-# emails, which is nobody's to see.
+# The items of State that commands read, and those that they write. Requests kept for a retry hold the data of
+# emails: they are for whoever answers for personal data.
 _READ_KEYS: Final = ("stop#*", "cancel#*", "quota#*", "rate#*")
 _WRITTEN_KEYS: Final = ("stop#*", "cancel#*")
+_PERSONAL_KEYS: Final = ("payload#*", "soft-bounces#*")
 _PSEUDO: Final = {
     "Partition": Aws.PARTITION,
     "Region": Aws.REGION,
@@ -26,24 +27,28 @@ _PSEUDO: Final = {
 
 # A policy's description can't be changed: CloudFormation would make another one, whose name is taken.
 _SUPPORT: Final = "Look at the mail of the stack {}, and change nothing."
-_OPERATOR: Final = "Act on the mail of the stack {}. Attach {}-Support as well."
+_OPERATOR: Final = "Act on the mail of the stack {0}. Attach {0}-Support as well."
+_PRIVACY: Final = (
+    "Export and forget what the stack {0} holds of a person. Attach {0}-Support and {0}-Operator as well."
+)
 
 
 class OperatorPolicies(Construct):
-    """`{Stack}-Support` and `{Stack}-Operator`, each within IAM's 6,144 characters."""
+    """`{Stack}-Support`, `{Stack}-Operator` and `{Stack}-Privacy`, each within IAM's 6,144 characters."""
 
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str) -> None:
         super().__init__(scope, construct_id)
         self._prefix = prefix
         self._policy("Support", _SUPPORT, self._looking())
         self._policy("Operator", _OPERATOR, self._acting())
+        self._policy("Privacy", _PRIVACY, self._answering_for_persons())
 
     def _policy(self, name: str, description: str, statements: Sequence[iam.PolicyStatement]) -> None:
         policy = iam.ManagedPolicy(
             self,
             name,
             managed_policy_name=f"{self._prefix}-{name}",
-            description=description.format(self._prefix, self._prefix),
+            description=description.format(self._prefix),
             statements=statements,
         )
         for pattern in {arn for statement in statements for arn in statement.resources if "*" in arn}:
@@ -122,6 +127,17 @@ class OperatorPolicies(Construct):
                 "Scheduled", "scheduler:DeleteSchedule", self._arn("scheduler", "Scheduled/*", "schedule/")
             ),
             _allow("Bus", "events:PutEvents", self._arn("events", "EmailBus", "event-bus/")),
+        ]
+
+    def _answering_for_persons(self) -> list[iam.PolicyStatement]:
+        return [
+            _allow("Rows", "dynamodb:UpdateItem", self._table("EmailTracking")),
+            _allow(
+                "KeptRequestsAndSoftBounces",
+                "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:PutItem",
+                self._table("State"),
+                **_keys(_PERSONAL_KEYS),
+            ),
         ]
 
     def _table(self, name: str) -> str:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from pathlib import PurePath
 from traceback import extract_tb
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -26,6 +26,12 @@ class FailureCode(StrEnum):
     RENDERING_FAILURE = "rendering-failure"
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
+    UNSUBSCRIBED = "unsubscribed"
+    EXPIRED = "expired"
+
+
+# Ours, in characters: a refusal is stored and published, and a bad name may be as long as the request.
+MAX_REFUSAL: Final = 1_000
 
 
 class Refusal(Struct, frozen=True):
@@ -33,6 +39,12 @@ class Refusal(Struct, frozen=True):
 
     code: FailureCode
     message: str
+
+    def shortened(self) -> "Refusal":
+        """With no more of the sentence than is stored and published."""
+        if len(self.message) <= MAX_REFUSAL:
+            return self
+        return Refusal(self.code, self.message[:MAX_REFUSAL] + " …")
 
 
 class EngineError(Exception):

@@ -202,10 +202,23 @@ class TestAsynchronousInvocations:
             assert stage.seen_from_outside == {"yes"}
 
 
+class TestRestarts:
+    async def test_what_was_accepted_before_a_restart_is_worked_on_after_it(self, tmp_path: Path) -> None:
+        async with _stage(tmp_path, concurrency=1, nap=0.2, keeps_state=True) as stage:
+            await stage.publish(*(f"event {number}" for number in range(10)), "fail")
+            await stage.emulator.restart()
+            assert await stage.answers(10) == {f"event {number}" for number in range(10)}
+            (dead,) = await stage.dead(wait=20)
+            assert dead["requestPayload"]["detail"] == {"text": "fail"}
+
+
 class _Stage:
     """A function behind a rule and a topic, with a queue for its answers and one for its failures."""
 
-    def __init__(self, clients: dict[str, Any], answers: str, dead: str, topic: str) -> None:
+    def __init__(
+        self, emulator: Emulator, clients: dict[str, Any], answers: str, dead: str, topic: str
+    ) -> None:
+        self.emulator = emulator
         self._clients = clients
         self._answers = answers
         self._dead = dead
@@ -248,12 +261,17 @@ class _Stage:
 
 
 @asynccontextmanager
-async def _stage(folder: Path, *, concurrency: int, nap: float = 0) -> AsyncIterator[_Stage]:
+async def _stage(
+    folder: Path, *, concurrency: int, nap: float = 0, keeps_state: bool = False
+) -> AsyncIterator[_Stage]:
     zipped = io.BytesIO()
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr("function.py", _FUNCTION)
     async with running_emulator(
-        folder, async_retry_seconds=0.01, functions_environment={"FROM_OUTSIDE": "yes"}
+        folder,
+        async_retry_seconds=0.01,
+        functions_environment={"FROM_OUTSIDE": "yes"},
+        keeps_state=keeps_state,
     ) as emulator:
         session = aioboto3.Session("test", "test", region_name=emulator.region)
         # Clients by name only: the services here are more than the project has types for.
@@ -293,7 +311,7 @@ async def _stage(folder: Path, *, concurrency: int, nap: float = 0) -> AsyncIter
             await events.put_targets(Rule="rule", Targets=[{"Id": "function", "Arn": alias}])
             await sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=alias)
             clients = {"sqs": sqs, "sns": sns, "events": events}
-            yield _Stage(clients, answers, dead, topic)
+            yield _Stage(emulator, clients, answers, dead, topic)
 
 
 async def test_the_one_address_that_a_command_is_given_reaches_the_simulator_as_ses(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from engine.local.emulator import Emulator, running_emulator
+from engine.local.ses.account import Account
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator
 from infra import bundling
@@ -115,15 +116,12 @@ async def _customer(folder: Path) -> AsyncIterator[Customer]:
     async def publish(_: str) -> None:
         accepted.set()
 
-    simulator = Simulator(publish=publish)
+    simulator = Simulator(Account(identities=frozenset({"shop.example"})), publish=publish)
     async with serve(simulator) as url, AsyncExitStack() as clients:
         emulator = await clients.enter_async_context(
             running_emulator(folder, functions_environment={"AWS_ENDPOINT_URL_SESV2": url})
         )
-        customer = Customer(emulator, simulator, accepted, clients)
-        ses = await customer.client("sesv2")
-        await ses.create_email_identity(EmailIdentity="shop.example")
-        yield customer
+        yield Customer(emulator, simulator, accepted, clients)
 
 
 @pytest.fixture

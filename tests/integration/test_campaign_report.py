@@ -78,6 +78,12 @@ def test_emails_are_counted_by_status_with_their_retries_and_without_other_campa
     assert facts["counts"]["byCode"] == {"failed suppressed": 1}
 
 
+def test_the_emails_of_one_template_alone_can_be_counted(campaigns: Campaigns) -> None:
+    campaigns.add("a", "delivered")
+    campaigns.add("b", "delivered", template_name="invoice")
+    assert campaigns.facts("status", "spring", "--template", "invoice")["counts"]["emails"] == 1
+
+
 def test_more_rows_than_a_page_are_all_read(campaigns: Campaigns) -> None:
     for number in range(1_050):
         campaigns.add(f"e{number}", "delivered")

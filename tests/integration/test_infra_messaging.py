@@ -239,10 +239,7 @@ class TestFeedback:
         assert allow["Condition"] == {
             "StringEquals": {
                 "AWS:SourceAccount": ACCOUNT,
-                "AWS:SourceArn": [
-                    f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet",
-                    f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-BulkConfigSet",
-                ],
+                "AWS:SourceArn": [f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/mail-ConfigSet"],
             }
         }
 

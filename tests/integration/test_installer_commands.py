@@ -402,7 +402,7 @@ class TestUninstall:
         ]
         with pytest.raises(InstallError) as caught:
             installer(account, release, FakeScreen()).uninstall(delete_data=False)
-        assert "Detach the stack's policies, -Support and -Operator" in caught.value.remedy
+        assert "Detach the stack's policies, -Support, -Operator and -Privacy" in caught.value.remedy
 
     def test_data_is_deleted_when_asked_for_even_if_it_is_protected(self, release: Release) -> None:
         account = self.account()

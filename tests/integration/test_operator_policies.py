@@ -1,6 +1,6 @@
 """The managed policies of those who operate the stack allow what the commands call, and nothing else.
 
-The calls are read out of the source: of `engine.operations`, and of what it uses of `engine.aws`.
+The calls are read out of the source: of `engine.operations`, and of the adapters that it uses.
 """
 
 import ast
@@ -17,7 +17,7 @@ from tests.support.aws_calls import Ask
 from tests.support.iam import allows, grants
 from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed, synthesis
 
-import engine.aws
+import engine
 import engine.operations
 from infra.regions import REGIONS
 
@@ -48,6 +48,7 @@ RENAMED = {
     "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
+ADAPTERS = ("engine.aws.", "engine.client.")
 LOOKS = ("Get", "List", "Describe", "Query", "BatchGet", "StartQuery")
 """How the names of permissions begin that change nothing."""
 
@@ -61,6 +62,9 @@ def policy(name: str, stack: Deployed | None = None) -> dict[str, Any]:
 def statements(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = policy(name)["PolicyDocument"]["Statement"]
     return found
+
+
+POLICIES = ("Support", "Operator", "Privacy")
 
 
 def granted(name: str) -> set[str]:
@@ -91,27 +95,44 @@ def calls(tree: ast.AST) -> Iterator[str]:
                 yield str(node.args[0].value)
 
 
-def imported_from_aws(tree: ast.AST) -> Iterator[ast.AST]:
-    """The functions and classes of `engine.aws` that a module imports, with what they use beside them."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("engine.aws."):
-            yield from _definitions(str(node.module).rpartition(".")[2], {one.name for one in node.names})
+def imported_adapters(tree: ast.Module) -> Iterator[ast.AST]:
+    """The functions and classes of `engine.aws` and `engine.client` that a module imports.
+
+    With them comes what they use, in their own module and in others of these two.
+    """
+    waiting = list(_imports(tree).items())
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        name, module = waiting.pop()
+        if (module, name) in seen:
+            continue
+        seen.add((module, name))
+        source = _module(module)
+        if (defined := _definitions(source).get(name)) is not None:
+            yield defined
+            places = dict.fromkeys(_definitions(source), module) | _imports(source)
+            used = {node.id for node in ast.walk(defined) if isinstance(node, ast.Name)}
+            waiting += [(each, places[each]) for each in used & places.keys()]
 
 
-def _definitions(module: str, wanted: set[str]) -> Iterator[ast.AST]:
-    path = Path(engine.aws.__path__[0]) / f"{module}.py"
-    defined = {
-        node.name: node
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+def _imports(tree: ast.Module) -> dict[str, str]:
+    """By name, the module of these two that it comes from."""
+    return {
+        each.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(ADAPTERS)
+        for each in node.names
     }
-    seen: set[str] = set()
-    while wanted := (wanted & defined.keys()) - seen:
-        seen |= wanted
-        for name in wanted:
-            yield defined[name]
-        used = (node for name in wanted for node in ast.walk(defined[name]))
-        wanted = {node.id for node in used if isinstance(node, ast.Name)}
+
+
+def _definitions(tree: ast.Module) -> dict[str, ast.AST]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return {node.name: node for node in tree.body if isinstance(node, kinds)}
+
+
+def _module(name: str) -> ast.Module:
+    path = Path(engine.__path__[0], *name.split(".")[1:]).with_suffix(".py")
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def called() -> dict[str, str]:
@@ -119,14 +140,19 @@ def called() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in Path(engine.operations.__path__[0]).rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for part in (tree, *imported_from_aws(tree)):
+        for part in (tree, *imported_adapters(tree)):
             found |= dict.fromkeys(calls(part), path.name)
     return found
 
 
-def test_every_call_of_the_commands_is_allowed_to_those_who_look_or_to_those_who_act() -> None:
-    allowed = granted("Support") | granted("Operator")
+def test_every_call_of_the_commands_is_allowed_by_one_of_the_policies() -> None:
+    allowed = set().union(*map(granted, POLICIES))
     assert {method: file for method, file in called().items() if not operations()[method] & allowed} == {}
+
+
+def test_nothing_is_allowed_that_no_command_calls() -> None:
+    needed = set().union(*(operations()[method] for method in called()))
+    assert set().union(*map(granted, POLICIES)) - needed == set()
 
 
 def test_looking_is_support_and_acting_is_operator() -> None:
@@ -139,7 +165,7 @@ def looks(action: str) -> bool:
 
 
 def test_no_action_is_a_pattern() -> None:
-    assert [action for action in granted("Support") | granted("Operator") if "*" in action] == []
+    assert [action for name in POLICIES for action in granted(name) if "*" in action] == []
 
 
 # -- their limits --------------------------------------------------------------------------------------------
@@ -164,19 +190,24 @@ def test_operators_write_brakes_into_state_and_nothing_else(action: str) -> None
     assert not may("Operator", f"dynamodb:{action}", table("mail-State"))
 
 
-def test_the_requests_that_state_keeps_are_nobodys_to_see() -> None:
+def test_the_requests_that_state_keeps_are_for_who_answers_for_personal_data_alone() -> None:
     assert may("Support", "dynamodb:BatchGetItem", table("mail-State"), "stop#all", "quota#2026-11-25#0")
     assert not may("Support", "dynamodb:BatchGetItem", table("mail-State"), "stop#all", "payload#1")
+    assert not may("Operator", "dynamodb:BatchGetItem", table("mail-State"), "payload#1")
     assert not may("Support", "dynamodb:Query", table("mail-State"))
+    assert may("Privacy", "dynamodb:BatchGetItem", table("mail-State"), "payload#1", "payload#1#email-1")
+    assert may("Privacy", "dynamodb:DeleteItem", table("mail-State"), "soft-bounces#ada@example.com")
+    assert not may("Privacy", "dynamodb:DeleteItem", table("mail-State"), "stop#all")
 
 
-def test_the_ledger_is_read_and_never_written() -> None:
+def test_the_ledger_is_read_and_written_only_to_forget_a_person() -> None:
     assert may("Support", "dynamodb:Query", table("mail-EmailTracking/index/to-email-timestamp-index"))
     for action in ("PutItem", "UpdateItem", "DeleteItem"):
         assert not may("Operator", f"dynamodb:{action}", table("mail-EmailTracking"), "email-1")
+        assert may("Privacy", f"dynamodb:{action}", table("mail-EmailTracking")) is (action == "UpdateItem")
 
 
-@pytest.mark.parametrize("name", ["Support", "Operator"])
+@pytest.mark.parametrize("name", POLICIES)
 def test_the_resources_of_another_stack_are_out_of_reach(name: str) -> None:
     for action, resource in grants(statements(name)):
         if resource != "*":
@@ -186,10 +217,7 @@ def test_the_resources_of_another_stack_are_out_of_reach(name: str) -> None:
 def test_on_every_resource_only_what_knows_none_is_allowed() -> None:
     """https://docs.aws.amazon.com/service-authorization/latest/reference/."""
     everywhere = {
-        action
-        for name in ("Support", "Operator")
-        for action, resource in grants(statements(name))
-        if resource == "*"
+        action for name in POLICIES for action, resource in grants(statements(name)) if resource == "*"
     }
     assert everywhere == {
         "ce:GetCostAndUsage",
@@ -211,7 +239,7 @@ def test_they_are_attached_to_nobody() -> None:
         assert not {"Groups", "Roles", "Users"} & made["Properties"].keys()
 
 
-@pytest.mark.parametrize("name", ["Support", "Operator"])
+@pytest.mark.parametrize("name", POLICIES)
 def test_they_fit_into_a_managed_policy_under_the_longest_names(name: str) -> None:
     place = {"AWS::StackName": "s" * 40, "AWS::Region": max(REGIONS, key=len), "AWS::Partition": "aws-us-gov"}
     document = policy(name, Deployed(synthesis().template, {}, place))["PolicyDocument"]

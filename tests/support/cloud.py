@@ -20,6 +20,14 @@ LARGE: dict[str, Any] = {
 }
 
 
+# What the stack's indexes hold besides keys.
+PROJECTED = {
+    "to-email-timestamp-index": ["templateName"],
+    "date-partition-index": ["templateName", "toEmail"],
+    "suppression-type-date-index": ["reason"],
+}
+
+
 class Cloud:
     """Tables, bucket, queue and bus with names of their own; status events land in a queue for reading."""
 
@@ -71,7 +79,7 @@ class Cloud:
                 {
                     "IndexName": index,
                     "KeySchema": _keys(hash_key, range_key),
-                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                    "Projection": _projection(index),
                 }
                 for index, hash_key, range_key in indexes
             ]
@@ -147,6 +155,13 @@ class Cloud:
 def _keys(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
     keys = [{"AttributeName": hash_key, "KeyType": "HASH"}]
     return keys + ([{"AttributeName": range_key, "KeyType": "RANGE"}] if range_key else [])
+
+
+def _projection(index: str) -> dict[str, Any]:
+    attributes = PROJECTED.get(index)
+    if attributes is None:
+        return {"ProjectionType": "KEYS_ONLY"}
+    return {"ProjectionType": "INCLUDE", "NonKeyAttributes": attributes}
 
 
 def _plain(value: Mapping[str, Any]) -> Any:

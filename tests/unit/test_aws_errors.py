@@ -265,6 +265,7 @@ MAY_HAVE_LEFT = [
     sdk.ResponseStreamingError(error=aiohttp.ClientPayloadError()),
     sdk.HTTPClientError(error=ValueError()),
     ResponseParserError("no JSON"),
+    UnicodeDecodeError("utf-8", b"{\xa2}", 1, 2, "an answer of which a bit was turned"),
     aiohttp.ClientPayloadError(),
     TimeoutError(),
     KeyError("MessageId"),

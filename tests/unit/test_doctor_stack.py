@@ -118,6 +118,9 @@ class TestDeadLetters:
         assert (first.level, first.what) == ("problem", "BulkEmailDLQ holds 1,200.")
         assert "dlq show EventBridgeDLQ" in second.remedy
 
+    def test_one_that_is_gone_is_a_problem(self) -> None:
+        assert only(stack_checks.dead_letters({"BulkEmailDLQ": None, "EmailRetryDLQ": 0})).level == "problem"
+
     def test_empty_ones_are_well(self) -> None:
         assert only(stack_checks.dead_letters({"BulkEmailDLQ": 0, "EmailRetryDLQ": 0})).level == "ok"
 

@@ -3,10 +3,8 @@
 import pytest
 
 from engine.operations.dead_letters import Group, condition
-from engine.operations.dlq import (
-    DeadLetterQueues,
-    Dropped,
-    QueueContents,
+from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents
+from engine.operations.dlq_verdicts import (
     contents_verdict,
     dropped_verdict,
     overview_verdict,
@@ -14,9 +12,10 @@ from engine.operations.dlq import (
 )
 from engine.operations.queues import QueueDepth
 from engine.operations.redrive import Redriven
-from engine.operations.suppression import Removed, removed_verdict
+from engine.operations.suppression import Removed
 from engine.operations.suppression_sync import Differences, differences_verdict
 from engine.operations.suppression_table import Entry
+from engine.operations.suppression_verdicts import removed_verdict
 
 OPTIONS = " --stack shop"
 ENTRY = Entry(address="ada@example.com", type="bounce")

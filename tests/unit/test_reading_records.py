@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from tests.support.cloud import request_event
 from tests.support.harness import Harness
 
+from engine.requests.checks import MAX_DEPTH
 from engine.requests.email_job import UnreadableRecordError, from_event, read_body, read_event, request_hash
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
+from engine.templating.template import compile_template
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -90,13 +92,46 @@ def test_a_field_that_a_version_adds_changes_no_hash_of_a_request_without_it() -
     assert request_hash(msgspec.convert(asked, Later)) == request_hash(msgspec.convert(asked, EmailRequest))
 
 
-def test_data_that_is_nested_too_deeply_is_refused() -> None:
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 500, *range(940, 1000), 50_000])
+def test_data_that_is_nested_too_deeply_is_refused(depth: int) -> None:
+    """However much of the stack is left: reading takes less of it than to write the same again."""
     data: dict[str, Any] = {}
-    for _ in range(50_000):
+    for _ in range(depth):
         data = {"deeper": data}
     job = from_event(read_event(request_event(templateData=data)), NOW)
     assert job.refusal is not None
-    assert job.refusal.message == "templateData: is nested too deeply"
+    assert job.refusal.message == "templateData: is nested too deeply; expected at most 100 levels"
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+async def test_data_may_be_nested_a_hundred_levels_and_no_more(beyond: int) -> None:
+    data: Any = 1
+    for _ in range(MAX_DEPTH + beyond):
+        data = {"deeper": data}
+    harness = Harness()
+    harness.fake_aws.templates.templates["welcome"] = compile_template(
+        "welcome", "x", None, b'{"subject": "x"}'
+    )
+    retry = {
+        "to": "bob@example.com",
+        "templateName": "welcome",
+        "templateData": data,
+        "originalEmailId": "e-1",
+    }
+    answer = await harness.deliver(
+        request_event(templateData=data), {"originalEmailData": retry, "retryAttempt": 1}
+    )
+    assert len(harness.fake_aws.mailer.sent) == (0 if beyond else 2)
+    # What a person put there has nobody to be told about it.
+    assert len(answer.batch_item_failures) == beyond
+
+
+def test_a_number_that_json_has_no_words_for_is_refused() -> None:
+    """Python reads 1e999 as infinity, and writes what no other reader of JSON takes."""
+    event = json.loads(json.dumps(request_event(templateData={"n": "N"})).replace('"N"', "1e999"))
+    job = from_event(read_event(event), NOW)
+    assert job.refusal is not None
+    assert job.refusal.message == "templateData: holds a number beyond those of JSON, such as 1e999"
 
 
 # -- brought back by hand ------------------------------------------------------------------------------------

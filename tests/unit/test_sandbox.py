@@ -49,10 +49,20 @@ def reason(source: str, **data: Any) -> str:
         "{% set h = ')' * 900 ~ 'a)' %}{% for i in r %}{% set x = h | urlize %}{% endfor %}",
         "{% set ns = namespace(x=1) %}{% for i in r %}{% set ns.x = ns.x * 99 %}{% endfor %}",
         "{% set ns = namespace(x=1) %}{% for i in r %}{% set ns.x = [ns.x] %}{% endfor %}",
+        "{% set h = 'a' * 900000 %}{% for i in r %}{% if h is lower %}{% endif %}{% endfor %}",
+        "{% set h = 'a' * 900000 %}{% for i in r %}{% if h is eq('b' ~ h) %}{% endif %}{% endfor %}",
+        "{% set h = 'a' * 900000 %}{% for i in r %}{% set a = palette(h) %}{% endfor %}",
+        "{% for i in r %}{% set c = cycler(*r) %}{% endfor %}",
+        "{% for i in r %}{% set c = loop.cycle(*r) %}{% endfor %}",
+        "{% for i in r %}{% set c = namespace(**d) %}{% endfor %}",
+        "{% macro m() %}{{ varargs | length }}{% endmacro %}{% for i in r %}{% set c = m(*r) %}{% endfor %}",
+        "{% macro m() %}{{ kwargs | length }}{% endmacro %}{% for i in r %}{% set c = m(**d) %}{% endfor %}",
     ],
 )
 def test_a_render_that_goes_on_and_on_runs_out_of_budget(source: str) -> None:
-    assert TOO_MUCH in reason(source, l=list(range(1_000)), r=MANY)
+    assert TOO_MUCH in reason(
+        source, l=list(range(1_000)), r=MANY, d={f"v{number}": 0 for number in MANY[:9_000]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,6 +153,7 @@ def test_a_part_that_gets_too_large_is_stopped(source: str) -> None:
         f"{{{{ 1.5 | round({HUGE}, 'ceil') }}}}",
         "{{ ('f' * 900000) | int(0, 16) }}",
         "{% set ns = namespace(x=3) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor %}",
+        "{{ 7 ** 9000 // 7 ** 4000 }}",
         "{% set a = [1] %}" + "{% set a = [a, a] %}" * SIXTY,
         "{% set a = [1] %}" + "{% set a = [[a, a], (a, {'x': a})] %}" * SIXTY,
         "{% set a = [1] %}" + "{% set a = [a, a] if a else [] %}" * SIXTY,

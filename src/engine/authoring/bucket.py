@@ -128,7 +128,8 @@ class TemplateBucket:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return None
             raise
-        async with answer["Body"] as body:
+        body = answer["Body"]
+        async with body:  # `as` would give aiohttp's answer, whose `read` compares no checksum
             return (await body.read()).decode(ENCODING)
 
     async def _history(self, name: str) -> dict[str, list[ObjectVersion]]:

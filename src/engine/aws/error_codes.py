@@ -150,8 +150,9 @@ def service_errors(service: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
         raise ServiceUnavailable(f"{service} {error.operation_name} answered {code}") from error
-    except (BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError) as error:
-        # aiobotocore lets errors of aiohttp and time-outs (OSErrors) out while it reads an answer.
+    except (BotoCoreError, ResponseParserError, UnicodeDecodeError, aiohttp.ClientError, OSError) as error:
+        # aiobotocore lets errors of aiohttp and time-outs (OSErrors) out while it reads an answer, and
+        # botocore's parser that of a JSON answer which is not UTF-8.
         raise ServiceUnavailable(f"{service} could not be reached: {type(error).__name__}") from error
 
 

@@ -67,8 +67,7 @@ class TrackingLedger:
             keys = {self._table: [{"emailId": email_id} for email_id in taken]}
             # Consistently: the rows may be from a moment ago.
             for item in (await get_items(self._client, keys, consistent=True))[self._table]:
-                found = from_item(item, TrackingRow)
-                there[found.email_id] = found
+                there[item["emailId"]["S"]] = _row_or_error(item)
         except ServiceUnavailable as error:
             there = dict.fromkeys(taken, error)
         return [
@@ -115,13 +114,13 @@ class TrackingLedger:
     async def record(self, moves: Sequence[Move]) -> None:
         if len(moves) == 1:
             (move,) = moves
-            changes = _changes(move.to, move.at, move.refusal, move.template_version)
+            changes = _changes(move.to, move.at, move.refusal, move.template_version, move.topic)
             update, names, values = _update_expression(move.to, changes, move.ses_message_id, move.refusal)
             await self._update(move.email_id, update, "#statusRank < :statusRank", values, names)
             return
         statements = []
         for move in moves:
-            changes = _changes(move.to, move.at, move.refusal, move.template_version)
+            changes = _changes(move.to, move.at, move.refusal, move.template_version, move.topic)
             if move.ses_message_id:
                 changes["sesMessageId"] = move.ses_message_id
             sets = " ".join(f'SET "{name}" = ?' for name in changes)
@@ -141,7 +140,7 @@ class TrackingLedger:
                 TableName=self._table, Key={"emailId": {"S": email_id}}, ConsistentRead=True
             )
         item = answer.get("Item")
-        return from_item(item, TrackingRow) if item else None
+        return _row(item) if item else None
 
     async def _update(
         self,
@@ -215,14 +214,14 @@ class TrackingLedger:
         if isinstance(written, ConditionFailed):
             row = _row_behind(written, email_id)
             return Advance(row, Status(row.status), moved=False, already_published=move in row.moves)
-        before = from_item(written["Attributes"], TrackingRow)
+        before = _row(written["Attributes"])
         # The row as the update left it, without reading it again.
         changes["moves"] = before.moves | {move}
         if ses_message_id and not before.ses_message_id:
             changes["sesMessageId"] = ses_message_id
         item = written["Attributes"] | {name: attribute(value) for name, value in changes.items()}
         kept = {name: value for name, value in item.items() if name not in _obsolete(to, refusal)}
-        return Advance(from_item(kept, TrackingRow), Status(before.status), moved=True)
+        return Advance(_row(kept), Status(before.status), moved=True)
 
     async def note(self, email_id: str, attributes: Mapping[str, str]) -> None:
         names = {f"#{name}": name for name in attributes}
@@ -243,7 +242,24 @@ def _row_behind(failed: ConditionFailed, email_id: str) -> TrackingRow:
     """The row that made a condition fail."""
     if failed.item is None:
         raise LookupError(f"no tracking row {email_id}")
-    return from_item(failed.item, TrackingRow)
+    return _row(failed.item)
+
+
+def _row(item: Mapping[str, Any]) -> TrackingRow:
+    """The row. Raises ServiceUnavailable where its status can't be read: to guess might send it twice."""
+    row = from_item(item, TrackingRow)
+    if "status" in item and item["status"].get("S") not in RANK:
+        raise ServiceUnavailable(
+            f"{_SERVICE} holds row {row.email_id} with a status that is none of ours; correct it"
+        )
+    return row
+
+
+def _row_or_error(item: Mapping[str, Any]) -> TrackingRow | ServiceUnavailable:
+    try:
+        return _row(item)
+    except ServiceUnavailable as error:
+        return error
 
 
 def _unless_own(there: Claimed, row: TrackingRow) -> Claimed:
@@ -253,7 +269,11 @@ def _unless_own(there: Claimed, row: TrackingRow) -> Claimed:
 
 
 def _changes(
-    to: Status, at: datetime, refusal: Refusal | None, template_version: str | None = None
+    to: Status,
+    at: datetime,
+    refusal: Refusal | None,
+    template_version: str | None = None,
+    topic: str | None = None,
 ) -> dict[str, object]:
     """The attributes that say in which status a row is, since when, by which template and, if failed, why."""
     changes: dict[str, object] = {"status": to.value, "statusRank": RANK[to], _NAMES[f"{to}_at"]: iso(at)}
@@ -261,6 +281,8 @@ def _changes(
         changes |= {"failureCode": refusal.code.value, "failureReason": refusal.message}
     if template_version:
         changes["templateVersion"] = template_version
+    if topic:
+        changes["topic"] = topic
     return changes
 
 

@@ -10,14 +10,15 @@ Source: https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-deliverabi
 import zlib
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta, Struct
 
-from engine.aws.dynamodb import chunks, get_items, put_items
+from engine.aws.dynamodb import chunks, from_item, get_items, put_items
 from engine.aws.error_codes import service_errors
 from engine.schemas.request import EmailRequest
-from engine.tracking.kept_request import KeptRequest
+from engine.tracking.kept_request import UNREADABLE, KeptRequest, inflated
 from engine.types import Clock
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 _KEPT: Final = timedelta(days=4)
 # An item holds 400 KB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 _PART: Final = 380_000  # bytes
+
+
+class _Part(Struct, frozen=True):
+    """A part of what was kept; a request comes to three at most."""
+
+    pk: str
+    ttl: int = 0
+    part: int = 0
+    parts: Annotated[int, Meta(le=10)] = 1
+    body: bytes = b""
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, KeptRequest])
@@ -69,13 +81,15 @@ class RequestPayloads:
         found = await self._read([together, alone])
         if not found:
             return None
-        more = [f"{alone}#{part}" for part in range(1, int(found[0]["parts"]["N"]))]
+        more = [f"{alone}#{part}" for part in range(1, found[0].parts)]
         parts = [found[0], *(await self._read(more))]
         if len(parts) <= len(more):
             return None  # the table has begun to expire them
-        parts.sort(key=lambda item: int(item["part"]["N"]))
-        body = b"".join(part["body"]["B"] for part in parts)
-        return _decoder.decode(zlib.decompress(body)).get(email_id)
+        parts.sort(key=lambda item: item.part)
+        try:
+            return _decoder.decode(inflated(b"".join(part.body for part in parts))).get(email_id)
+        except UNREADABLE:
+            return None
 
     async def remove(self, claim_id: str, email_id: str) -> bool:
         """Forget the request of one email, of whose recipient nothing is to be kept; those beside it stay.
@@ -87,15 +101,18 @@ class RequestPayloads:
         if not found:
             return False
         first = found[0]
-        if first["pk"]["S"] == alone:
-            numbers = range(int(first["parts"]["N"]))
+        if first.pk == alone:
+            numbers = range(first.parts)
             await self._delete([f"{alone}#{number}" if number else alone for number in numbers])
             return True
-        requests = _decoder.decode(zlib.decompress(first["body"]["B"]))
+        try:
+            requests = _decoder.decode(inflated(first.body))
+        except UNREADABLE:
+            return False
         if requests.pop(email_id, None) is None:
             return False
         if requests:
-            left = [item | {"ttl": first["ttl"]} for item in self._items(together, requests)]
+            left = [item | {"ttl": {"N": str(first.ttl)}} for item in self._items(together, requests)]
             await put_items(self._client, self._table, left)
         else:
             await self._delete([together])
@@ -106,6 +123,6 @@ class RequestPayloads:
             with service_errors("DynamoDB (State)"):
                 await self._client.delete_item(TableName=self._table, Key={"pk": {"S": key}})
 
-    async def _read(self, keys: list[str]) -> list[Any]:
+    async def _read(self, keys: list[str]) -> list[_Part]:
         found = await get_items(self._client, {self._table: [{"pk": key} for key in keys]})
-        return found[self._table]
+        return [from_item(item, _Part) for item in found[self._table]]

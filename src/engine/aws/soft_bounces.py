@@ -41,10 +41,10 @@ class SoftBounceItems:
                 },
                 ReturnValues="ALL_NEW",
             )
-        keys = {"pk", "ttl"}
-        times = {name: int(value["N"]) for name, value in answer["Attributes"].items() if name not in keys}
+        emails = {name: value for name, value in answer["Attributes"].items() if name not in {"pk", "ttl"}}
+        times = {name: float(value["N"]) for name, value in emails.items() if "N" in value}
         latest = sorted(times, key=times.__getitem__, reverse=True)
-        for forgotten in latest[MOST:]:
+        for forgotten in latest[MOST : 2 * MOST]:  # one, unless another hand wrote more
             await self.remove(address, forgotten)
         since = (at - SOFT_BOUNCE_WINDOW).timestamp()
         return sum(times[email] >= since for email in latest[:MOST])

@@ -83,6 +83,11 @@ class S3TemplateStore:
             self._cache.popitem(last=False)
         return unwrap(cached.outcome)
 
+    def known_topic(self, name: str) -> str | None:
+        """The topic of a template that was loaded before, perhaps some time ago."""
+        cached = self._cache.get(name)
+        return cached.outcome.topic if cached and isinstance(cached.outcome, Template) else None
+
     async def _refresh(self, name: str, old: _Cached | None) -> _Cached:
         known = old.objects if old else (None,) * len(_FILES)
         found = await concurrently(
@@ -167,7 +172,8 @@ class S3TemplateStore:
         with service_errors("S3"):
             try:
                 answer = await self._client.get_object(Bucket=self._bucket, Key=key, **unchanged)
-                async with answer["Body"] as body:
+                body = answer["Body"]
+                async with body:  # `as` would give aiohttp's answer, whose `read` compares no checksum
                     if answer["ContentLength"] > limit:
                         raise _Unreadable(
                             f"has {answer['ContentLength']:,} bytes, over the {limit:,} allowed"

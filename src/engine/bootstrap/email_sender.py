@@ -34,12 +34,13 @@ class EmailSender:
     lanes: Lanes
     telemetry: PowertoolsTelemetry
 
-    async def process(self, event: dict[str, Any], seconds_left: SecondsLeft) -> Any:
+    async def process(self, event: Any, seconds_left: SecondsLeft) -> Any:
         """Answer as Lambda expects it: a queue's batch with what must stay, one event with what became of it.
 
         Raises only where a redelivery is wanted: UnreadableRecordError, InvocationFailedError.
         """
-        lane = self.lanes.queue if "Records" in event else self.lanes.direct
+        is_batch = isinstance(event, dict) and "Records" in event
+        lane = self.lanes.queue if is_batch else self.lanes.direct
         try:
             return msgspec.to_builtins(await lane(event, seconds_left))
         finally:

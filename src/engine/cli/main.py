@@ -11,6 +11,7 @@ from rich.console import Console
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
+from engine.cli.operate.console import console as serve_console
 from engine.cli.operate.cost import cost
 from engine.cli.operate.dlq import dlq
 from engine.cli.operate.doctor import doctor
@@ -20,7 +21,7 @@ from engine.cli.operate.person import person
 from engine.cli.operate.scheduled import scheduled
 from engine.cli.operate.status import status
 from engine.cli.operate.stopping import cancel, go, stop
-from engine.cli.operate.suppression import suppression
+from engine.cli.operate.suppression_lists import suppression
 from engine.cli.operate.topics import topics
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
@@ -44,12 +45,7 @@ app.add_typer(scheduled, name="scheduled")
 app.add_typer(topics, name="topics")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
-stack_command(app)(doctor)
-stack_command(app)(find)
-stack_command(app)(explain)
-stack_command(app)(status)
-stack_command(app)(cost)
-for command in (find, explain, status, cost, stop, go, cancel):
+for command in (doctor, find, explain, status, cost, stop, go, cancel, serve_console):
     stack_command(app)(command)
 console = Console()
 

@@ -75,7 +75,7 @@ class Lanes:
     clock: Clock
 
     async def direct(
-        self, event: dict[str, Any], seconds_left: SecondsLeft
+        self, event: Any, seconds_left: SecondsLeft
     ) -> EmailStatusChanged | DeferralAnswer | None:
         """One event, and what became of its email. Raises UnreadableRecordError and InvocationFailedError."""
         job = from_event(read_event(event), self.clock())
@@ -85,15 +85,15 @@ class Lanes:
                 return events[-1] if events else None
             case Failed(problem):
                 raise InvocationFailedError(f"email {job.email_id}: {problem}")
-            case Deferred(reason, at_least):
-                body = json.dumps(event, ensure_ascii=False)
-                seconds = wait_before(reason, 1, at_least)
+            case Deferred(reason, at_least, at_most):
+                seconds = wait_before(reason, 1, at_least, at_most)
                 try:
+                    body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
                     if reason is DeferralReason.STOPPED and self.parked:
                         await self.parked.park(body)
                         return DeferralAnswer(email_id=job.email_id, reason=reason, status="parked")
                     await self.queues.defer(body, seconds)
-                except ServiceUnavailable as error:
+                except (ServiceUnavailable, RecursionError) as error:
                     message = f"email {job.email_id} could not be deferred: {error}"
                     raise InvocationFailedError(message) from None
                 return DeferralAnswer(email_id=job.email_id, reason=reason, seconds=seconds)
@@ -103,8 +103,9 @@ class Lanes:
 
         Those that were received most often come first, and so have the first slots: where a batch holds more
         than an invocation can send, none is left over again and again until it lies in the DLQ.
+        Raises UnreadableRecordError for what is no batch.
         """
-        records = sorted(msgspec.convert(event, SqsEvent).records, key=_receives, reverse=True)
+        records = _records(event)
         jobs: list[EmailJob] = []
         readable: list[SqsRecord] = []
         visibilities: dict[str, int] = {}
@@ -126,8 +127,9 @@ class Lanes:
             match outcome:
                 case Deferred() if record.message_id in parked:
                     pass
-                case Deferred(reason, seconds):
-                    visibilities[record.message_id] = visibility(reason, _receives(record), seconds)
+                case Deferred(reason, at_least, at_most):
+                    wait = visibility(reason, _receives(record), at_least, at_most)
+                    visibilities[record.message_id] = wait
                 case Failed():
                     visibilities[record.message_id] = visibility_of_broken(_receives(record))
         kept = [record for record in records if record.message_id in visibilities]
@@ -168,6 +170,13 @@ class Lanes:
             self.telemetry.record(
                 "extend-visibility-failed", message_id=record.message_id, problem=str(error)
             )
+
+
+def _records(event: dict[str, Any]) -> list[SqsRecord]:
+    try:
+        return sorted(msgspec.convert(event, SqsEvent).records, key=_receives, reverse=True)
+    except (ValueError, RecursionError):  # of msgspec or `int`, or for text that is not Unicode
+        raise UnreadableRecordError("`Records` are no messages of SQS") from None
 
 
 def _receives(record: SqsRecord) -> int:

@@ -10,10 +10,14 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
 """
 
 import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from engine.schemas.envelopes import SnsMessage
+
+# It goes into the log where it is another topic's, so it must be one.
+_ARN: Final = re.compile(r"arn:[A-Za-z0-9:._-]{1,300}")
 
 
 def notifications(event: Any) -> Iterator[SnsMessage]:
@@ -27,11 +31,16 @@ def notifications(event: Any) -> Iterator[SnsMessage]:
         case {"Sns": notification}:
             yield from notifications(notification)
         case {"Message": str(message), **others}:
-            yield SnsMessage(message=message, topic_arn=str(others.get("TopicArn", "")))
+            topic = str(others.get("TopicArn", ""))
+            readable = not topic or _ARN.fullmatch(topic)
+            yield SnsMessage(message=message, topic_arn=topic if readable else "unreadable")
         case {"body": str(body)}:
             try:
                 yield from notifications(json.loads(body))
             except (ValueError, RecursionError):
                 yield SnsMessage(message=body)
         case _:
-            yield SnsMessage(message=json.dumps(event))
+            try:
+                yield SnsMessage(message=json.dumps(event))
+            except RecursionError:
+                yield SnsMessage(message="nested too deeply")

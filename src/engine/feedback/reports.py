@@ -5,7 +5,7 @@ of an email's recipients, and its first is as likely as not to be somebody else.
 """
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -17,6 +17,9 @@ from engine.schemas.times import parse_iso
 
 EMAIL_ID_TAG: Final = "emailId"
 _FIRST_YEAR: Final = 2011  # SES's own: what is older is no time, and windows are counted back from it
+_AHEAD: Final = timedelta(days=1)  # that a clock may be ahead of ours: what is later is no time either
+# SES sends a message to 50 recipients at most. What names more is none of its events, and each costs calls.
+MAX_RECIPIENTS: Final = 100
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -45,17 +48,22 @@ class Report(Struct, frozen=True, kw_only=True):
 def reports(event: SesEvent, received: datetime) -> tuple[Report, ...]:
     """One report per affected recipient; `received` stands in where SES gives no readable time.
 
-    Raises UnreadableEvent where nobody can be told to be affected.
+    Raises UnreadableEvent where nobody can be told to be affected, or far too many are.
     """
     mail, body = event.mail, event.body
     listed = mail.destination if isinstance(mail.destination, list) else []
     destinations = tuple(dict.fromkeys(filter(None, map(reported_address, listed))))
     times = (parse_iso(line(text)) for text in (body.timestamp, mail.timestamp))
-    at = next((time for time in times if time and time.year >= _FIRST_YEAR), received)
+    latest = received + _AHEAD
+    at = next((time for time in times if time and time.year >= _FIRST_YEAR and time <= latest), received)
     affected: list[tuple[str | None, Recipient]] = []
     if body.recipients is None:
         affected.append((None, Recipient()))
     else:
+        if len(body.recipients) > MAX_RECIPIENTS:
+            raise UnreadableEvent(
+                f"a {event.kind} event that names {len(body.recipients)} recipients, over {MAX_RECIPIENTS}"
+            )
         only = destinations if len(destinations) == 1 else ()
         for entry in body.recipients or only:
             of_delivery = {"emailAddress": entry}  # deliveries list plain addresses, all others objects

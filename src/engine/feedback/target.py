@@ -1,18 +1,17 @@
 """Whom a report is about, and what the email had reached before it."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from engine.feedback.reports import Report
-from engine.requests.addresses import address_key
+from engine.requests.addresses import LONGEST_ADDRESS, address_key
 from engine.schemas.rows import TrackingRow
 from engine.tracking.lifecycle import Status
 
 # The row's own recipient (or the email as a whole); a cc or bcc recipient; or a mailbox that is neither, such
 # as the one that an address forwards to.
 Role = Literal["recipient", "copy", "forward"]
-LONGEST_ADDRESS: Final = 320  # characters: 64 before the @-sign and 255 after it (RFC 5321, section 4.5.3.1)
 
 
 class FeedbackTarget(Struct, frozen=True):

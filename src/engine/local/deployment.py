@@ -87,11 +87,16 @@ async def synthesize(
 
 
 async def deploy(
-    emulator: Emulator, assembly: Path, *, on_line: Callable[[str], None] = _ignore
+    emulator: Emulator,
+    assembly: Path,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] = _ignore,
 ) -> Deployment:
     """Deploy `assembly` and return the stack's outputs; CDK's log is beside the emulator's.
 
-    `on_line` gets every line of CDK's output. Raises `CdkError` with the failed resources.
+    `parameters` are CloudFormation's, where they differ from the template's defaults. `on_line` gets every
+    line of CDK's output. Raises `CdkError` with the failed resources.
     """
     # All that is left of `cdk bootstrap` when CDK acts with the caller's own credentials.
     bucket = f"{emulator.endpoint}/cdk-hnb659fds-assets-{ACCOUNT}-{emulator.region}"
@@ -101,6 +106,7 @@ async def deploy(
     await cdk(
         "deploy", "--app", str(assembly), "--outputs-file", str(outputs),
         "--require-approval", "never", "--progress", "events",
+        *(word for pair in (parameters or {}).items() for word in ("--parameters", "=".join(pair))),
         environment=emulator.environment, log=emulator.log.with_name("deploy.log"), on_line=on_line,
     )  # fmt: skip
     return msgspec.json.decode(outputs.read_bytes(), type=dict[str, Deployment])[STACK_NAME]

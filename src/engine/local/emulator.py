@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "SYSTEMROOT")
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_STOP = 5
+_SECONDS_TO_SAVE = 60
 _LOG_LINES_SHOWN = 20
 
 
@@ -29,11 +30,16 @@ class EmulatorError(RuntimeError):
 
 
 class Emulator(msgspec.Struct, frozen=True, kw_only=True):
-    """A running emulator. `environment` is what a client of AWS needs to reach it."""
+    """A running emulator. `environment` is what a client of AWS needs to reach it.
+
+    `restart` stops it, with every process of a function, and starts it again at the same address; it comes
+    back empty unless it keeps its state. Raises `EmulatorError`.
+    """
 
     endpoint: str
     region: str
     log: Path
+    restart: Callable[[], Awaitable[None]]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,6 +62,7 @@ async def running_emulator(
     functions_environment: Mapping[str, str] | None = None,
     async_environments: int = 2,
     async_retry_seconds: float = 1.0,
+    keeps_state: bool = False,
 ) -> AsyncIterator[Emulator]:
     """Start an empty emulator; it is stopped when the block ends, however it ends.
 
@@ -63,6 +70,7 @@ async def running_emulator(
     `functions_environment` is what differs between this machine and AWS: every function gets it, and its own
     configuration overrides it, so that the stack stays the same. At most `async_environments` of one function
     serve EventBridge and SNS at a time; a failed event is retried after `async_retry_seconds` and twice that.
+    `keeps_state`: a restart finds tables, queues, objects, functions and undelivered events as they were.
     Raises `EmulatorError` when it is not installed, the port is taken, or it does not come up.
     """
     if not _PYTHON.exists():
@@ -76,12 +84,12 @@ async def running_emulator(
             "Stop what listens there, or choose another port."
         ) from error
     scratch, log = _empty_folder(folder)
-    emulator = Emulator(endpoint=f"http://127.0.0.1:{port}", region=region, log=log)
     environment = {
         **{name: os.environ[name] for name in _INHERITED if name in os.environ},
         "TMPDIR": str(scratch),
         "STATE_DIR": str(scratch / "state"),
         "S3_DATA_DIR": str(scratch / "s3"),
+        **(dict.fromkeys(("PERSIST_STATE", "S3_PERSIST"), "1") if keeps_state else {}),
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
@@ -94,12 +102,22 @@ async def running_emulator(
         "PYTHONUTF8": "1",
         **(functions_environment or {}),
     }
-    process = await _start(environment, log)
+    process = _Process(environment, log)
+
+    async def restart() -> None:
+        await process.stop(_SECONDS_TO_SAVE)
+        for unpacked in scratch.glob("ministack-lambda-*"):
+            shutil.rmtree(unpacked, ignore_errors=True)
+        await process.start()
+        await _wait_until_healthy(emulator, process.running)
+
+    emulator = Emulator(endpoint=f"http://127.0.0.1:{port}", region=region, log=log, restart=restart)
+    await process.start()
     try:
-        await _wait_until_healthy(emulator, process)
+        await _wait_until_healthy(emulator, process.running)
         yield emulator
     finally:
-        await asyncio.shield(_stop(process))
+        await asyncio.shield(process.stop(_SECONDS_TO_STOP))
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -111,20 +129,44 @@ def _empty_folder(folder: Path) -> tuple[Path, Path]:
     return scratch, folder / "emulator.log"
 
 
-async def _start(environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
-    with log.open("wb") as output:
-        # -P keeps this folder, with its module names, off the emulator's path. In a session of its own it
-        # gets no Ctrl-C: it must run until what depends on it has stopped.
-        return await asyncio.create_subprocess_exec(
-            _PYTHON,
-            "-P",
-            _PROCESS,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env=environment,
-        )
+class _Process:
+    """The emulator's process, which may be another one after each start."""
+
+    running: asyncio.subprocess.Process
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = environment
+        self._log = log
+
+    async def start(self) -> None:
+        with self._log.open("ab") as output:
+            # -P keeps this folder, with its module names, off the emulator's path. In a session of its own it
+            # gets no Ctrl-C: it must run until what depends on it has stopped.
+            self.running = await asyncio.create_subprocess_exec(
+                _PYTHON,
+                "-P",
+                _PROCESS,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=self._environment,
+            )
+
+    async def stop(self, seconds: float) -> None:
+        """Ask the emulator to stop, then make sure that nothing of its process group is left."""
+        process = self.running
+        if process.returncode is None:
+            process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), seconds)
+        if sys.platform == "win32":
+            if process.returncode is None:
+                process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def _wait_until_healthy(emulator: Emulator, process: asyncio.subprocess.Process) -> None:
@@ -154,18 +196,3 @@ async def _healthy(endpoint: str) -> None:
                     if answer.ok:
                         return
             await asyncio.sleep(0.05)
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Ask the emulator to stop, then make sure that nothing of its process group is left."""
-    if process.returncode is None:
-        process.terminate()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _SECONDS_TO_STOP)
-    if sys.platform == "win32":
-        if process.returncode is None:
-            process.kill()
-    else:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()

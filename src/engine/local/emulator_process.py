@@ -9,6 +9,9 @@ functions of MiniStack are replaced to do the same. LAMBDA_ASYNC_RETRY_BASE_SECO
 it is a minute. A third is wrapped to take a number that a template's parameter gives as text, as AWS does. A
 fourth hands SES v2 on to AWS_ENDPOINT_URL_SESV2, where the SES simulator answers, so that one endpoint is all
 that a client of this AWS needs to know.
+
+With PERSIST_STATE=1 MiniStack writes its state when it stops and reads it when it starts. What waits in the
+queue here is kept with it, in a file of its own.
 """
 
 import asyncio
@@ -23,6 +26,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,10 +42,14 @@ _log = logging.getLogger("async-invocations")
 _THROTTLE_DELAY = 0.2
 _RETRY_DELAY = float(os.environ["LAMBDA_ASYNC_RETRY_BASE_SECONDS"])
 _ENVIRONMENTS = int(os.environ["ASYNC_ENVIRONMENTS"])
+_KEPT = Path(os.environ["STATE_DIR"]) / "async-invocations.json"
+_numbers = count()
 
 
 @dataclass(frozen=True)
 class _Invocation:
+    number: int
+    arn: str
     function: str
     record: dict[str, Any]
     event: dict[str, Any]
@@ -54,6 +63,7 @@ class _Invocation:
             _queue.later(self, _THROTTLE_DELAY)
         elif not result.get("error"):
             _log.info("%s done", self.function)
+            _queue.done(self)
         elif self.attempt < self.retries:
             self._report(result, "will be retried")
             _queue.later(replace(self, attempt=self.attempt + 1), _RETRY_DELAY * 2**self.attempt)
@@ -62,8 +72,10 @@ class _Invocation:
             _lambda._run_with_function_config_scope(
                 self.record, _lambda._route_async_failure, self.on_failure, self.function, self.event, result
             )
+            _queue.done(self)
         else:
             self._report(result, "is lost, for want of an on-failure destination")
+            _queue.done(self)
 
     def _report(self, result: dict[str, Any], consequence: str) -> None:
         _log.warning(
@@ -82,14 +94,24 @@ class _Queue:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._waiting: dict[int, _Invocation] = {}  # all that is not done, those under way included
 
     def put(self, invocation: _Invocation) -> None:
         with self._lock:
+            self._waiting[invocation.number] = invocation
             pool = self._pools.get(invocation.function)
             if pool is None:
                 pool = ThreadPoolExecutor(_ENVIRONMENTS, thread_name_prefix=invocation.function)
                 self._pools[invocation.function] = pool
         pool.submit(self._run, invocation)
+
+    def done(self, invocation: _Invocation) -> None:
+        with self._lock:
+            del self._waiting[invocation.number]
+
+    def waiting(self) -> list[_Invocation]:
+        with self._lock:
+            return [*self._waiting.values()]
 
     def later(self, invocation: _Invocation, seconds: float) -> None:
         timer = threading.Timer(seconds, self.put, [invocation])
@@ -107,7 +129,7 @@ class _Queue:
 _queue = _Queue()
 
 
-def _accept(arn: str, event: dict[str, Any]) -> None:
+def _accept(arn: str, event: dict[str, Any], attempt: int = 0) -> None:
     func, config, name = _lambda._get_func_record_for_ref(arn)
     if not func or not config:
         _log.warning("There is no function %s", arn)
@@ -118,11 +140,14 @@ def _accept(arn: str, event: dict[str, Any]) -> None:
     destination = settings.get("DestinationConfig") or {}
     _queue.put(
         _Invocation(
+            number=next(_numbers),
+            arn=arn,
             function=name,
             record=_lambda._execution_record_for_config(func, config),
             event=event,
             retries=int(settings.get("MaximumRetryAttempts", 2)),
             on_failure=(destination.get("OnFailure") or {}).get("Destination"),
+            attempt=attempt,
         )
     )
 
@@ -176,6 +201,25 @@ async def _ses(
     return await asyncio.to_thread(send)
 
 
+_save_all = _app.save_all
+_load_all = _app._load_persisted_state
+
+
+def _save_with_queue(services: dict[str, Any]) -> None:
+    """The queue first: what is done while the rest is written comes again, and nothing is in neither."""
+    kept = [(waiting.arn, waiting.event, waiting.attempt) for waiting in _queue.waiting()]
+    _KEPT.parent.mkdir(parents=True, exist_ok=True)
+    _KEPT.write_text(json.dumps(kept))
+    _save_all(services)
+
+
+def _load_with_queue() -> None:
+    _load_all()
+    if _KEPT.exists():
+        for arn, event, attempt in json.loads(_KEPT.read_text()):
+            _accept(arn, event, attempt)
+
+
 def _stop_with_parent() -> None:
     """Stop when the parent ends, however it ends: standard input is a pipe that it holds open."""
     sys.stdin.read()
@@ -188,8 +232,13 @@ def main() -> None:
     _lambda._sqs_esm_concurrency = _concurrency
     if "AWS_ENDPOINT_URL_SESV2" in os.environ:
         _app._handle_ses_v2_request = _ses
+    _app.save_all = _save_with_queue
+    _app._load_persisted_state = _load_with_queue
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    _app.main()
+    try:
+        _app.main()
+    finally:
+        os._exit(0)  # without waiting for invocations: an environment of AWS dies with its machine, too
 
 
 if __name__ == "__main__":

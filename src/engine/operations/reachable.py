@@ -6,11 +6,11 @@ from typing import Any, Final
 from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
 from engine.concurrency import concurrently
 from engine.operations.stack import DeployedStack
+from engine.operations.suppression_table import ALL_TOPICS
 from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import SuppressionRow
 
 UNSUBSCRIBED: Final = "unsubscribe"
-ALL_TOPICS: Final = "*"
 
 
 class Reachability:
@@ -33,8 +33,9 @@ class Reachability:
         return {keys[row.email]: row for row in rows if self._binds(row)}
 
     def _keys(self, address: str) -> list[str]:
-        consent = [f"{topic}#{address}" for topic in (ALL_TOPICS, self._topic)] if self._topic else []
-        return [*spellings(address), *consent]
+        spelled = spellings(address)
+        topics = (ALL_TOPICS, self._topic) if self._topic else ()
+        return [*spelled, *(f"{topic}#{spelling}" for topic in topics for spelling in spelled)]
 
     def _binds(self, row: SuppressionRow) -> bool:
         return self._topic is not None or row.suppression_type != UNSUBSCRIBED

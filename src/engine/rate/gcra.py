@@ -10,9 +10,9 @@ Moments and lengths are whole microseconds (epoch), so that DynamoDB and this pa
 
 import math
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 SECOND: Final = 1_000_000  # microseconds
 
@@ -41,13 +41,18 @@ SMALLEST_FACTOR: Final = 0.05
 
 
 class RateState(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What all environments share, by the names that the State table's item has for it."""
+    """What all environments share, by the names that the State table's item has for it.
+
+    Bounds are those of what the engine writes: an item of another hand must not stop all mail.
+    """
 
     tat: int = field(default=0, name="until")
     bulk_tat: int = field(default=0, name="bulkDue")  # from then on bulk mail may claim in any case
-    rate_factor: float = 1.0  # at `throttled_at`
+    rate_factor: Annotated[float, Meta(ge=SMALLEST_FACTOR, le=1)] = 1.0  # at `throttled_at`
     throttled_at: int = 0
-    rate: float = 0.0  # recipients a second, as SES answered one of the environments; 0: nobody asked yet
+    rate: Annotated[float, Meta(ge=0.1, le=1e6)] = (
+        0.0  # recipients a second, as SES answered one of the environments; 0: nobody asked yet
+    )
     rate_at: int = 0  # when it did, epoch seconds
 
 
@@ -138,12 +143,12 @@ def bulk_due(state: RateState, now: int, look_ahead: int) -> int:
 
 def rate_factor(state: RateState, now: int) -> float:
     """Which part of the rate is used at `now`: all of it, unless SES throttled lately."""
-    since = max(0, now - state.throttled_at) / SECOND
+    since = abs(now - state.throttled_at) / SECOND  # far ahead stands only what a broken clock wrote
     return min(1.0, state.rate_factor + INCREASE * since)
 
 
 def decreased(state: RateState, now: int) -> float | None:
     """The rate factor after a throttle; None where the last one is too young to be another cause."""
-    if state.throttled_at > now - SECOND:
+    if abs(now - state.throttled_at) < SECOND:
         return None
     return max(SMALLEST_FACTOR, rate_factor(state, now) * DECREASE)

@@ -2,8 +2,12 @@
 
 from contextlib import suppress
 from functools import lru_cache
+from typing import Final
 
 from engine.errors import EngineError
+
+# Characters: 64 before the @-sign and 255 after it (RFC 5321, section 4.5.3.1).
+LONGEST_ADDRESS: Final = 320
 
 
 class BadAddress(EngineError, ValueError):  # noqa: N818 - it names what was found, as its siblings do
@@ -25,6 +29,8 @@ def normalised(address: str) -> str:
 
     if not address:
         raise BadAddress("is empty; expected an email address")
+    if len(address) > LONGEST_ADDRESS:
+        raise BadAddress(f"is no email address: it has over {LONGEST_ADDRESS} characters")
     try:
         # `strict` holds the part before the @-sign to the 64 characters of RFC 5321, section 4.5.3.1.1.
         checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True)
@@ -47,7 +53,7 @@ def address_key(address: str) -> str:
     tables are not ours to refuse, and a domain that IDNA doesn't know stays as it is.
     """
     local, at, domain = address.strip().rpartition("@")
-    if not domain.isascii():
+    if not domain.isascii() and len(domain) <= LONGEST_ADDRESS:
         import idna  # noqa: PLC0415 - 10 ms that hardly an address needs
 
         with suppress(UnicodeError):  # of which IDNAError is one

@@ -3,7 +3,8 @@
 import base64
 import re
 from collections.abc import Iterator
-from typing import Final
+from math import isfinite
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -15,6 +16,8 @@ from engine.schemas.request import Attachment, EmailRequest, Unsubscribe
 # https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 MAX_MESSAGE_BYTES: Final = 40_000_000  # once encoded
 MAX_RECIPIENTS: Final = 50
+# Ours: how often recipients may be named, each of them as often as one likes; more are not even compared.
+MAX_MENTIONS: Final = 1_000
 # Ours: SES names no limit, but a Reply-To of hundreds would not fit a header line.
 MAX_REPLY_TO: Final = 10
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageHeader.html
@@ -32,8 +35,8 @@ MAX_TAGS: Final = 49
 CAMPAIGN_TAG: Final = "campaign"
 # Ours: metadata is stored with the row and told again with every status event.
 MAX_METADATA_BYTES: Final = 8 * 1024
-# Ours, in characters: a refusal is stored and published, and a bad name may be as long as the request.
-MAX_REFUSAL: Final = 1_000
+# Ours: what is read once must be written, kept and rendered on every Python, in whatever stack it stands.
+MAX_DEPTH: Final = 100
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEADER_NAME: Final = re.compile(rf"[!-9;-~]{{1,{MAX_HEADER_NAME}}}")
@@ -57,6 +60,9 @@ _RESERVED_HEADERS: Final = frozenset(
 _RESERVED_PREFIXES: Final = ("content-", "x-ses-", "resent-", "arc-", "x-amz-")
 _UNSUBSCRIBE_HEADERS: Final = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
 
+TOO_DEEP: Final = f"templateData: is nested too deeply; expected at most {MAX_DEPTH} levels"
+NOT_FINITE: Final = "templateData: holds a number beyond those of JSON, such as 1e999"
+
 # Each check: what is wrong (anything true), and the complaint, which begins with the field.
 Checks = Iterator[tuple[object, str]]
 
@@ -66,6 +72,8 @@ def check(request: EmailRequest) -> EmailRequest | Refusal:
 
     The message of a refusal begins with the field, as in `cc[2]`, and says what was expected.
     """
+    if (count := len(request.recipients)) > MAX_MENTIONS:
+        return invalid(f"to, cc and bcc name {count} recipients; expected at most {MAX_RECIPIENTS} in all")
     recipients: dict[str, tuple[str, str]] = {}  # by key: of an address named twice the first mention stays
     for field, addresses in (("to", [request.to]), ("cc", request.cc), ("bcc", request.bcc)):
         for index, address in enumerate(addresses):
@@ -99,10 +107,26 @@ def check(request: EmailRequest) -> EmailRequest | Refusal:
     return invalid(complaint) if complaint else checked
 
 
+def data_problem(data: dict[str, Any]) -> str | None:
+    """What would keep template data from being written as JSON and read again, as deferred data must be."""
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH + 1):
+        if any(isinstance(one, float) and not isfinite(one) for one in level):
+            return NOT_FINITE
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return None
+    return TOO_DEEP
+
+
 def invalid(message: str) -> Refusal:
     """The refusal of a request, short enough to be stored and published."""
-    cut = message if len(message) <= MAX_REFUSAL else message[:MAX_REFUSAL] + " …"
-    return Refusal(FailureCode.VALIDATION, cut)
+    return Refusal(FailureCode.VALIDATION, message).shortened()
 
 
 def _address(field: str, address: str) -> str:

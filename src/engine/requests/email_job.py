@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from engine.errors import EngineError, Refusal
 from engine.requests.addresses import address_key
-from engine.requests.checks import check, invalid
-from engine.schemas.envelopes import EventBridgeEvent
+from engine.requests.checks import TOO_DEEP, check, data_problem, invalid
+from engine.schemas.envelopes import LONGEST_SOURCE, EventBridgeEvent
 from engine.schemas.request import CAMPAIGN_PATTERN, EmailRequest
 from engine.schemas.retry import RetryMessage
 from engine.schemas.status import REQUEST_DETAIL_TYPE
@@ -42,8 +42,9 @@ class UnreadableRecordError(EngineError):
 class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     """One email that is asked for. `request` and `refusal`: exactly one of them is set.
 
-    `to` is the recipient's address key: it is what emails to one address are found by. `superseded`: a retry
-    that was begun, and whose original has arrived after all.
+    `to` is the recipient's address key: it is what emails to one address are found by. `first_requested_at`:
+    of a retry, when its original was asked for. `superseded`: a retry that was begun, and whose original has
+    arrived after all.
     """
 
     email_id: str
@@ -52,6 +53,7 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     template_name: str
     requested_at: datetime
+    first_requested_at: datetime
     request_hash: str
     campaign: str | None = None
     idempotency_key: str | None = None
@@ -74,13 +76,15 @@ def read_event(event: object) -> EventBridgeEvent:
         event = event["requestPayload"]
     try:
         read = msgspec.convert(event, EventBridgeEvent)
-    except msgspec.ValidationError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise UnreadableRecordError(f"this is no EventBridge event: {_without_content(error)}") from None
     # A rule that matches too much must not start a loop.
     if read.detail_type not in {"", REQUEST_DETAIL_TYPE}:
         raise UnreadableRecordError(f"this is no {REQUEST_DETAIL_TYPE!r} but another detail-type")
     if read.time and parse_iso(read.time) is None:
         raise UnreadableRecordError("`time` is no time; expected ISO 8601, as in 2026-11-24T08:15:30Z")
+    if len(read.source) > LONGEST_SOURCE:
+        raise UnreadableRecordError(f"`source` is longer than {LONGEST_SOURCE:,} characters")
     try:
         f"{read.id}{read.source}".encode()
     except UnicodeEncodeError:
@@ -92,14 +96,18 @@ def read_body(body: str) -> EventBridgeEvent | RetryMessage:
     """The event or retry message in a queue record. Raises UnreadableRecordError."""
     try:
         record = msgspec.json.decode(body)
-        if isinstance(record, dict) and "originalEmailData" in record:
-            return msgspec.convert(record, RetryMessage)
+        is_retry = isinstance(record, dict) and "originalEmailData" in record
+        retry = msgspec.convert(record, RetryMessage) if is_retry else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         problem = _without_content(error)
         raise UnreadableRecordError(
             f"the body is neither an EventBridge event nor a retry message: {problem}"
         ) from None
-    return read_event(record)
+    if retry is None:
+        return read_event(record)
+    if wrong := data_problem(retry.original_email_data.template_data):
+        raise UnreadableRecordError(wrong)
+    return retry
 
 
 def _without_content(error: Exception) -> str:
@@ -119,14 +127,15 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
     requested_at = parse_iso(event.time) or now
     try:
         request = msgspec.convert(detail, EmailRequest)
-        text = encoded(request)
+        problem = data_problem(request.template_data)
+        text = b"" if problem else encoded(request)
     except msgspec.ValidationError as error:
         problem = _explain(str(error))
     except UnicodeEncodeError:
         problem = "detail: holds text that is not valid Unicode"
     except RecursionError:
-        problem = "templateData: is nested too deeply"
-    else:
+        problem = TOO_DEEP
+    if not problem:
         own_id = email_id(event.source, request.idempotency_key or event.id)
         return _checked(
             request, text, own_id=own_id, original_id=own_id, source=event.source, requested_at=requested_at
@@ -144,6 +153,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
         to=address_key(to),
         template_name=template_name,
         requested_at=requested_at,
+        first_requested_at=requested_at,
         request_hash=sha256(f"{to}\n{template_name}\n{refusal.message}".encode()).hexdigest(),
         idempotency_key=key,
         campaign=_campaign(known.get("campaign")),
@@ -194,8 +204,10 @@ def _checked(
         to=address_key(good.to if good else _text(request.to)),
         template_name=request.template_name,
         requested_at=requested_at,
-        request_hash=request_hash(request),
+        first_requested_at=requested_at,
         campaign=request.campaign,
+        # Of a bad request nothing is compared but the text: its addresses may be any number.
+        request_hash=request_hash(request) if good else sha256(text).hexdigest(),
         idempotency_key=request.idempotency_key,
         retry_attempt=attempt,
         request=good,
@@ -214,6 +226,10 @@ def _explain(error: str) -> str:
         problem = "must be 1 to 64 of A-Z a-z 0-9 . _ - without '..', the name of a template and never a path"
     if path == "campaign" and "regex" in problem:
         problem = "must be 1 to 64 of A-Z a-z 0-9 _ -"
+    if path == "topic" and "regex" in problem:
+        problem = "must be 1 to 64 of a-z 0-9 -"
+    if path == "expiresAt":
+        problem = "must be a time with its zone, as in 2026-11-24T08:15:30Z"
     if "unknown field" in problem and not path:
         problem += f"; the fields of an Email Request are {', '.join(_FIELDS)}"
     problem = problem.removeprefix("Object contains ").removeprefix("Object ").replace("`", "'")

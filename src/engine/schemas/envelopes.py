@@ -1,8 +1,11 @@
 """How AWS hands events to a Lambda function: tolerant shapes, holding only what the engine reads."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct, field
+
+# Ours, in characters, and far more than any that AWS or an application writes: it goes into row and event.
+LONGEST_SOURCE: Final = 1_024
 
 
 class EventBridgeEvent(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from engine.schemas.envelopes import LONGEST_SOURCE
 from engine.schemas.request import EmailRequest
 
 
@@ -13,9 +14,16 @@ class RetryEmailData(
     """The request as it was first accepted, with the identity of the email that bounced."""
 
     original_email_id: Annotated[
-        str, Meta(min_length=1, description="Id of the email that bounced; the retry's id follows from it.")
+        str,
+        Meta(
+            min_length=1,
+            max_length=256,
+            description="Id of the email that bounced; the retry's id follows from it.",
+        ),
     ]
-    original_source: Annotated[str, Meta(description="Source of the Email Request event.")] = ""
+    original_source: Annotated[
+        str, Meta(max_length=LONGEST_SOURCE, description="Source of the Email Request event.")
+    ] = ""
 
 
 class BounceRecord(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -29,7 +37,7 @@ class RetryMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     """One more try for an email that bounced softly; `retryAttempt` counts from 1."""
 
     original_email_data: Annotated[RetryEmailData, Meta(description="The request, and whose retry this is.")]
-    retry_attempt: Annotated[int, Meta(ge=1, description="Which retry this is, counted from 1.")]
+    retry_attempt: Annotated[int, Meta(ge=1, le=1_000, description="Which retry this is, counted from 1.")]
     bounce_history: Annotated[
         list[BounceRecord], Meta(description="The soft bounces so far, oldest first.")
     ] = []

@@ -36,6 +36,9 @@ from engine.templating.palette import palette
 BUDGET: Final = 10_000_000
 MAX_SIZE: Final = 1_000_000
 _MAX_GROWTH: Final = 10_000_000
+# In bits, some 6,000 digits: JSON brings 4,300 at most. To divide, hash or subtract such a number takes no
+# longer than a step may, so only what makes them larger is watched.
+_LONGEST_NUMBER: Final = 20_000
 _OPERATION_COST: Final = 50
 _MAX_WIDTH: Final = 999
 _URL_ENDINGS: Final = re.compile(r"(?:[)>.,]|&gt;)+")
@@ -49,6 +52,11 @@ _FILTERS: Final = frozenset(
     | {"min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "slice"}
     | {"sort", "string", "striptags", "sum", "title", "tojson", "trim", "truncate", "unique", "upper"}
     | {"urlencode", "urlize", "wordcount", "wordwrap", "xmlattr"}
+)
+# Tests that go through what they are given; all others look at it without.
+_TESTS: Final = frozenset(
+    {"lower", "upper", "in", "eq", "==", "equalto", "ne", "!=", "lt", "<", "lessthan", "le", "<=", "gt", ">"}
+    | {"greaterthan", "ge", ">="}
 )
 _METHODS: Final[dict[type, frozenset[str]]] = {
     str: frozenset(
@@ -119,7 +127,7 @@ def size_of(value: Any) -> int:
             if isinstance(one, str):
                 size += len(one)
             elif isinstance(one, int):
-                size += one.bit_length() // 3
+                size += _digits(one)
             elif isinstance(one, Undefined):
                 str(one)
             elif isinstance(one, Collection):
@@ -131,6 +139,12 @@ def size_of(value: Any) -> int:
         level = list(islice(chain.from_iterable(collections), MAX_SIZE))
         depth += 1
     return size
+
+
+def _digits(number: int) -> int:
+    if number.bit_length() > _LONGEST_NUMBER:
+        raise LimitError(f"a number grows over {_LONGEST_NUMBER:,} bits")
+    return number.bit_length() // 3
 
 
 def check_result(value: Any) -> Any:
@@ -314,8 +328,12 @@ class LimitInserter(NodeTransformer):
     visit_CallBlock = visit_Block = visit_Macro  # noqa: N815
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        """What a call unpacks, as in `f(*items)`, it goes through."""
         self.generic_visit(node)
         node.node = _filtered(node.node, "limit method")
+        for unpacked in ("dyn_args", "dyn_kwargs"):
+            if getattr(node, unpacked):
+                setattr(node, unpacked, _filtered(getattr(node, unpacked), "check result"))
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
@@ -372,7 +390,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(autoescape=autoescape, undefined=StrictUndefined, finalize=finalize, optimized=False)
         del self.globals["lipsum"]
         self.globals["dict"] = lambda *pairs, **fields: check_result(dict(*pairs, **fields))
-        self.globals["palette"] = palette
+        self.globals["palette"] = limited("palette", palette)
         self.filters = {
             **{name: self.filters[name] for name in _INSTANT_FILTERS},
             **{name: limited(name, self.filters[name]) for name in _FILTERS},
@@ -381,7 +399,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             "limit method": limit_method,
             "check result": check_result,
         }
-        self.tests["in"] = limited("in", lambda value, values: value in values)
+        tests: dict[str, Any] = self.tests
+        tests |= {name: limited(name, tests[name]) for name in _TESTS}
         self.tests["none"] = lambda value: value is None or isinstance(value, Null)
         # Whatever else JSON can't hold has been refused by then.
         self.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": lambda _null: None}

@@ -17,7 +17,6 @@ from engine.cli.campaign.asked import asked_by, saved_progress, wanted_emails
 from engine.cli.campaign.campaign import survey
 from engine.cli.campaign.plan import Plan
 from engine.cli.campaign.progress import ProgressError
-from engine.cli.csv_cells import quoted
 from engine.cli.operate.command import Call, stack_command
 from engine.cli.spans import moment
 from engine.operations import prices
@@ -25,6 +24,7 @@ from engine.operations.campaign import ARRIVED, LEFT, Entry
 from engine.operations.campaign_plan import CampaignPlan, in_words, judge_plan, plan
 from engine.operations.campaign_report import CampaignReport, Question, judge, report
 from engine.operations.stack import DeployedStack
+from engine.operations.suppression_file import quoted
 from engine.schemas.request import CAMPAIGN_PATTERN
 
 campaigns = typer.Typer(help="How a campaign stands, and what one would take.", no_args_is_help=True)

@@ -13,6 +13,7 @@ from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
+from engine.operations import dlq_verdicts as verdicts
 from engine.operations.actions import tell
 from engine.operations.dead_letters import BadMatchError, Condition, condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents, UnknownQueueError, queue_named
@@ -48,7 +49,9 @@ def list_all(call: Call) -> None:
     """How many messages each queue holds, since when, and why; and how many emails are parked."""
     found = call.run(lambda stack: queues.overview(stack, now))
     call.show(
-        found, queues.overview_verdict(found, call.address.options), lambda console: _draw_all(console, found)
+        found,
+        verdicts.overview_verdict(found, call.address.options),
+        lambda console: _draw_all(console, found),
     )
 
 
@@ -62,7 +65,7 @@ def show(
     """What lies in a queue: by cause, template and source, and of how many SES took the email."""
     name, conditions = _queue(queue), _conditions(match)
     found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions, most=most))
-    verdict = queues.contents_verdict(found, conditions, call.address.options)
+    verdict = verdicts.contents_verdict(found, conditions, call.address.options)
     call.show(found, verdict, lambda console: _draw(console, found))
 
 
@@ -82,7 +85,7 @@ def redrive(
     name, conditions = _queue(queue), _conditions(match)
     if dry_run:
         found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions))
-        verdict = queues.contents_verdict(found, conditions, call.address.options)
+        verdict = verdicts.contents_verdict(found, conditions, call.address.options)
         call.show(found, verdict, lambda console: _draw(console, found))
     total = call.run(lambda stack: queues.depth_of(stack, name))
     which = f" that meet {' and '.join(map(str, conditions))}" if conditions else ""
@@ -96,7 +99,7 @@ def redrive(
 
     with progress_bar(call.console, "handed on", total, hidden=call.json) as show:
         done = call.run(lambda stack: work(stack, show))
-    verdict = queues.redriven_verdict(done, name, call.address.options)
+    verdict = verdicts.redriven_verdict(done, name, call.address.options)
     call.show(done, verdict, lambda console: _draw_failures(console, done.failed))
 
 
@@ -124,7 +127,7 @@ def drop(
         return done
 
     done = call.run(work)
-    call.show(done, queues.dropped_verdict(done, call.address.options))
+    call.show(done, verdicts.dropped_verdict(done, call.address.options))
 
 
 def _queue(text: str) -> str:

@@ -1,7 +1,6 @@
 """`sesmailengine find`: the emails, newest first, with where each is now."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -11,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.operate.command import Call
+from engine.cli.spans import moment
 from engine.operations.emails import MOST_LOOKED_AT, EmailQuery, FoundEmails, find_emails
 from engine.operations.ledger_reader import open_ledger
 from engine.operations.missing import explain_absence, look_elsewhere
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
-from engine.schemas.times import parse_iso
 from engine.tracking.lifecycle import Status
 
 STYLES: Final = {
@@ -29,8 +28,6 @@ STYLES: Final = {
     "bounced": "red",
     "complained": "magenta",
 }
-_SPAN: Final = re.compile(r"(?P<number>\d{1,5})(?P<unit>[mhd])")
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 def find(
@@ -64,7 +61,7 @@ def find(
         template=template,
         campaign=campaign,
         status=status.value if status else None,
-        since=moment(since, now) if since else None,
+        since=moment(since, now, "--since") if since else None,
         limit=limit,
     )
 
@@ -82,18 +79,6 @@ def find(
 
     found, verdict = call.run(look)
     call.show(found, verdict, lambda console: _draw(console, found))
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """A moment in the past: a span before `now`, or ISO 8601. Raises BadParameter."""
-    if span := _SPAN.fullmatch(text):
-        return now - int(span["number"]) * _UNITS[span["unit"]]
-    at = parse_iso(text)
-    if at is None:
-        raise typer.BadParameter(
-            f"--since: {text!r} is neither a span like 30m, 2h or 3d nor an ISO 8601 time"
-        )
-    return at
 
 
 def _verdict(found: FoundEmails, options: str) -> Verdict:

@@ -11,15 +11,14 @@ from rich.table import Table
 
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.operations.actions import tell
-from engine.operations.person import (
+from engine.operations.person import hashed, open_personal_data
+from engine.operations.person_facts import (
     NOT_SEARCHED,
     HeldData,
     HeldSummary,
     Receipt,
     forgotten_verdict,
-    hashed,
     held_verdict,
-    open_personal_data,
 )
 from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key

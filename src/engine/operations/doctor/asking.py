@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from engine.errors import EngineError
 from engine.operations.account_checks import Answer, Finding, identities_of, sending_account
 from engine.operations.doctor import stack_checks
+from engine.operations.queues import DEAD_LETTER_QUEUES, queue_depths
+from engine.operations.settings import PROCESSOR, SENDER, configuration
 from engine.operations.stack import DeployedStack
 
 TEMPLATES: Final = "templates/"
@@ -39,19 +41,14 @@ class StackQuestions:
         return [stack_checks.alarm_subscriptions(topic, subscriptions)]
 
     async def dead_letters(self) -> list[Finding]:
-        sqs = await self._stack.client("sqs")
-        waiting = {}
-        for name in stack_checks.DEAD_LETTER_QUEUES:
-            answer = await sqs.get_queue_attributes(
-                QueueUrl=await self._stack.queue_url(name), AttributeNames=["ApproximateNumberOfMessages"]
-            )
-            waiting[name] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
-        return list(stack_checks.dead_letters(waiting))
+        depths = await queue_depths(self._stack, DEAD_LETTER_QUEUES)
+        found = {depth.queue: depth.total for depth in depths}
+        return list(stack_checks.dead_letters({name: found.get(name) for name in DEAD_LETTER_QUEUES}))
 
     async def room(self) -> list[Finding]:
         functions = await self._stack.client("lambda")
         reserved = {}
-        for name in stack_checks.FUNCTIONS:
+        for name in (SENDER, PROCESSOR):
             answer = await functions.get_function_concurrency(FunctionName=self._stack.resource(name))
             reserved[name] = answer.get("ReservedConcurrentExecutions")
         settings = await functions.get_account_settings()
@@ -126,9 +123,7 @@ async def find_stack(stack: DeployedStack) -> Answer:
 
 async def sender_environment(stack: DeployedStack) -> Answer:
     """The variables of EmailSender. Raises ClientError where the function is missing."""
-    functions = await stack.client("lambda")
-    answer = await functions.get_function_configuration(FunctionName=stack.resource("EmailSender"))
-    return answer.get("Environment", {}).get("Variables", {})  # type: ignore[no-any-return] # as above
+    return (await configuration(stack, SENDER)).variables
 
 
 async def known_identities(stack: DeployedStack, sender: str) -> dict[str, Answer]:

@@ -6,9 +6,6 @@ from typing import Final
 
 from engine.operations.account_checks import Answer, Finding
 
-DEAD_LETTER_QUEUES: Final = ("EventBridgeDLQ", "BulkEmailDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ")
-FUNCTIONS: Final = ("EmailSender", "FeedbackProcessor")
-
 # What the engine's statuses are made of: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_EventDestination.html
 _REPORTS: Final = frozenset(
     {"SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE", "DELIVERY_DELAY"}
@@ -76,17 +73,24 @@ def alarm_subscriptions(topic: str, subscriptions: Sequence[Answer]) -> Finding:
     return Finding("ok", f"Alarms reach {heard} confirmed subscription{'s' if heard > 1 else ''}")
 
 
-def dead_letters(waiting: Mapping[str, int]) -> Iterator[Finding]:
-    """`waiting`: messages by queue, about."""
+def dead_letters(waiting: Mapping[str, int | None]) -> Iterator[Finding]:
+    """`waiting`: messages by queue, about; None where there is no such queue."""
     for queue, count in waiting.items():
-        if count:
+        if count is None:
+            yield Finding(
+                "problem",
+                f"{queue} is gone.",
+                "Deploy the stack anew.",
+                "What is given up from now on is lost.",
+            )
+        elif count:
             yield Finding(
                 "problem",
                 f"{queue} holds {count:,}.",
                 f"`sesmailengine dlq show {queue}` tells why; mend the cause, then redrive.",
                 "Mail or reports that were given up; SQS deletes them 14 days after they were published.",
             )
-    if not any(waiting.values()):
+    if set(waiting.values()) == {0}:
         yield Finding("ok", f"The {len(waiting)} dead-letter queues are empty")
 
 

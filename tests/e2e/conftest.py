@@ -1,0 +1,27 @@
+"""What the deployed functions logged is looked through when all is done."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.log_watch import LogWatch
+
+from engine.local.environment import FOLDER
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_personal_data_in_the_logs_of_functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The emulator's log holds every line of every worker."""
+    began = time.time()
+    yield
+    logs = [*tmp_path_factory.getbasetemp().rglob("emulator.log"), *FOLDER.rglob("emulator.log")]
+    look_through([log for log in logs if log.stat().st_mtime >= began])
+
+
+def look_through(logs: list[Path]) -> None:
+    watch = LogWatch()
+    for log in logs:
+        for line in log.read_text(errors="replace").splitlines():
+            watch.look(line)
+    watch.fail_where_found()
