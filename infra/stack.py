@@ -73,6 +73,20 @@ class EmailEngineStack(Stack):
             templates_digest=bundles.templates_digest,
         )
         fingerprints = Fingerprints(self, "Fingerprints", answered_by=seeder.alias)
+        page = (
+            UnsubscribePage(
+                self,
+                "Unsubscribe",
+                prefix=prefix,
+                parameters=parameters,
+                fingerprints=fingerprints,
+                code=code.sender,
+                bus=bus,
+                tables=tables,
+            )
+            if parameters.wanted("hosted_unsubscribe")
+            else None
+        )
         sender = EmailSenderFunction(
             self,
             "EmailSender",
@@ -85,6 +99,7 @@ class EmailEngineStack(Stack):
             tables=tables,
             templates=templates,
             configuration_sets=configuration_sets,
+            page=page,
         )
         processor = FeedbackProcessorFunction(
             self,
@@ -100,17 +115,8 @@ class EmailEngineStack(Stack):
         )
 
         roles = [sender.role.role_arn, processor.role.role_arn]
-        if parameters.wanted("hosted_unsubscribe"):
-            page = UnsubscribePage(
-                self,
-                "Unsubscribe",
-                prefix=prefix,
-                parameters=parameters,
-                fingerprints=fingerprints,
-                code=code.sender,
-                bus=bus,
-                tables=tables,
-            )
+        if page:
+            page.let_sign(sender.role)
             roles.append(page.role_arn)
         bus.restrict_publishers(roles)
         bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)

@@ -2,7 +2,6 @@
 
 import json
 
-from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -78,13 +77,13 @@ class UnsubscribePage(Construct):
         self.secret_arn = parameters.choose("hosted_unsubscribe", secret.ref)
         self.role_arn = parameters.choose("hosted_unsubscribe", self.function.role.role_arn)
         parameters.make_only_if("hosted_unsubscribe", self)
+        self._parameters, self._secret = parameters, secret
 
-
-def signing_keys_arn(scope: Construct, prefix: str) -> str:
-    """For policies, whether the secret is there or not: Secrets Manager adds six characters to its name."""
-    return Stack.of(scope).format_arn(
-        service="secretsmanager", resource="secret", resource_name=f"{prefix}-Unsubscribe-??????"
-    )
+    def let_sign(self, sender: iam.IRole) -> None:
+        """Let the function that sends read what links are signed with."""
+        read = iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self._secret.ref])
+        policy = iam.Policy(self, "SenderSignsLinks", roles=[sender], statements=[read])
+        self._parameters.make_only_if("hosted_unsubscribe", policy)
 
 
 def _signing_keys(scope: Construct, prefix: str) -> secretsmanager.CfnSecret:

@@ -8,7 +8,7 @@ HANDLER = "engine.handlers.unsubscribe.handler"
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/mail-Suppression"
 
 
-def hosted(**more: str) -> Deployed:
+def hosted(**more: Any) -> Deployed:
     return deployed(HostedUnsubscribe="true", UnsubscribeTopics="news=Newsletter", **more)
 
 
@@ -46,6 +46,20 @@ def test_the_role_may_touch_rows_of_consent_its_secret_and_the_bus_and_nothing_e
     assert set(rows["Action"]) == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
     assert rows["Resource"] == TABLE
     assert rows["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#*"]}}
+
+
+def test_the_sender_knows_the_page_and_may_read_what_its_links_are_signed_with() -> None:
+    stack = hosted()
+    function = stack.properties("AWS::Lambda::Function", FunctionName="mail-EmailSender")
+    variables = function["Environment"]["Variables"]
+    assert variables["UNSUBSCRIBE_URL"]
+    assert variables["UNSUBSCRIBE_SECRET_ARN"]
+    (policy,) = stack.all("AWS::IAM::Policy").values()
+    (may,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (may["Action"], may["Resource"]) == (
+        "secretsmanager:GetSecretValue",
+        variables["UNSUBSCRIBE_SECRET_ARN"],
+    )
 
 
 def test_two_keys_sign_of_which_the_second_starts_empty() -> None:

@@ -60,6 +60,10 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
     template_bucket: Text
     ses_configuration_set: Text
     bulk_configuration_set: str = ""
+    unsubscribe_url: Annotated[
+        str, Meta(pattern="^(https?://|$)", description="the URL of the unsubscribe page")
+    ] = ""
+    unsubscribe_secret_arn: str = ""
     tenant_name: str = ""
     bulk_tenant_name: str = ""
     default_sender_email: Text

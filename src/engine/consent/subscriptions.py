@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -14,10 +14,8 @@ from engine.errors import ServiceUnavailable
 from engine.schemas.consent import SubscriptionChanged
 from engine.schemas.rows import SuppressionRow
 from engine.schemas.times import iso
+from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE, opt_out_key
 from engine.types import Clock, Telemetry
-
-ALL_TOPICS: Final = "*"
-UNSUBSCRIBE: Final = "unsubscribe"
 
 
 class Action(StrEnum):
@@ -32,11 +30,6 @@ class Via(StrEnum):
 
     ONE_CLICK = "one-click"
     PAGE = "page"
-
-
-def consent_key(topic: str, address: str) -> str:
-    """The key of the row that says that an address gets no mail of a topic; `*` is every topic."""
-    return f"{topic}#{address}"
 
 
 class Answer(Struct, frozen=True):
@@ -101,14 +94,14 @@ class SubscriptionPage:
     async def _change(self, token: str, topic: str | None, action: Action, via: Via, texts: Texts) -> Answer:
         subscription = self.links.read(token)
         topic = subscription.topic if topic is None else topic
-        if topic not in {subscription.topic, ALL_TOPICS, *self.topics}:
+        if topic not in {subscription.topic, EVERY_TOPIC, *self.topics}:
             raise BadLinkError("the topic is not one of the page's")
         await self._record(Subscription(topic, subscription.address), action, via)
         return await self._state(subscription, texts, self._done(topic, action, texts))
 
     async def _record(self, subscription: Subscription, action: Action, via: Via) -> None:
         """The row first: it is what counts. Whoever is told a failure tries again, and is told again."""
-        now, key = iso(self.clock()), consent_key(subscription.topic, subscription.address)
+        now, key = iso(self.clock()), opt_out_key(subscription.address, subscription.topic)
         if action is Action.UNSUBSCRIBE:
             await self.rows.add(
                 SuppressionRow(
@@ -134,10 +127,10 @@ class SubscriptionPage:
 
     async def _state(self, subscription: Subscription, texts: Texts, done: Done | None = None) -> Answer:
         names = {subscription.topic: self._name(subscription.topic), **self.topics}
-        names.pop(ALL_TOPICS, None)
-        keys = {topic: consent_key(topic, subscription.address) for topic in (*names, ALL_TOPICS)}
+        names.pop(EVERY_TOPIC, None)
+        keys = {topic: opt_out_key(subscription.address, topic) for topic in (*names, EVERY_TOPIC)}
         gone = await self.rows.read(keys.values())
-        all_off = keys[ALL_TOPICS] in gone
+        all_off = keys[EVERY_TOPIC] in gone
         states = [
             TopicState(topic, name, subscribed=not all_off and keys[topic] not in gone)
             for topic, name in names.items()
@@ -150,7 +143,7 @@ class SubscriptionPage:
         return self.topics.get(topic, topic)
 
     def _done(self, topic: str, action: Action, texts: Texts) -> Done:
-        of_all, gone = topic == ALL_TOPICS, action is Action.UNSUBSCRIBE
+        of_all, gone = topic == EVERY_TOPIC, action is Action.UNSUBSCRIBE
         if of_all:
             text = texts.gone_all if gone else texts.back_all
         else:

@@ -12,13 +12,13 @@ from engine.aws.consent_rows import ConsentTable
 from engine.aws.error_codes import is_code
 from engine.aws.event_bus import StatusBus
 from engine.bootstrap.settings import named_topics
-from engine.consent.subscriptions import ALL_TOPICS, UNSUBSCRIBE, consent_key
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.requests.addresses import address_key
 from engine.schemas.consent import SubscriptionChanged
 from engine.schemas.rows import SuppressionRow
 from engine.schemas.times import iso
+from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE, opt_out_key
 
 _AT_ONCE: Final = 10
 
@@ -86,10 +86,10 @@ async def show_subscriptions(stack: DeployedStack, address: str, topic: str | No
     key = address_key(address)
     known = [each.topic for each in (await list_topics(stack)).topics]
     topics = list(dict.fromkeys([*known, *([topic] if topic else [])]))
-    keys = {each: consent_key(each, key) for each in (*topics, ALL_TOPICS)}
+    keys = {each: opt_out_key(key, each) for each in (*topics, EVERY_TOPIC)}
     # A plain address with a row of that type counts as every topic.
     gone = await (await _rows(stack)).read([*keys.values(), key])
-    all_off = keys[ALL_TOPICS] in gone or key in gone
+    all_off = keys[EVERY_TOPIC] in gone or key in gone
     return Subscriptions(
         address=key,
         all_off=all_off,
@@ -106,13 +106,13 @@ async def set_subscription(
     key = address_key(address)
     rows = await _rows(stack)
     if subscribed:
-        await rows.remove(consent_key(topic, key))
-        if topic == ALL_TOPICS:
+        await rows.remove(opt_out_key(key, topic))
+        if topic == EVERY_TOPIC:
             await rows.remove(key)
     else:
         await rows.add(
             SuppressionRow(
-                email=consent_key(topic, key),
+                email=opt_out_key(key, topic),
                 suppression_type=UNSUBSCRIBE,
                 reason="operator",
                 added_to_suppression_date=iso(now),
@@ -123,7 +123,7 @@ async def set_subscription(
         address=key, topic=topic, subscribed=subscribed, via="operator", timestamp=iso(now)
     )
     await StatusBus(await stack.client("events"), stack.event_bus).publish_change(change)
-    what = "every topic" if topic == ALL_TOPICS else topic
+    what = "every topic" if topic == EVERY_TOPIC else topic
     does = "gets" if subscribed else "gets no more"
     return Verdict(good=True, sentence=f"{key} {does} mail of {what}.")
 

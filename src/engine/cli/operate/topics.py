@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.cli.operate.command import Call, YesOption, stack_command
-from engine.consent.subscriptions import ALL_TOPICS
 from engine.operations.stack import DeployedStack
 from engine.operations.topics import Subscriptions, list_topics, set_subscription, show_subscriptions
 from engine.operations.verdict import Verdict
+from engine.schemas.request import TOPIC_PATTERN
+from engine.tracking.consent import EVERY_TOPIC
 
 topics = typer.Typer(help="What people may unsubscribe from.", no_args_is_help=True)
 
@@ -72,7 +73,7 @@ def change(
     yes: YesOption = False,
 ) -> None:
     """Unsubscribe an address, or take that back, for a person who asked for it."""
-    if topic != ALL_TOPICS and re.fullmatch(r"[a-z0-9-]{1,64}", topic) is None:
+    if topic != EVERY_TOPIC and re.fullmatch(TOPIC_PATTERN, topic) is None:
         raise typer.BadParameter(f"topic: expected `*` or 1 to 64 of a-z 0-9 -, not {topic!r}")
     call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {topic} to {address}?", yes=yes)
 
