@@ -2,6 +2,7 @@
 
 import json
 
+from aws_cdk import Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -73,9 +74,13 @@ class UnsubscribePage(Construct):
         )
         # Whoever holds a link may use it: the page authorizes by the link's signature.
         url = self.function.alias.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE)
-        self.address = parameters.choose("hosted_unsubscribe", url.url)
-        self.secret_arn = parameters.choose("hosted_unsubscribe", secret.ref)
-        self.role_arn = parameters.choose("hosted_unsubscribe", self.function.role.role_arn)
+
+        def chosen(value: str) -> str:
+            return Token.as_string(parameters.choose("hosted_unsubscribe", value))
+
+        self.address = chosen(url.url)
+        self.secret_arn = chosen(secret.ref)
+        self.role_arn = chosen(self.function.role.role_arn)
         parameters.make_only_if("hosted_unsubscribe", self)
         self._parameters, self._secret = parameters, secret
 
