@@ -16,10 +16,13 @@ class SigningKeys(Struct, frozen=True):
     previous: str = ""
 
 
-async def read_signing_keys(secrets: Any, arn: str) -> list[str]:
-    """The keys, the oldest first. Raises SettingsError for a secret of another shape."""
+async def read_signing_keys(client: Any, arn: str) -> list[str]:
+    """The keys, the oldest first. `client`: of Secrets Manager.
+
+    Raises SettingsError for a secret of another shape.
+    """
     with service_errors("Secrets Manager"):
-        answer = await secrets.get_secret_value(SecretId=arn)
+        answer = await client.get_secret_value(SecretId=arn)
     try:
         keys = msgspec.json.decode(answer["SecretString"], type=SigningKeys)
     except (msgspec.MsgspecError, KeyError):
