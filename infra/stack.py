@@ -21,6 +21,7 @@ from infra.constructs.tables import EmailTables
 from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
+from infra.constructs.webhooks import Webhooks
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 from infra.version import version
@@ -113,6 +114,7 @@ class EmailEngineStack(Stack):
         )
         sender.keep_failures_in(queues.event_bridge_dead)
         Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
+        Webhooks(self, "Webhooks", prefix=prefix, undelivered=queues.webhook_dead)
 
         configuration_sets.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
@@ -156,6 +158,7 @@ class EmailEngineStack(Stack):
             "EmailRetryDLQUrl": queues.retry_dead.queue_url,
             "BulkEmailDLQUrl": queues.bulk_dead.queue_url,
             "FeedbackProcessorDLQUrl": queues.feedback_dead.queue_url,
+            "WebhookDLQUrl": queues.webhook_dead.queue_url,
             "FeedbackTopicArn": feedback.topic.topic_arn,
             "AlarmTopicArn": monitoring.alarm_topic.topic_arn,
             "ConfigurationSetName": configuration_sets.main.name,

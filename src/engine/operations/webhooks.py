@@ -1,0 +1,263 @@
+"""Webhooks: rules on the stack's bus whose events EventBridge posts to an HTTPS endpoint.
+
+A webhook is a connection (the header that it sends), an API destination (the URL and the rate), a rule and an
+alarm, all called `{stack}-webhook-{name}`. Nothing else keeps it: what AWS lists is what there is.
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from engine.aws.event_bus import put_events
+from engine.errors import EngineError
+from engine.operations.stack import DeployedStack
+from engine.operations.webhook_target import WebhookRefusedError, pattern, wanted_by
+from engine.schemas.status import STATUS_EVENT_SOURCE
+from engine.schemas.times import iso
+from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE, WebhookTest
+
+# EventBridge's own, and the most: it gives an event up after either.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+_RETRIES: Final = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
+_ACTIVE: Final = "active"
+_TARGET: Final = "webhook"
+_MISSING: Final = "ResourceNotFoundException"
+
+
+class NoSuchWebhookError(EngineError):
+    """Names the webhooks there are."""
+
+
+class Webhook(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`source`: None for the email of all. `rate`: requests a second at most.
+
+    `state`: `active`, or what of it is switched off or missing, in AWS's words.
+    """
+
+    name: str
+    url: str
+    events: tuple[str, ...]
+    source: str | None
+    rate: int
+    state: str = _ACTIVE
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == _ACTIVE
+
+
+class WebhookList(Struct, frozen=True, kw_only=True, rename="camel"):
+    webhooks: list[Webhook]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookNames:
+    """`prefix` is before the name of each webhook; the others are the stack's."""
+
+    prefix: str
+    bus: str
+    queue_arn: str
+    role_arn: str
+    alarms_arn: str
+
+    @classmethod
+    def of_queue(cls, queue_arn: str) -> Self:
+        """Everything is named after the stack, as WebhookDLQ is."""
+        _, partition, _, region, account, queue = queue_arn.split(":")
+        stack = queue.removesuffix("-WebhookDLQ")
+        return cls(
+            prefix=f"{stack}-webhook-",
+            bus=f"{stack}-EmailBus",
+            queue_arn=queue_arn,
+            role_arn=f"arn:{partition}:iam::{account}:role/{stack}-Webhook-{region}",
+            alarms_arn=f"arn:{partition}:sns:{region}:{account}:{stack}-Alarms",
+        )
+
+    def alarm(self, name: str) -> str:
+        return f"{self.prefix}{name}-Failing"
+
+
+class Webhooks:
+    """`events`, `alarms`: clients of EventBridge and CloudWatch."""
+
+    def __init__(self, events: Any, alarms: Any, names: WebhookNames) -> None:
+        self._events = events
+        self._alarms = alarms
+        self._names = names
+
+    async def add(self, webhook: Webhook, header: tuple[str, str]) -> None:
+        """Make all of it, or nothing. Raises WebhookRefusedError where the name is taken."""
+        if any(each.name == webhook.name for each in await self.list()):
+            raise WebhookRefusedError(
+                f"there is a webhook {webhook.name} already: say another --name, or remove it first"
+            )
+        own = self._names.prefix + webhook.name
+        key, value = header
+        connection = await self._events.create_connection(
+            Name=own,
+            AuthorizationType="API_KEY",
+            AuthParameters={"ApiKeyAuthParameters": {"ApiKeyName": key, "ApiKeyValue": value}},
+        )
+        try:
+            destination = await self._events.create_api_destination(
+                Name=own,
+                ConnectionArn=connection["ConnectionArn"],
+                InvocationEndpoint=webhook.url,
+                HttpMethod="POST",
+                InvocationRateLimitPerSecond=webhook.rate,
+            )
+            # The alarm first: no event is posted that nobody would hear about.
+            await self._alarms.put_metric_alarm(**self._alarm(webhook))
+            await self._route(webhook, destination["ApiDestinationArn"])
+        except Exception:
+            await self._delete(webhook.name)
+            raise
+
+    async def _route(self, webhook: Webhook, destination_arn: str) -> None:
+        own, bus = self._names.prefix + webhook.name, self._names.bus
+        wanted = msgspec.json.encode(pattern(webhook.name, webhook.events, webhook.source)).decode()
+        await self._events.put_rule(Name=own, EventBusName=bus, EventPattern=wanted, State="ENABLED")
+        target = {
+            "Id": _TARGET,
+            "Arn": destination_arn,
+            "RoleArn": self._names.role_arn,
+            "RetryPolicy": _RETRIES,
+            "DeadLetterConfig": {"Arn": self._names.queue_arn},
+        }
+        answer = await self._events.put_targets(Rule=own, EventBusName=bus, Targets=[target])
+        if answer["FailedEntryCount"]:
+            failed = answer["FailedEntries"][0]
+            raise WebhookRefusedError(f"EventBridge took no target: {failed.get('ErrorMessage', failed)}")
+
+    def _alarm(self, webhook: Webhook) -> dict[str, Any]:
+        """A quarter of an hour of retries, of one hour; what is given up lies in WebhookDLQ, with its own.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+        """
+        dimensions = {"EventBusName": self._names.bus, "RuleName": self._names.prefix + webhook.name}
+        return {
+            "AlarmName": self._names.alarm(webhook.name),
+            "AlarmDescription": (
+                f"The webhook {webhook.name} does not take events, which EventBridge tries for 24 hours: look"
+                " at the endpoint. Run `sesmailengine webhooks list`. More: docs/webhooks.md#when-it-fails"
+            ),
+            "Namespace": "AWS/Events",
+            "MetricName": "RetryInvocationAttempts",
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+            "Statistic": "Sum",
+            "Period": 300,
+            "EvaluationPeriods": 12,
+            "DatapointsToAlarm": 3,
+            "Threshold": 0.0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+            "AlarmActions": [self._names.alarms_arn],
+        }
+
+    async def list(self) -> list[Webhook]:
+        rules = self._events.get_paginator("list_rules").paginate(
+            NamePrefix=self._names.prefix, EventBusName=self._names.bus
+        )
+        found = [rule async for page in rules for rule in page["Rules"]]
+        return [await self._described(rule) for rule in found]
+
+    async def _described(self, rule: dict[str, Any]) -> Webhook:
+        own = rule["Name"]
+        events, source = wanted_by(msgspec.json.decode(rule["EventPattern"], type=dict[str, Any]))
+        destination: dict[str, Any] = {}
+        connection: dict[str, Any] = {}
+        with _if_there():
+            destination = await self._events.describe_api_destination(Name=own)
+        with _if_there():
+            connection = await self._events.describe_connection(Name=own)
+        wrong = [
+            f"{part} is {state}"
+            for part, state, good in (
+                ("rule", rule.get("State"), "ENABLED"),
+                ("API destination", destination.get("ApiDestinationState"), "ACTIVE"),
+                ("connection", connection.get("ConnectionState"), "AUTHORIZED"),
+            )
+            if state != good
+        ]
+        return Webhook(
+            name=own.removeprefix(self._names.prefix),
+            url=destination.get("InvocationEndpoint", ""),
+            events=events,
+            source=source,
+            rate=destination.get("InvocationRateLimitPerSecond", 0),
+            state=", ".join(wrong) or _ACTIVE,
+        )
+
+    async def test(self, name: str, now: datetime) -> Webhook:
+        """Publish an event for this webhook alone. Raises NoSuchWebhookError, ServiceUnavailable."""
+        found = {each.name: each for each in await self.list()}
+        if name not in found:
+            raise _no_such(name, list(found))
+        detail = msgspec.json.encode(WebhookTest(webhook=name, timestamp=iso(now))).decode()
+        left = await put_events(
+            self._events,
+            [
+                {
+                    "EventBusName": self._names.bus,
+                    "Source": STATUS_EVENT_SOURCE,
+                    "DetailType": WEBHOOK_TEST_DETAIL_TYPE,
+                    "Detail": detail,
+                }
+            ],
+        )
+        if left:
+            raise WebhookRefusedError(f"EventBridge did not take the test event: {left[0].message}")
+        return found[name]
+
+    async def remove(self, name: str) -> None:
+        """All that there is of it. Raises NoSuchWebhookError."""
+        if not await self._delete(name):
+            raise _no_such(name, [each.name for each in await self.list()])
+
+    async def _delete(self, name: str) -> bool:
+        """Whether there was anything; the rule first, so that nothing is posted to what is half gone."""
+        own, bus, found = self._names.prefix + name, self._names.bus, 0
+        with _if_there():
+            await self._events.remove_targets(Rule=own, EventBusName=bus, Ids=[_TARGET])
+            found += 1
+        with _if_there():
+            await self._events.delete_rule(Name=own, EventBusName=bus)
+        with _if_there():
+            await self._events.delete_api_destination(Name=own)
+            found += 1
+        with _if_there():
+            await self._events.delete_connection(Name=own)
+            found += 1
+        await self._alarms.delete_alarms(AlarmNames=[self._names.alarm(name)])
+        return found > 0
+
+
+@contextmanager
+def _if_there() -> Iterator[None]:
+    """What is not there needs no step."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != _MISSING:
+            raise
+
+
+def _no_such(name: str, there: Sequence[str]) -> NoSuchWebhookError:
+    return NoSuchWebhookError(f"There is no webhook {name!r}; there are: {', '.join(there) or 'none'}.")
+
+
+async def open_webhooks(stack: DeployedStack) -> Webhooks:
+    """Raises ClientError where the stack has no WebhookDLQ, as those of an older version."""
+    sqs = await stack.client("sqs")
+    answer = await sqs.get_queue_attributes(
+        QueueUrl=await stack.queue_url("WebhookDLQ"), AttributeNames=["QueueArn"]
+    )
+    names = WebhookNames.of_queue(answer["Attributes"]["QueueArn"])
+    return Webhooks(await stack.client("events"), await stack.client("cloudwatch"), names)
