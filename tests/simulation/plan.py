@@ -56,6 +56,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     pauses: int = 0
     outages: int = 0  # how often a service of AWS throttles every call, for a while
     suppressions: int = 0
+    campaigns: float = 0.0  # part of the emails that belong to a campaign
+    topics: float = 0.0  # part of the emails that have a topic
+    opt_outs: int = 0  # how often somebody unsubscribes, from a topic or from all, and subscribes again later
+    expiring: float = 0.0  # part of the emails that expire, within ten minutes
+    stops: int = 0  # how often somebody stops mail (all, bulk, a template, a campaign) and lets it go later
+    cancels: int = 0  # how often somebody cancels a campaign
     redrives: int = 0  # how often somebody redrives one of the dead-letter queues
     ends_redriven: bool = False  # whether all of them are redriven at the end, until they are empty
     daily_quota: float = -1  # recipients in 24 hours, as SES counts; -1: none
@@ -110,6 +116,7 @@ def plan_of(seed: int) -> Plan:
             trouble=dice.choice((0.2, 0.6)),
             odd=dice.choice((0.0, 0.2)),
             faults=Faults(duplicated=0.1, reordered=0.1),
+            stops=dice.choice((0, 1)),
         )
     if seed % 25 == 12:
         # Out-of-office answers before late deliveries: originals arrive while their retries are under way.
@@ -157,4 +164,10 @@ def plan_of(seed: int) -> Plan:
         ),
         redrives=dice.choice((0, 0, 2, 6)),
         ends_redriven=dice.random() < 0.6,
+        campaigns=dice.choice((0.0, 0.5)),
+        stops=dice.choice((0, 0, 1, 3)),
+        cancels=dice.choice((0, 0, 0, 1)),
+        topics=dice.choice((0.0, 0.5)),
+        opt_outs=dice.choice((0, 3)),
+        expiring=dice.choice((0.0, 0.0, 0.3)),
     )
