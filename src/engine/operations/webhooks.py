@@ -59,10 +59,9 @@ class WebhookList(Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookNames:
-    """`prefix` is before the name of each webhook; the others are the stack's."""
+    """`role_arn`: what EventBridge posts with; `alarms_arn`: the topic that alarms go to."""
 
-    prefix: str
-    bus: str
+    stack: str
     queue_arn: str
     role_arn: str
     alarms_arn: str
@@ -73,12 +72,20 @@ class WebhookNames:
         _, partition, _, region, account, queue = queue_arn.split(":")
         stack = queue.removesuffix("-WebhookDLQ")
         return cls(
-            prefix=f"{stack}-webhook-",
-            bus=f"{stack}-EmailBus",
+            stack=stack,
             queue_arn=queue_arn,
             role_arn=f"arn:{partition}:iam::{account}:role/{stack}-Webhook-{region}",
             alarms_arn=f"arn:{partition}:sns:{region}:{account}:{stack}-Alarms",
         )
+
+    @property
+    def bus(self) -> str:
+        return f"{self.stack}-EmailBus"
+
+    @property
+    def prefix(self) -> str:
+        """Before the name of each webhook."""
+        return f"{self.stack}-webhook-"
 
     def alarm(self, name: str) -> str:
         return f"{self.prefix}{name}-Failing"
@@ -146,7 +153,8 @@ class Webhooks:
             "AlarmName": self._names.alarm(webhook.name),
             "AlarmDescription": (
                 f"The webhook {webhook.name} does not take events, which EventBridge tries for 24 hours: look"
-                " at the endpoint. Run `sesmailengine webhooks list`. More: docs/webhooks.md#when-it-fails"
+                f" at the endpoint. Run `sesmailengine webhooks list --stack {self._names.stack}`."
+                " More: docs/webhooks.md#when-it-fails"
             ),
             "Namespace": "AWS/Events",
             "MetricName": "RetryInvocationAttempts",
