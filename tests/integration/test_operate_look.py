@@ -196,6 +196,15 @@ class TestExplain:
         assert "not ours" not in result.output
         assert f"sesmailengine go --campaign spring --stack {cloud.stack}" in result.output
 
+    def test_an_opt_out_of_its_topic_is_told(self, cloud: Cloud, run: Run) -> None:
+        ask(cloud, "one", status="failed", failureCode="unsubscribed", topic="news")
+        for key in ("news#ada@example.com", "offers#ada@example.com"):
+            cloud.put("Suppression", email=key, suppressionType="unsubscribe", reason="by the link")
+        result = run("explain", "one")
+        assert "news#ada@example.com: by the link" in result.output
+        assert "offers#" not in result.output
+        assert "has unsubscribed from this topic" in result.output
+
     def test_an_unknown_email_says_why_it_may_be(self, run: Run) -> None:
         result = run("explain", "nobody@example.com")
         assert result.exit_code == 1

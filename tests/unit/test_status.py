@@ -88,6 +88,13 @@ def test_what_is_wrong_is_told_with_the_command_that_helps(
     assert verdict.next_command == (f"sesmailengine {command} --stack x" if command else None)
 
 
+def test_over_the_quota_the_bulk_lane_alone_is_held_where_it_is_to_be_so() -> None:
+    over = Reputation(sends=1_000, bounces=60, bounced=BY_NEWS, complained=NO_TROUBLE)
+    policy = QuotaPolicy(5, 100, holds_bulk=True)
+    sentence = judge_status(replace(WELL, reputation=over, quota=policy)).sentence
+    assert sentence.startswith("The engine holds bulk mail: today's bounce rate is 6.00 %")
+
+
 def test_the_worst_comes_first_and_its_command_with_it() -> None:
     verdict = judge_status(replace(WELL, ses=PAUSED, brakes=[BRAKE]))
     assert verdict.sentence.index("SES does not let") < verdict.sentence.index("Mail is stopped")

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 from engine.errors import EngineError
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, PublishedStatus
 from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE
 
@@ -15,7 +16,6 @@ EVENTS: Final = (*get_args(PublishedStatus), UNSUBSCRIBED)
 LONGEST_NAME: Final = 12
 """AWS gives a rule, a connection and an API destination 64 characters; a stack may take 40 of them."""
 
-_SUBSCRIPTION_DETAIL_TYPE: Final = "Subscription Changed"
 _NAME: Final = re.compile(rf"[a-z0-9-]{{1,{LONGEST_NAME}}}")
 _LONGEST_URL: Final = 2048
 # What the InvocationEndpoint of an API destination may hold; a `*` would be a parameter of its path.
@@ -106,7 +106,7 @@ def pattern(name: str, events: Sequence[str], source: str | None) -> dict[str, A
         detail = {"status": statuses, **of_source}
         wanted.append({"detail-type": [STATUS_EVENT_DETAIL_TYPE], "detail": detail})
     if UNSUBSCRIBED in events:
-        wanted.append({"detail-type": [_SUBSCRIPTION_DETAIL_TYPE], "detail": {"subscribed": [False]}})
+        wanted.append({"detail-type": [SUBSCRIPTION_DETAIL_TYPE], "detail": {"subscribed": [False]}})
     wanted.append({"detail-type": [WEBHOOK_TEST_DETAIL_TYPE], "detail": {"webhook": [name]}})
     return {"source": [STATUS_EVENT_SOURCE], "$or": wanted}
 
