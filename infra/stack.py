@@ -22,7 +22,7 @@ from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
 from infra.constructs.unsubscribe_page import UnsubscribePage
-from infra.constructs.webhooks import Webhooks
+from infra.constructs.webhooks import SignedWebhooks, Webhooks
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 from infra.version import version
@@ -135,6 +135,17 @@ class EmailEngineStack(Stack):
         sender.keep_failures_in(queues.event_bridge_dead)
         Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
         Webhooks(self, "Webhooks", prefix=prefix, undelivered=queues.webhook_dead)
+        if parameters.wanted("signed_webhooks"):
+            SignedWebhooks(
+                self,
+                "SignedWebhooks",
+                prefix=prefix,
+                target=settings.target,
+                parameters=parameters,
+                fingerprints=fingerprints,
+                code=code.sender,
+                undelivered=queues.webhook_dead,
+            )
 
         configuration_sets.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)

@@ -167,6 +167,11 @@ class OperatorPolicies(Construct):
                 self._arn("secretsmanager", "webhook-*", "secret:events!connection/"),
             ),
             _allow(
+                "SignedWebhooks",
+                "secretsmanager:CreateSecret secretsmanager:DeleteSecret",
+                self._arn("secretsmanager", "webhook-*", "secret:"),
+            ),
+            _allow(
                 "WebhookRole",
                 "iam:PassRole",
                 f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._prefix}-Webhook-{Aws.REGION}",

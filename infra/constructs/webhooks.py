@@ -1,11 +1,19 @@
-"""What webhooks share: the role that EventBridge posts with, and leave to fill their dead-letter queue."""
+"""What webhooks share: the role that EventBridge posts with, their dead-letter queue, and who signs."""
 
-from aws_cdk import Aws, Stack
+from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.acknowledged import acknowledge
+from infra.constructs.fingerprints import Fingerprints
+from infra.constructs.functions import EngineFunction, snapshots
+from infra.constructs.parameters import Parameters
+from infra.settings import Target
+
+# An endpoint has ten seconds.
+_MEMORY, _TIMEOUT = 256, 15
 
 
 class Webhooks(Construct):
@@ -20,15 +28,12 @@ class Webhooks(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, prefix: str, undelivered: sqs.IQueue) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
-        rules = stack.format_arn(
-            service="events", resource="rule", resource_name=f"{prefix}-EmailBus/{prefix}-webhook-*"
-        )
         destinations = stack.format_arn(
             service="events", resource="api-destination", resource_name=f"{prefix}-webhook-*"
         )
         for_these_rules = {
             "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-            "ArnLike": {"aws:SourceArn": rules},
+            "ArnLike": {"aws:SourceArn": _rules(self, prefix)},
         }
         post = iam.PolicyStatement(actions=["events:InvokeApiDestination"], resources=[destinations])
         role = iam.Role(
@@ -54,3 +59,70 @@ class Webhooks(Construct):
                 conditions=for_these_rules,
             )
         )
+
+
+class SignedWebhooks(Construct):
+    """The function that posts to signed webhooks, where it is wanted; the target of their rules."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        prefix: str,
+        target: Target,
+        parameters: Parameters,
+        fingerprints: Fingerprints,
+        code: lambda_.Code,
+        undelivered: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        secrets = Stack.of(self).format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{prefix}-webhook-*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        local = {"WEBHOOK_ALLOW_PRIVATE": "true"} if target != "lambda" else {}
+        self.function = EngineFunction(
+            self,
+            "Function",
+            name=f"{prefix}-Webhook",
+            handler="engine.handlers.webhook.handler",
+            code=code,
+            memory=_MEMORY,
+            timeout=_TIMEOUT,
+            log_days=parameters.number("log_retention_days"),
+            fingerprint=fingerprints.of("Webhook", ["snap_start"], parameters),
+            snap_start=snapshots(parameters),
+            environment={"WEBHOOK_SECRET_PREFIX": f"{prefix}-webhook-", **local},
+            may=[
+                iam.PolicyStatement(
+                    sid="ReadWebhooks", actions=["secretsmanager:GetSecretValue"], resources=[secrets]
+                ),
+                iam.PolicyStatement(
+                    sid="LeaveWhatNobodyTook", actions=["sqs:SendMessage"], resources=[undelivered.queue_arn]
+                ),
+            ],
+        )
+        acknowledge(
+            self.function.role,
+            "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>"
+            ":secret:<AWS::StackName>-webhook-*]",
+            "operators add webhooks after the deployment, and all of them are of this stack",
+        )
+        self.function.alias.add_permission(
+            "Rules",
+            principal=iam.ServicePrincipal("events.amazonaws.com"),
+            source_arn=_rules(self, prefix),
+            source_account=Aws.ACCOUNT_ID,
+        )
+        self.function.keep_failures_in(undelivered)
+        parameters.make_only_if("signed_webhooks", self)
+
+
+def _rules(scope: Construct, prefix: str) -> str:
+    """The rules of all webhooks."""
+    return Stack.of(scope).format_arn(
+        service="events", resource="rule", resource_name=f"{prefix}-EmailBus/{prefix}-webhook-*"
+    )

@@ -6,7 +6,7 @@ import pytest
 from tests.integration.test_infra_messaging import may_publish
 from tests.support.aws_calls import Ask
 from tests.support.iam import allows
-from tests.support.synthesized import ACCOUNT, REGION, deployed
+from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed
 
 from engine.operations.webhooks import WebhookNames
 from infra.regions import REGIONS
@@ -70,3 +70,45 @@ def test_operators_publish_tests_and_no_news_of_emails() -> None:
 
 def test_the_roles_name_fits_for_the_longest_stack_and_region() -> None:
     assert len(f"{'s' * 40}-Webhook-{max(REGIONS, key=len)}") <= 64
+
+
+# -- signed ones ---------------------------------------------------------------------------------------------
+
+HANDLER = "engine.handlers.webhook.handler"
+SECRETS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:mail-webhook-*"
+
+
+def signing() -> Deployed:
+    return deployed(SignedWebhooks="true")
+
+
+def test_nothing_signs_unless_it_is_wanted() -> None:
+    functions = deployed().all("AWS::Lambda::Function").values()
+    assert not [one for one in functions if one["Properties"]["Handler"] == HANDLER]
+
+
+def test_the_function_reads_secrets_of_webhooks_fills_their_queue_and_does_no_more() -> None:
+    function = signing().properties("AWS::Lambda::Function", FunctionName="mail-Webhook")
+    assert function["Environment"]["Variables"] == {"WEBHOOK_SECRET_PREFIX": NAMES.prefix}
+    may = {one["Sid"]: (one["Action"], one["Resource"]) for one in signing().statements(HANDLER)}
+    del may["WriteLog"]
+    assert may == {
+        "ReadWebhooks": ("secretsmanager:GetSecretValue", SECRETS),
+        "LeaveWhatNobodyTook": ("sqs:SendMessage", QUEUE),
+    }
+
+
+def test_what_it_fails_at_ends_in_the_queue() -> None:
+    configured = signing().all("AWS::Lambda::EventInvokeConfig").values()
+    destinations = [made["Properties"]["DestinationConfig"]["OnFailure"] for made in configured]
+    assert {"Destination": QUEUE} in destinations
+
+
+def test_only_rules_of_webhooks_call_it() -> None:
+    (allowed,) = (
+        made["Properties"]
+        for made in signing().all("AWS::Lambda::Permission").values()
+        if made["Properties"].get("SourceArn") == RULES
+    )
+    assert allowed["Principal"] == "events.amazonaws.com"
+    assert allowed["FunctionName"].endswith(":function:mail-Webhook:live")

@@ -112,6 +112,7 @@ def test_the_list_shows_what_each_gets_and_that_it_is_switched_on(stack: Stack) 
         "events": ["bounced", "complained"],
         "source": "shop",
         "rate": 50,
+        "signed": False,
         "state": "active",
     }
 

@@ -161,10 +161,23 @@ class _EngineEvent(Struct, frozen=True):
     detail: _Told
 
 
+class _Delivery(Struct, frozen=True):
+    event: _EngineEvent
+
+
+class _FailedDelivery(Struct, frozen=True):
+    """Lambda's on-failure record of the function that posts to signed webhooks."""
+
+    request_payload: _Delivery = msgspec.field(name="requestPayload")
+
+
 def _event(letter: DeadLetter) -> DeadLetter | None:
     """What the engine told of an email or a subscription; None where it is something else."""
     try:
-        event = msgspec.json.decode(letter.body, type=_EngineEvent)
+        if letter.envelope == "lambda":
+            event = msgspec.json.decode(letter.body, type=_FailedDelivery).request_payload.event
+        else:
+            event = msgspec.json.decode(letter.body, type=_EngineEvent)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     if event.source != STATUS_EVENT_SOURCE:

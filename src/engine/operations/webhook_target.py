@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
 from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
+from engine.aws.signed_webhooks import is_public
 from engine.errors import EngineError
 from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, PublishedStatus
@@ -57,8 +57,7 @@ def check_addresses(host: str, addresses: Iterable[str]) -> None:
     if not found:
         raise WebhookRefusedError(f"{host} resolves to no address: check its name in DNS")
     for text in found:
-        address = ip_address(text)
-        if not address.is_global or address.is_multicast:
+        if not is_public(text):
             raise WebhookRefusedError(
                 f"{host} resolves to {text}, which is private, loopback, link-local or reserved: a webhook"
                 " must be in the public internet"

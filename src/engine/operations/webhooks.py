@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from engine.aws.event_bus import put_events
+from engine.aws.signed_webhooks import SignedWebhook
 from engine.errors import EngineError
 from engine.operations.stack import DeployedStack
 from engine.operations.webhook_target import WebhookRefusedError, pattern, wanted_by
@@ -28,6 +29,7 @@ from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE, WebhookTest
 _RETRIES: Final = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
 _ACTIVE: Final = "active"
 _TARGET: Final = "webhook"
+_LONGEST_DESCRIPTION: Final = 512  # of a rule
 _MISSING: Final = "ResourceNotFoundException"
 
 
@@ -36,7 +38,7 @@ class NoSuchWebhookError(EngineError):
 
 
 class Webhook(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`source`: None for the email of all. `rate`: requests a second at most.
+    """`source`: None for the email of all. `rate`: requests a second at most; a signed one has none.
 
     `state`: `active`, or what of it is switched off or missing, in AWS's words.
     """
@@ -45,7 +47,8 @@ class Webhook(Struct, frozen=True, kw_only=True, rename="camel"):
     url: str
     events: tuple[str, ...]
     source: str | None
-    rate: int
+    rate: int | None
+    signed: bool = False
     state: str = _ACTIVE
 
     @property
@@ -101,10 +104,7 @@ class Webhooks:
 
     async def add(self, webhook: Webhook, header: tuple[str, str]) -> None:
         """Make all of it, or nothing. Raises WebhookRefusedError where the name is taken."""
-        if any(each.name == webhook.name for each in await self.list()):
-            raise WebhookRefusedError(
-                f"there is a webhook {webhook.name} already: say another --name, or remove it first"
-            )
+        await self._check_name(webhook.name)
         own = self._names.prefix + webhook.name
         key, value = header
         connection = await self._events.create_connection(
@@ -122,19 +122,56 @@ class Webhooks:
             )
             # The alarm first: no event is posted that nobody would hear about.
             await self._alarms.put_metric_alarm(**self._alarm(webhook))
-            await self._route(webhook, destination["ApiDestinationArn"])
+            target = {"Arn": destination["ApiDestinationArn"], "RoleArn": self._names.role_arn}
+            await self._route(webhook, target)
         except Exception:
             await self._delete(webhook.name)
             raise
 
-    async def _route(self, webhook: Webhook, destination_arn: str) -> None:
+    async def add_signed(self, webhook: Webhook, secret: str, functions: Any, secrets: Any) -> None:
+        """As `add`, by the stack's function. `functions`, `secrets`: clients of Lambda, Secrets Manager."""
+        await self._check_name(webhook.name)
+        own = self._names.prefix + webhook.name
+        arn = ""
+        with _if_there():
+            function = await functions.get_function_configuration(
+                FunctionName=f"{self._names.stack}-Webhook", Qualifier="live"
+            )
+            arn = function["FunctionArn"]
+        if not arn:
+            raise WebhookRefusedError(
+                "this stack has no function that signs: deploy it with the parameter SignedWebhooks=true"
+            )
+        kept = msgspec.json.encode(SignedWebhook(url=webhook.url, secret=secret)).decode()
+        await secrets.create_secret(Name=own, SecretString=kept)
+        try:
+            template = f'{{"webhook": "{webhook.name}", "event": <aws.events.event.json>}}'
+            await self._route(webhook, {"Arn": arn, "InputTransformer": {"InputTemplate": template}})
+        except Exception:
+            await self._delete(webhook.name)
+            await self.forget_secret(webhook.name, secrets)
+            raise
+
+    async def forget_secret(self, name: str, secrets: Any) -> None:
+        """Delete what a signed webhook was signed with, if it was one, at once: the name is free again."""
+        with _if_there():
+            await secrets.delete_secret(SecretId=self._names.prefix + name, ForceDeleteWithoutRecovery=True)
+
+    async def _check_name(self, name: str) -> None:
+        if any(each.name == name for each in await self.list()):
+            raise WebhookRefusedError(
+                f"there is a webhook {name} already: say another --name, or remove it first"
+            )
+
+    async def _route(self, webhook: Webhook, target: dict[str, Any]) -> None:
         own, bus = self._names.prefix + webhook.name, self._names.bus
         wanted = msgspec.json.encode(pattern(webhook.name, webhook.events, webhook.source)).decode()
-        await self._events.put_rule(Name=own, EventBusName=bus, EventPattern=wanted, State="ENABLED")
+        # Where the function posts, the rule alone can tell of the URL.
+        told = {"Description": webhook.url[:_LONGEST_DESCRIPTION]} if webhook.signed else {}
+        await self._events.put_rule(Name=own, EventBusName=bus, EventPattern=wanted, State="ENABLED", **told)
         target = {
+            **target,
             "Id": _TARGET,
-            "Arn": destination_arn,
-            "RoleArn": self._names.role_arn,
             "RetryPolicy": _RETRIES,
             "DeadLetterConfig": {"Arn": self._names.queue_arn},
         }
@@ -179,6 +216,12 @@ class Webhooks:
     async def _described(self, rule: dict[str, Any]) -> Webhook:
         own = rule["Name"]
         events, source = wanted_by(msgspec.json.decode(rule["EventPattern"], type=dict[str, Any]))
+        if url := rule.get("Description"):
+            state = _ACTIVE if rule.get("State") == "ENABLED" else f"rule is {rule.get('State')}"
+            name = own.removeprefix(self._names.prefix)
+            return Webhook(
+                name=name, url=url, events=events, source=source, rate=None, signed=True, state=state
+            )
         destination: dict[str, Any] = {}
         connection: dict[str, Any] = {}
         with _if_there():

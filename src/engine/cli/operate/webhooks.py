@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.aws.signed_webhooks import SECRET_PREFIX
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
@@ -31,15 +33,19 @@ webhooks = typer.Typer(help="What became of email, posted to an HTTPS endpoint."
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `list` shows it.")]
 
-_HEADER = "Authorization"
+_HEADER, _RATE = "Authorization", 50
 
 
 class Added(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`token`: what was made for the header, None where it was given; nobody can be told it again."""
+    """`token`: what was made for the header, None where it was given or bodies are signed.
+
+    `secret`: what they are signed with. Nobody can be told either again.
+    """
 
     webhook: Webhook
-    header: str
+    header: str | None
     token: str | None
+    secret: str | None = None
 
 
 def now() -> datetime:
@@ -56,15 +62,20 @@ def add(
         str | None, typer.Option(help="Only email that this source asked for; of unsubscribes, all.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="1 to 12 of a-z, 0-9, -; made of the host.")] = None,
-    rate: Annotated[int, typer.Option(min=1, max=300, help="Requests a second at most.")] = 50,
+    rate: Annotated[int | None, typer.Option(min=1, max=300, help="Requests a second at most; 50.")] = None,
     header: Annotated[
         str | None,
         typer.Option(metavar="NAME=VALUE", help="What each request carries; else a token made for it."),
     ] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Sign each body (Standard Webhooks); needs SignedWebhooks.")
+    ] = False,
     yes: YesOption = False,
 ) -> None:
     """Post events to a URL from now on."""
     local = call.address.endpoint_url is not None
+    if signed and (header is not None or rate is not None):
+        raise typer.BadParameter("--signed goes without --header and --rate: a function posts")
     try:
         host = host_of(url, local=local)
         wanted, own = events_named(events), name_of(name, host)
@@ -74,11 +85,18 @@ def add(
     except WebhookRefusedError as error:
         raise typer.BadParameter(str(error)) from None
     call.confirm(f"Post {', '.join(wanted)} to {host}, with the addresses that they name?", yes=yes)
-    token = None if given else secrets.token_urlsafe(32)
-    webhook = Webhook(name=own, url=url, events=wanted, source=source, rate=rate)
+    token = None if given or signed else secrets.token_urlsafe(32)
+    secret = SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode() if signed else None
+    each_second = None if signed else rate or _RATE
+    webhook = Webhook(name=own, url=url, events=wanted, source=source, rate=each_second, signed=signed)
 
     async def act(stack: DeployedStack) -> None:
-        await (await open_webhooks(stack)).add(webhook, given or (_HEADER, f"Bearer {token}"))
+        there = await open_webhooks(stack)
+        if secret:
+            functions, kept = await stack.client("lambda"), await stack.client("secretsmanager")
+            await there.add_signed(webhook, secret, functions, kept)
+        else:
+            await there.add(webhook, given or (_HEADER, f"Bearer {token}"))
         await tell(stack, "webhook-add", f"{own} {host}", None, now())
 
     call.run(act)
@@ -87,8 +105,9 @@ def add(
         sentence=f"The webhook {own} gets events from now on.",
         next_command=f"sesmailengine webhooks test {own}{call.address.options}",
     )
-    added = Added(webhook=webhook, header=given[0] if given else _HEADER, token=token)
-    call.show(added, verdict, lambda console: _draw_token(console, token))
+    named = None if signed else given[0] if given else _HEADER
+    added = Added(webhook=webhook, header=named, token=token, secret=secret)
+    call.show(added, verdict, lambda console: _draw_token(console, token, secret))
 
 
 @stack_command(webhooks, "list")
@@ -119,7 +138,9 @@ def remove(call: Call, name: Name, *, yes: YesOption = False) -> None:
     call.confirm(f"Remove the webhook {name}? Events that it has not taken yet are lost.", yes=yes)
 
     async def act(stack: DeployedStack) -> None:
-        await (await open_webhooks(stack)).remove(name)
+        there = await open_webhooks(stack)
+        await there.remove(name)
+        await there.forget_secret(name, await stack.client("secretsmanager"))
         await tell(stack, "webhook-remove", name, None, now())
 
     call.run(act)
@@ -155,9 +176,12 @@ def tested_verdict(webhook: Webhook) -> Verdict:
     )
 
 
-def _draw_token(console: Console, token: str | None) -> None:
+def _draw_token(console: Console, token: str | None, secret: str | None) -> None:
     if token:
         console.print(Text(f"Each request carries: {_HEADER}: Bearer {token}"), soft_wrap=True)
+    if secret:
+        console.print(Text(f"Each body is signed with: {secret}"), soft_wrap=True)
+    if token or secret:
         console.print("Keep it: it is not shown again.")
 
 
@@ -170,7 +194,7 @@ def _draw(console: Console, found: WebhookList) -> None:
             each.name,
             ", ".join(each.events),
             each.source or "all",
-            f"{each.rate}",
+            "signed" if each.signed else f"{each.rate}",
             each.state,
             Text(each.url, overflow="fold"),
         )
