@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import aioboto3
+import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
+import msgspec
 import pytest
 from aiohttp import web
 from typer.testing import CliRunner
 
+from engine.aws.signed_webhooks import signature
 from engine.cli.main import app
 from engine.local.emulator import Emulator, running_emulator
+from infra.bundling import engine_zip
 
 pytestmark = pytest.mark.e2e
 
@@ -57,9 +61,10 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 class Local:
-    def __init__(self, emulator: Emulator, events: Any) -> None:
+    def __init__(self, emulator: Emulator, events: Any, functions: Any) -> None:
         self._emulator = emulator
         self._events = events
+        self._functions = functions
 
     async def run(self, *words: str) -> dict[str, Any]:
         """A command's facts; it runs a loop of its own, so it needs another thread."""
@@ -69,6 +74,30 @@ class Local:
         assert answer.exit_code == 0, answer.output
         facts: dict[str, Any] = json.loads(answer.output)
         return facts
+
+    async def deploy_function(self) -> None:
+        """The function that signs, of the engine's own zip."""
+        code = await asyncio.to_thread(engine_zip, "local")
+        s3 = boto3.client("s3")  # which takes large files; aiobotocore warns of them
+        s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        await asyncio.to_thread(s3.upload_file, str(code), "code", "engine.zip")
+        await self._functions.create_function(
+            FunctionName=f"{STACK}-Webhook",
+            Runtime="python3.13",
+            Role="arn:aws:iam::000000000000:role/mail",
+            Handler="engine.handlers.webhook.handler",
+            Timeout=15,
+            Code={"S3Bucket": "code", "S3Key": "engine.zip"},
+            Environment={
+                "Variables": {
+                    "WEBHOOK_SECRET_PREFIX": f"{STACK}-webhook-",
+                    "WEBHOOK_ALLOW_PRIVATE": "true",
+                    "AWS_ENDPOINT_URL": self._emulator.endpoint,
+                }
+            },
+            Publish=True,
+        )
+        await self._functions.create_alias(FunctionName=f"{STACK}-Webhook", Name="live", FunctionVersion="1")
 
     async def publish(self, detail_type: str, **detail: Any) -> None:
         entry = {"EventBusName": f"{STACK}-EmailBus", "Source": "sesmailengine", "DetailType": detail_type}
@@ -82,10 +111,14 @@ async def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
         session: Any = aioboto3.Session()
-        async with session.client("events") as events, session.client("sqs") as sqs:
+        async with (
+            session.client("events") as events,
+            session.client("sqs") as sqs,
+            session.client("lambda") as functions,
+        ):
             await events.create_event_bus(Name=f"{STACK}-EmailBus")
             await sqs.create_queue(QueueName=f"{STACK}-WebhookDLQ")
-            yield Local(emulator, events)
+            yield Local(emulator, events, functions)
 
 
 async def test_a_webhook_gets_what_it_asked_for_with_its_header_until_it_is_removed(
@@ -123,3 +156,16 @@ async def test_a_webhook_gets_what_it_asked_for_with_its_header_until_it_is_remo
     await local.publish(STATUS, emailId="5", status="sent", originalSource="shop")
     headers, event = await receiver.next()
     assert (headers["X-Key"], event["detail"]["emailId"]) == ("k", "5")
+
+
+async def test_a_signed_webhook_is_posted_by_the_function_as_it_is_deployed(
+    local: Local, receiver: Receiver
+) -> None:
+    await local.deploy_function()
+    added = await local.run("add", receiver.url, "--events", "bounced", "--name", "crm", "--signed", "--yes")
+    await local.publish(STATUS, emailId="1", status="bounced", originalSource="shop")
+    headers, event = await receiver.next()
+    assert event["detail"]["emailId"] == "1"
+    assert headers["webhook-id"] == event["id"]
+    stamp, body = int(headers["webhook-timestamp"]), msgspec.json.encode(event)
+    assert headers["webhook-signature"] == signature(added["secret"], event["id"], stamp, body)
