@@ -17,7 +17,7 @@ _MEMORY, _TIMEOUT = 256, 15
 
 
 class Webhooks(Construct):
-    """The names are what `engine.operations.webhooks.WebhookNames` makes of the queue's.
+    """The names are what `engine.operations.webhook_names.WebhookNames` makes of the queue's.
 
     `sesmailengine webhooks add` makes the rules and API destinations themselves. The role works for rules of
     webhooks alone, and calls nothing but their destinations:

@@ -8,7 +8,7 @@ from tests.support.aws_calls import Ask
 from tests.support.iam import allows
 from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed
 
-from engine.operations.webhooks import WebhookNames
+from engine.operations.webhook_names import WebhookNames
 from infra.regions import REGIONS
 
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mail-WebhookDLQ"

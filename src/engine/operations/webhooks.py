@@ -7,9 +7,8 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.htm
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -19,6 +18,7 @@ from engine.aws.event_bus import put_events
 from engine.aws.signed_webhooks import SignedWebhook
 from engine.errors import EngineError
 from engine.operations.stack import DeployedStack
+from engine.operations.webhook_names import WebhookNames
 from engine.operations.webhook_target import WebhookRefusedError, pattern, wanted_by
 from engine.schemas.status import STATUS_EVENT_SOURCE
 from engine.schemas.times import iso
@@ -60,40 +60,6 @@ class WebhookList(Struct, frozen=True, kw_only=True, rename="camel"):
     webhooks: list[Webhook]
 
 
-@dataclass(frozen=True, kw_only=True)
-class WebhookNames:
-    """`role_arn`: what EventBridge posts with; `alarms_arn`: the topic that alarms go to."""
-
-    stack: str
-    queue_arn: str
-    role_arn: str
-    alarms_arn: str
-
-    @classmethod
-    def of_queue(cls, queue_arn: str) -> Self:
-        """Everything is named after the stack, as WebhookDLQ is."""
-        _, partition, _, region, account, queue = queue_arn.split(":")
-        stack = queue.removesuffix("-WebhookDLQ")
-        return cls(
-            stack=stack,
-            queue_arn=queue_arn,
-            role_arn=f"arn:{partition}:iam::{account}:role/{stack}-Webhook-{region}",
-            alarms_arn=f"arn:{partition}:sns:{region}:{account}:{stack}-Alarms",
-        )
-
-    @property
-    def bus(self) -> str:
-        return f"{self.stack}-EmailBus"
-
-    @property
-    def prefix(self) -> str:
-        """Before the name of each webhook."""
-        return f"{self.stack}-webhook-"
-
-    def alarm(self, name: str) -> str:
-        return f"{self.prefix}{name}-Failing"
-
-
 class Webhooks:
     """`events`, `alarms`: clients of EventBridge and CloudWatch."""
 
@@ -121,7 +87,7 @@ class Webhooks:
                 InvocationRateLimitPerSecond=webhook.rate,
             )
             # The alarm first: no event is posted that nobody would hear about.
-            await self._alarms.put_metric_alarm(**self._alarm(webhook))
+            await self._alarms.put_metric_alarm(**self._names.failing(webhook.name))
             target = {"Arn": destination["ApiDestinationArn"], "RoleArn": self._names.role_arn}
             await self._route(webhook, target)
         except Exception:
@@ -179,32 +145,6 @@ class Webhooks:
         if answer["FailedEntryCount"]:
             failed = answer["FailedEntries"][0]
             raise WebhookRefusedError(f"EventBridge took no target: {failed.get('ErrorMessage', failed)}")
-
-    def _alarm(self, webhook: Webhook) -> dict[str, Any]:
-        """A quarter of an hour of retries, of one hour; what is given up lies in WebhookDLQ, with its own.
-
-        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
-        """
-        dimensions = {"EventBusName": self._names.bus, "RuleName": self._names.prefix + webhook.name}
-        return {
-            "AlarmName": self._names.alarm(webhook.name),
-            "AlarmDescription": (
-                f"The webhook {webhook.name} does not take events, which EventBridge tries for 24 hours: look"
-                f" at the endpoint. Run `sesmailengine webhooks list --stack {self._names.stack}`."
-                " More: docs/webhooks.md#when-it-fails"
-            ),
-            "Namespace": "AWS/Events",
-            "MetricName": "RetryInvocationAttempts",
-            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-            "Statistic": "Sum",
-            "Period": 300,
-            "EvaluationPeriods": 12,
-            "DatapointsToAlarm": 3,
-            "Threshold": 0.0,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": [self._names.alarms_arn],
-        }
 
     async def list(self) -> list[Webhook]:
         rules = self._events.get_paginator("list_rules").paginate(
@@ -286,7 +226,7 @@ class Webhooks:
         with _if_there():
             await self._events.delete_connection(Name=own)
             found += 1
-        await self._alarms.delete_alarms(AlarmNames=[self._names.alarm(name)])
+        await self._alarms.delete_alarms(AlarmNames=[self._names.alarm_of(name)])
         return found > 0
 
 
