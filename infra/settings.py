@@ -241,6 +241,11 @@ class StackSettings:
         "Whether the events' schemas go into the EventBridge schema registry, which some regions lack.",
         SWITCH,
     )  # fmt: skip
+    signed_webhooks: str = choice(
+        "false", OPERATION,
+        "Whether the stack has the function that signs what it posts to webhooks.",
+        SWITCH,
+    )  # fmt: skip
 
     @classmethod
     def specs(cls) -> dict[str, Spec]:

@@ -22,6 +22,7 @@ from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
 from infra.constructs.unsubscribe_page import UnsubscribePage
+from infra.constructs.webhooks import SignedWebhooks, Webhooks
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 from infra.version import version
@@ -133,6 +134,18 @@ class EmailEngineStack(Stack):
         )
         sender.keep_failures_in(queues.event_bridge_dead)
         Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
+        Webhooks(self, "Webhooks", prefix=prefix, undelivered=queues.webhook_dead)
+        if parameters.wanted("signed_webhooks"):
+            SignedWebhooks(
+                self,
+                "SignedWebhooks",
+                prefix=prefix,
+                target=settings.target,
+                parameters=parameters,
+                fingerprints=fingerprints,
+                code=code.sender,
+                undelivered=queues.webhook_dead,
+            )
 
         configuration_sets.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
@@ -176,6 +189,7 @@ class EmailEngineStack(Stack):
             "EmailRetryDLQUrl": queues.retry_dead.queue_url,
             "BulkEmailDLQUrl": queues.bulk_dead.queue_url,
             "FeedbackProcessorDLQUrl": queues.feedback_dead.queue_url,
+            "WebhookDLQUrl": queues.webhook_dead.queue_url,
             "FeedbackTopicArn": feedback.topic.topic_arn,
             "AlarmTopicArn": monitoring.alarm_topic.topic_arn,
             "ConfigurationSetName": configuration_sets.main.name,

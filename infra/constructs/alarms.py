@@ -11,6 +11,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from engine.telemetry import DEFERRED_METRICS, METRICS
@@ -223,28 +224,35 @@ class Alarms(Construct):
             "BulkDLQ": queues.bulk_dead,
         }
         for name, queue in dead.items():
-            self._above(
-                f"{name}-Depth",
-                0,
-                of_queue(queue, "ApproximateNumberOfMessagesVisible"),
-                AlarmText(
-                    look="Mail or a report was given up and lies whole in the queue: look for the cause, mend"
-                    " it, then redrive.",
-                    command=QUEUES,
-                    page="dead-letter-queues",
-                ),
+            self._watch_dead(
+                name,
+                queue,
+                "Mail or a report was given up and lies whole in the queue: look for the cause, mend it, then"
+                " redrive.",
+                "SQS will delete what lies here, some of it within days: look at it now, and redrive or drop"
+                " it.",
             )
-            self._above(
-                f"{name}-Age",
-                _DEAD_AGE.to_seconds(),
-                of_queue(queue, "ApproximateAgeOfOldestMessage"),
-                AlarmText(
-                    look="SQS will delete what lies here, some of it within days: look at it now, and redrive"
-                    " or drop it.",
-                    command=QUEUES,
-                    page="dead-letter-queues",
-                ),
-            )
+        self._watch_dead(
+            "WebhookDLQ",
+            queues.webhook_dead,
+            "A webhook did not take an event, which lies whole in the queue; EventBridge does not post it"
+            " again: look at the webhook, mend it, and read what it missed.",
+            "SQS will delete what webhooks missed after 14 days: look at it now, and drop it.",
+        )
+
+    def _watch_dead(self, name: str, queue: sqs.IQueue, filled: str, old: str) -> None:
+        self._above(
+            f"{name}-Depth",
+            0,
+            of_queue(queue, "ApproximateNumberOfMessagesVisible"),
+            AlarmText(look=filled, command=QUEUES, page="dead-letter-queues"),
+        )
+        self._above(
+            f"{name}-Age",
+            _DEAD_AGE.to_seconds(),
+            of_queue(queue, "ApproximateAgeOfOldestMessage"),
+            AlarmText(look=old, command=QUEUES, page="dead-letter-queues"),
+        )
 
     def watch_parked(self, queues: EmailQueues) -> None:
         self._above(

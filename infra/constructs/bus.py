@@ -14,13 +14,14 @@ from constructs import Construct
 from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
+from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE
 
 _HAND_OVER: dict[str, Any] = {"retry_attempts": 3, "max_event_age": Duration.hours(1)}
 
 # What only the engine's functions may say, under whatever source; and what operators say in its name, with
 # their own credentials.
 _ENGINE_DETAIL_TYPES = (STATUS_EVENT_DETAIL_TYPE,)
-_OPERATOR_DETAIL_TYPES = (OPERATOR_ACTION_DETAIL_TYPE, SUBSCRIPTION_DETAIL_TYPE)
+_OPERATOR_DETAIL_TYPES = (OPERATOR_ACTION_DETAIL_TYPE, SUBSCRIPTION_DETAIL_TYPE, WEBHOOK_TEST_DETAIL_TYPE)
 
 
 class EmailBus(Construct):

@@ -161,6 +161,7 @@ class SendingDashboard(Construct):
             "Retry": queues.retry_dead,
             "Bulk": queues.bulk_dead,
             "Feedback": queues.feedback_dead,
+            "Webhook": queues.webhook_dead,
         }
         return _graph(
             "Messages in the dead-letter queues",

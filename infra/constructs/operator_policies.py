@@ -75,6 +75,12 @@ class OperatorPolicies(Construct):
             _allow("Alarms", "sns:ListSubscriptionsByTopic", self._arn("sns", "Alarms")),
             _allow("Bus", "events:DescribeEventBus", self._arn("events", "EmailBus", "event-bus/")),
             _allow(
+                "Webhooks",
+                "events:DescribeApiDestination events:DescribeConnection",
+                self._arn("events", "webhook-*", "api-destination/"),
+                self._arn("events", "webhook-*", "connection/"),
+            ),
+            _allow(
                 "Scheduled",
                 "scheduler:GetSchedule scheduler:ListSchedules",
                 self._arn("scheduler", "Scheduled/*", "schedule/"),
@@ -94,7 +100,7 @@ class OperatorPolicies(Construct):
             _allow("Templates", "s3:GetObject", self._bucket("/templates/*")),
             _allow(
                 "Account",
-                "ce:GetCostAndUsage cloudwatch:DescribeAlarms cloudwatch:GetMetricData"
+                "ce:GetCostAndUsage cloudwatch:DescribeAlarms cloudwatch:GetMetricData events:ListRules"
                 " lambda:GetAccountSettings logs:GetQueryResults ses:GetAccount ses:GetEmailIdentity"
                 " ses:GetSuppressedDestination ses:ListSuppressedDestinations",
                 "*",
@@ -127,6 +133,57 @@ class OperatorPolicies(Construct):
                 "Scheduled", "scheduler:DeleteSchedule", self._arn("scheduler", "Scheduled/*", "schedule/")
             ),
             _allow("Bus", "events:PutEvents", self._arn("events", "EmailBus", "event-bus/")),
+            *self._managing_webhooks(),
+        ]
+
+    def _managing_webhooks(self) -> list[iam.PolicyStatement]:
+        """EventBridge keeps a connection's header as a secret, and makes it in the caller's name.
+
+        https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEventBridgeFullAccess.html
+        """
+        posting = "apidestinations.events.amazonaws.com"
+        return [
+            _allow(
+                "WebhookDestinations",
+                "events:CreateApiDestination events:CreateConnection events:DeleteApiDestination"
+                " events:DeleteConnection",
+                self._arn("events", "webhook-*", "api-destination/"),
+                self._arn("events", "webhook-*", "connection/"),
+            ),
+            _allow(
+                "WebhookRules",
+                "events:DeleteRule events:PutRule events:PutTargets events:RemoveTargets",
+                self._arn("events", "webhook-*", f"rule/{self._prefix}-EmailBus/"),
+            ),
+            _allow(
+                "WebhookAlarms",
+                "cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm",
+                self._arn("cloudwatch", "webhook-*", "alarm:"),
+            ),
+            _allow(
+                "WebhookSecrets",
+                "secretsmanager:CreateSecret secretsmanager:DeleteSecret secretsmanager:GetSecretValue"
+                " secretsmanager:PutSecretValue",
+                self._arn("secretsmanager", "webhook-*", "secret:events!connection/"),
+            ),
+            _allow(
+                "SignedWebhooks",
+                "secretsmanager:CreateSecret secretsmanager:DeleteSecret",
+                self._arn("secretsmanager", "webhook-*", "secret:"),
+            ),
+            _allow(
+                "WebhookRole",
+                "iam:PassRole",
+                f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._prefix}-Webhook-{Aws.REGION}",
+                conditions={"StringEquals": {"iam:PassedToService": "events.amazonaws.com"}},
+            ),
+            _allow(
+                "WebhooksFirst",
+                "iam:CreateServiceLinkedRole",
+                f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/aws-service-role/{posting}"
+                "/AWSServiceRoleForAmazonEventBridgeApiDestinations",
+                conditions={"StringEquals": {"iam:AWSServiceName": posting}},
+            ),
         ]
 
     def _answering_for_persons(self) -> list[iam.PolicyStatement]:

@@ -32,7 +32,8 @@ class EmailQueues(Construct):
         self.retry_dead = self._keeping("EmailRetryDLQ", prefix)
         self.bulk_dead = self._keeping("BulkEmailDLQ", prefix)
         self.feedback_dead = self._keeping("FeedbackProcessorDLQ", prefix)
-        for queue in (self.event_bridge_dead, self.feedback_dead):
+        self.webhook_dead = self._keeping("WebhookDLQ", prefix)
+        for queue in (self.event_bridge_dead, self.feedback_dead, self.webhook_dead):
             acknowledge(
                 queue,
                 "AwsSolutions-SQS3",

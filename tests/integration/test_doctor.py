@@ -17,6 +17,7 @@ from engine.cli import app
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations.doctor.dns_lookup import DnsLookup
 from engine.operations.doctor.examine import Examination, examine, verdict
+from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.stack import StackAddress, connect
 
 FEEDBACK = "arn:aws:sns:eu-west-1:123456789012:mail-SESFeedback"
@@ -33,7 +34,7 @@ class Stack:
         return boto3.client(service, endpoint_url=self.cloud.endpoint)
 
     def make(self) -> None:
-        dead = ("EventBridgeDLQ", "BulkEmailDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ")
+        dead = DEAD_LETTER_QUEUES
         topic = {"TopicName": self.cloud.name("Alarms")}
         template = {
             "Resources": {

@@ -283,5 +283,5 @@ def test_no_role_has_a_policy_from_elsewhere_or_another_principal_than_its_servi
         assert "ManagedPolicyArns" not in role["Properties"]
         (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         trusted.append(trust["Principal"])
-    functions = [{"Service": "lambda.amazonaws.com"}] * 3
-    assert sorted(trusted, key=str) == [*functions, {"Service": "scheduler.amazonaws.com"}]
+    services = ("events", *["lambda"] * 3, "scheduler")
+    assert sorted(trusted, key=str) == [{"Service": f"{name}.amazonaws.com"} for name in services]

@@ -10,7 +10,7 @@ from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deploye
 from infra.constructs.queues import RECEIVES_BEFORE_DLQ
 
 FORTNIGHT = 14 * 24 * 3600
-DEAD = ["EventBridgeDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ", "BulkEmailDLQ"]
+DEAD = ["EventBridgeDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ", "BulkEmailDLQ", "WebhookDLQ"]
 
 
 def queue_arn(name: str) -> str:

@@ -34,6 +34,7 @@ class TestAlarmsOfTheDescription:
             ("EventBridgeDLQ-Depth", "EventBridgeDLQ"),
             ("RetryDLQ-Depth", "EmailRetryDLQ"),
             ("FeedbackDLQ-Depth", "FeedbackProcessorDLQ"),
+            ("WebhookDLQ-Depth", "WebhookDLQ"),
         ],
     )
     def test_one_message_in_a_dead_letter_queue_is_enough(self, name: str, queue: str) -> None:
@@ -82,6 +83,7 @@ class TestAlarmsBesideThem:
             ("RetryDLQ-Age", "EmailRetryDLQ", 3 * DAY),
             ("FeedbackDLQ-Age", "FeedbackProcessorDLQ", 3 * DAY),
             ("BulkDLQ-Age", "BulkEmailDLQ", 3 * DAY),
+            ("WebhookDLQ-Age", "WebhookDLQ", 3 * DAY),
             ("ParkedQueue-Age", "ParkedEmailQueue", 10 * DAY),
         ],
     )

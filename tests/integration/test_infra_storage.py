@@ -100,6 +100,7 @@ KEPT = {
     "QueuesEmailRetryDLQ1C546CF6": "mail-EmailRetryDLQ",
     "QueuesBulkEmailDLQ8A80B629": "mail-BulkEmailDLQ",
     "QueuesFeedbackProcessorDLQ591EE5A5": "mail-FeedbackProcessorDLQ",
+    "QueuesWebhookDLQA32771F4": "mail-WebhookDLQ",
     "QueuesEmailRetryQueue5450D76F": "mail-EmailRetryQueue",
     "QueuesBulkEmailQueue33392D05": "mail-BulkEmailQueue",
     "QueuesParkedEmailQueue9523A366": "mail-ParkedEmailQueue",

@@ -144,6 +144,7 @@ def test_a_queue_or_condition_that_is_none_is_a_wrong_option(
         ("feed", "FeedbackProcessorDLQ"),
         ("RETRY", "EmailRetryDLQ"),
         ("bulkemail", "BulkEmailDLQ"),
+        ("webhook", "WebhookDLQ"),
     ],
 )
 def test_a_queue_is_known_by_a_part_of_its_name(text: str, name: str) -> None:
@@ -153,3 +154,19 @@ def test_a_queue_is_known_by_a_part_of_its_name(text: str, name: str) -> None:
 def test_what_fits_several_queues_names_them_all() -> None:
     with pytest.raises(UnknownQueueError, match="FeedbackProcessorDLQ"):
         queue_named("dlq")
+
+
+def test_what_webhooks_missed_is_shown_and_dropped_and_never_redriven(
+    dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str]
+) -> None:
+    told = {"source": "sesmailengine", "detail-type": "Email Status Changed"}
+    event = request_event() | told | {"detail": {"emailId": "1", "templateName": "welcome"}}
+    put(cloud, queues["WebhookDLQ"], event, error="HTTP_STATUS")
+    shown = dlq("show", "webhook", "--json")
+    (group,) = facts(shown)["groups"]
+    assert (group["kind"], group["template"]) == ("event", "welcome")
+    assert "dlq drop WebhookDLQ" in facts(shown)["verdict"]["nextCommand"]
+    refused = dlq("redrive", "webhook", "--yes")
+    assert refused.exit_code == 1
+    assert "only the engine may publish" in refused.output
+    assert len(cloud.messages(queues["WebhookDLQ"])) == 1

@@ -233,6 +233,7 @@ class TestReleaseFacts:
             *(f"{STACK}-{queue}" for queue in ("EmailRetryQueue", "BulkEmailQueue", "ParkedEmailQueue")),
             *(f"{STACK}-{queue}DLQ" for queue in ("EventBridge", "EmailRetry", "BulkEmail")),
             f"{STACK}-FeedbackProcessorDLQ",
+            f"{STACK}-WebhookDLQ",
         }
 
     def test_what_outlives_the_stack_can_be_taken_over(self, facts: dict[str, Any]) -> None:

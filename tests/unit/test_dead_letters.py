@@ -158,3 +158,17 @@ def test_all_conditions_must_hold(texts: list[str], meant: bool) -> None:  # noq
 def test_a_condition_without_a_known_key_says_which_there_are(text: str) -> None:
     with pytest.raises(BadMatchError, match="cause, template, source, campaign, kind, email"):
         condition(text)
+
+
+def test_an_event_that_a_webhook_did_not_take_is_known_by_its_email() -> None:
+    told = {"emailId": EMAIL, "templateName": "welcome", "originalSource": "shop", "status": "bounced"}
+    event = request_event() | {
+        "source": "sesmailengine",
+        "detail-type": "Email Status Changed",
+        "detail": told,
+    }
+    posted = letter(event, {"ERROR_CODE": "HTTP_STATUS"} | RULE)
+    signed = letter(given_up({"webhook": "crm", "event": event}, errorType="WebhookFailedError"))
+    for found in (posted, signed):
+        assert (found.kind, found.email_id, found.template) == ("event", EMAIL, "welcome")
+    assert "WebhookFailedError" in signed.cause

@@ -140,13 +140,20 @@ class UnsubscribeSettings(_Common, frozen=True, kw_only=True, rename=str.upper):
         return named_topics(self.unsubscribe_topics)
 
 
+class WebhookSettings(Struct, frozen=True, kw_only=True, rename=str.upper):
+    """What the webhook function needs to know. `webhook_allow_private`: of a local AWS alone."""
+
+    webhook_secret_prefix: Text
+    webhook_allow_private: Literal["true", "false"] = "false"
+
+
 def named_topics(listed: str) -> dict[str, str]:
     """The names by topic, of text such as `news=Newsletter,offers=Offers`."""
     pairs = (pair.partition("=") for pair in listed.split(",") if pair)
     return {topic: name for topic, _, name in pairs}
 
 
-S = TypeVar("S", SenderSettings, FeedbackSettings, UnsubscribeSettings)
+S = TypeVar("S", SenderSettings, FeedbackSettings, UnsubscribeSettings, WebhookSettings)
 
 
 def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:

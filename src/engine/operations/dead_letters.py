@@ -1,4 +1,4 @@
-"""What lies in a dead-letter queue: any message, in whatever envelope, as a request or a report.
+"""What lies in a dead-letter queue: any message, in whatever envelope, as a request, a report or an event.
 
 Four envelopes meet there. EventBridge puts the event of a rule as it was, and why in message attributes;
 Lambda its on-failure record, with the event in `requestPayload`; SNS its notification; SQS the message as it
@@ -23,10 +23,13 @@ from engine.requests.email_job import UnreadableRecordError, from_event, from_re
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.rows import TrackingRow
 from engine.schemas.ses_events import SesEvent, UnreadableEvent, decode
+from engine.schemas.status import STATUS_EVENT_SOURCE
 from engine.schemas.times import iso
 from engine.tracking.lifecycle import Status
 
-Kind = Literal["request", "report", "unreadable"]
+Kind = Literal["request", "report", "event", "unreadable"]
+"""`event`: one of the engine's own, which a webhook did not take."""
+
 Envelope = Literal["eventbridge", "lambda", "sns", "sqs"]
 KEYS: Final = ("cause", "template", "source", "campaign", "kind", "email")
 
@@ -134,7 +137,7 @@ def read_letter(message: Mapping[str, Any], now: datetime) -> DeadLetter:
     try:
         asked = read_body(body)
     except UnreadableRecordError as error:
-        return _report(letter, str(error))
+        return _event(letter) or _report(letter, str(error))
     job = from_event(asked, now) if isinstance(asked, EventBridgeEvent) else from_retry(asked, now)
     return msgspec.structs.replace(
         letter,
@@ -143,6 +146,49 @@ def read_letter(message: Mapping[str, Any], now: datetime) -> DeadLetter:
         template=job.template_name,
         source=job.source,
         campaign=job.campaign or "",
+    )
+
+
+class _Told(Struct, frozen=True, rename="camel"):
+    email_id: str = ""
+    template_name: str = ""
+    original_source: str = ""
+    campaign: str | None = None
+
+
+class _EngineEvent(Struct, frozen=True):
+    source: str
+    detail: _Told
+
+
+class _Delivery(Struct, frozen=True):
+    event: _EngineEvent
+
+
+class _FailedDelivery(Struct, frozen=True):
+    """Lambda's on-failure record of the function that posts to signed webhooks."""
+
+    request_payload: _Delivery = msgspec.field(name="requestPayload")
+
+
+def _event(letter: DeadLetter) -> DeadLetter | None:
+    """What the engine told of an email or a subscription; None where it is something else."""
+    try:
+        if letter.envelope == "lambda":
+            event = msgspec.json.decode(letter.body, type=_FailedDelivery).request_payload.event
+        else:
+            event = msgspec.json.decode(letter.body, type=_EngineEvent)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    if event.source != STATUS_EVENT_SOURCE:
+        return None
+    return msgspec.structs.replace(
+        letter,
+        kind="event",
+        email_id=event.detail.email_id,
+        template=event.detail.template_name,
+        source=event.detail.original_source,
+        campaign=event.detail.campaign or "",
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.operations.dead_letters import Condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents
-from engine.operations.queues import PARKED
+from engine.operations.queues import NOT_POSTED_AGAIN, PARKED, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven
 from engine.operations.verdict import Verdict
 
@@ -32,6 +32,10 @@ def contents_verdict(found: QueueContents, conditions: Sequence[Condition], opti
         hidden = found.messages.in_flight
         later = f"; {hidden:,} are hidden at the moment, look again in a minute" if hidden else ""
         return Verdict(good=not hidden, sentence=f"{found.queue} holds nothing{which}{later}.")
+    if found.queue == WEBHOOK_DLQ:
+        told = f"{found.looked_at:,} events that a webhook did not take. {NOT_POSTED_AGAIN}"
+        drop = f'sesmailengine dlq drop {found.queue}{match_options(conditions)} --because "…"{options}'
+        return Verdict(good=False, sentence=told, next_command=drop)
     sent = sum(group.known_as_sent for group in found.groups)
     unreadable = sum(group.count for group in found.groups if group.kind == "unreadable")
     told = f"{found.looked_at:,} messages; SES took the emails of {sent:,} of them"

@@ -4,13 +4,14 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from engine.operations.asking import ask, known
-from engine.operations.queues import DEAD_LETTER_QUEUES, LANES, QueueDepth, queue_depths
+from engine.operations.queues import DEAD_LETTER_QUEUES, LANES, WEBHOOK_DLQ, QueueDepth, queue_depths
 from engine.operations.settings import sender_settings
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 
 _NO_SUCH_BUS = "ResourceNotFoundException"
+_MAY_HOLD_EMAIL = (*LANES, *(name for name in DEAD_LETTER_QUEUES if name != WEBHOOK_DLQ))
 
 
 class Elsewhere(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -24,7 +25,7 @@ class Elsewhere(Struct, frozen=True, kw_only=True, rename="camel"):
 
 async def look_elsewhere(stack: DeployedStack) -> Elsewhere:
     settings = known(await ask(sender_settings(stack)))
-    queues = known(await ask(queue_depths(stack, (*LANES, *DEAD_LETTER_QUEUES))))
+    queues = known(await ask(queue_depths(stack, _MAY_HOLD_EMAIL)))
     return Elsewhere(
         bus=stack.event_bus,
         bus_exists=known(await ask(_bus_exists(stack))),

@@ -15,7 +15,21 @@ PARKED: Final = "ParkedEmailQueue"
 LANES: Final = (BULK, RETRY, PARKED)
 """Where mail waits: for its turn, to be tried again, and under a brake."""
 
-DEAD_LETTER_QUEUES: Final = ("EventBridgeDLQ", "BulkEmailDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ")
+WEBHOOK_DLQ: Final = "WebhookDLQ"
+"""Events that a webhook did not take: neither mail nor reports, and nobody can publish them again."""
+
+NOT_POSTED_AGAIN: Final = (
+    "They can't be redriven: only the engine may publish its events, and EventBridge posts only what is"
+    " published. Mend the webhook, read what it missed (docs/webhooks.md#when-it-fails), then drop it."
+)
+
+DEAD_LETTER_QUEUES: Final = (
+    "EventBridgeDLQ",
+    "BulkEmailDLQ",
+    "EmailRetryDLQ",
+    "FeedbackProcessorDLQ",
+    WEBHOOK_DLQ,
+)
 
 _COUNTS: Final = {
     "visible": "ApproximateNumberOfMessages",

@@ -113,7 +113,7 @@ class Redrive:
                 failed.update([problem] if problem else [])
             done[outcome] += 1
             advance(done.total())
-            return outcome == letter.kind and outcome != "unreadable"
+            return outcome in {"request", "report"}
 
         one_pass = QueuePass(self.sqs, queue_url, act, self.clock, workers=1 if rate else 4)
         await one_pass.run()
@@ -130,7 +130,7 @@ class Redrive:
     async def _outcome(self, letter: DeadLetter, conditions: Sequence[Condition]) -> str:
         if not await is_meant(letter, conditions, self.ledger):
             return "unmatched"
-        return "unreadable" if letter.kind == "unreadable" else "meant"
+        return "meant" if letter.kind in {"request", "report"} else "unreadable"
 
     async def _hand_on(self, letter: DeadLetter) -> str | None:
         """What kept it from being handed on, if anything did. Raises ServiceUnavailable."""

@@ -17,7 +17,7 @@ from engine.operations import dlq_verdicts as verdicts
 from engine.operations.actions import tell
 from engine.operations.dead_letters import BadMatchError, Condition, condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents, UnknownQueueError, queue_named
-from engine.operations.queues import DEAD_LETTER_QUEUES
+from engine.operations.queues import DEAD_LETTER_QUEUES, NOT_POSTED_AGAIN, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven
 from engine.operations.stack import DeployedStack
 
@@ -34,8 +34,8 @@ Match = Annotated[
     typer.Option(
         "--match",
         metavar="KEY=VALUE",
-        help="Only what meets it: template, source, campaign, kind (request, report, unreadable), email (its"
-        " id), or cause (a part of it). All of several.",
+        help="Only what meets it: template, source, campaign, kind (request, report, event, unreadable),"
+        " email (its id), or cause (a part of it). All of several.",
     ),
 ]
 
@@ -83,6 +83,8 @@ def redrive(
 ) -> None:
     """Hand requests to EmailRetryQueue and reports to FeedbackProcessor; may be broken off and run again."""
     name, conditions = _queue(queue), _conditions(match)
+    if name == WEBHOOK_DLQ:
+        call.fail(f"{WEBHOOK_DLQ} holds events that webhooks did not take. {NOT_POSTED_AGAIN}")
     if dry_run:
         found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions))
         verdict = verdicts.contents_verdict(found, conditions, call.address.options)
