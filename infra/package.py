@@ -92,14 +92,15 @@ def package_template(bundles: Bundles, target: Target = "lambda") -> _Template:
 def release_facts(template: _Template) -> dict[str, Any]:
     """What the installer must know of the template, which it can't read: YAML is not in Python's library."""
     resources = template["Resources"]
-    properties = [found.get("Properties", {}) for found in resources.values()]
+    # What a parameter must ask for first reserves little, and need not find room before.
+    always = [found.get("Properties", {}) for found in resources.values() if "Condition" not in found]
     return {
         "version": version(),
         "parameters": template["Parameters"],
         # `{Fn::If: [condition, {Ref: parameter}, nothing]}` reserves what the parameter says, or nothing.
         "reservedConcurrency": [
             found["ReservedConcurrentExecutions"]["Fn::If"][1]["Ref"]
-            for found in properties
+            for found in always
             if "ReservedConcurrentExecutions" in found
         ],
         "regions": REGIONS,

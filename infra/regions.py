@@ -40,13 +40,29 @@ REGIONS: Final = (
 
 # By the setting that switches it on: the regions that lack it, some of which may get SES one day.
 # SnapStart: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html (November 2026).
-# The schema registry: CloudFormation's schemas, as above.
+# Function URLs and the schema registry: CloudFormation's schemas, as above.
 LACKING: Final[Mapping[str, Sequence[str]]] = {
     "snap_start": (
         "ap-east-2",
         "ap-southeast-6",
         "cn-north-1",
         "cn-northwest-1",
+        "us-gov-east-1",
+        "us-gov-west-1",
+    ),
+    "hosted_unsubscribe": (
+        "ap-east-2",
+        "ap-south-2",
+        "ap-southeast-4",
+        "ap-southeast-5",
+        "ap-southeast-6",
+        "ap-southeast-7",
+        "ca-west-1",
+        "cn-northwest-1",
+        "eu-central-2",
+        "il-central-1",
+        "me-central-1",
+        "mx-central-1",
         "us-gov-east-1",
         "us-gov-west-1",
     ),

@@ -31,6 +31,7 @@ _FUNCTIONS = ("EmailSender", "FeedbackProcessor")
 # What a parameter switches on, and what follows where the region lacks it.
 _LACKS = {
     "SnapStart": "Lambda SnapStart: the functions start without it, which takes a second longer",
+    "HostedUnsubscribe": "Lambda function URLs: the unsubscribe page can't be hosted there",
     "RegisterSchemas": "an EventBridge schema registry: docs/schemas/ has the events' schemas",
 }
 

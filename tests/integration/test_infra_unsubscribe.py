@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
 from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed
+
+from infra.regions import LACKING
 
 HANDLER = "engine.handlers.unsubscribe.handler"
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/mail-Suppression"
@@ -22,6 +25,12 @@ def test_nothing_of_the_page_is_there_unless_it_is_wanted() -> None:
     assert stack.all("AWS::Lambda::Url") == stack.all("AWS::SecretsManager::Secret") == {}
     functions = stack.all("AWS::Lambda::Function").values()
     assert not [one for one in functions if one["Properties"]["Handler"] == HANDLER]
+
+
+@pytest.mark.parametrize("region", LACKING["hosted_unsubscribe"])
+def test_a_region_without_function_urls_gets_a_stack_without_the_page(region: str) -> None:
+    stack = hosted(place={"AWS::Region": region})
+    assert stack.all("AWS::Lambda::Url") == stack.all("AWS::SecretsManager::Secret") == {}
 
 
 def test_the_page_has_an_address_that_anybody_may_ask() -> None:

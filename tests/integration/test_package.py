@@ -158,6 +158,8 @@ class TestFunctions:
                 "email_sender": "EmailSender",
                 "feedback_processor": "FeedbackProcessor",
                 "template_seeder": "TemplateSeeder",
+                "unsubscribe": "EmailSender",
+                "webhook": "EmailSender",
             }.items()
         }
 
@@ -174,6 +176,8 @@ class TestFunctions:
         assert {name for name in before if before[name] != after[name]} == {
             "EmailSender",
             "FeedbackProcessor",
+            "SignedWebhooks",
+            "Unsubscribe",
         }
 
 
@@ -220,7 +224,9 @@ class TestReleaseFacts:
     ) -> None:
         assert facts["regions"] == list(REGIONS)
         assert (
-            facts["regionsWithout"].keys() == {"SnapStart", "RegisterSchemas"} <= facts["parameters"].keys()
+            facts["regionsWithout"].keys()
+            == {"HostedUnsubscribe", "RegisterSchemas", "SnapStart"}
+            <= facts["parameters"].keys()
         )
 
     def test_the_installer_finds_all_that_outlives_the_stack_by_its_names(
