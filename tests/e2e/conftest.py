@@ -1,13 +1,18 @@
 """What the deployed functions logged is looked through when all is done."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from tests.support.log_watch import LogWatch
 
 from engine.local.environment import FOLDER
+
+# The emulator's own line about a report of the SES simulator, with its first 120 characters.
+_NOT_THE_FUNCTIONS: Final = re.compile(r"\S+ \S+ INFO \[sns\] SNS publish to ")
 
 
 @pytest.fixture(scope="session", autouse=True)
