@@ -17,7 +17,7 @@ _SPELLINGS: Final = {"<>": "!=", "=": "==", "AND": "and", "OR": "or", "NOT": "no
 _ALIKE: Final = frozenset({"<=", ">=", "and"})
 _TOKEN: Final = re.compile(r"<=|>=|<>|=|[#:]?[A-Za-z_]\w*")
 _BETWEEN: Final = re.compile(r"(\S+) BETWEEN (\S+) AND (\S+)")
-_CLAUSE: Final = re.compile(r"\b(SET|ADD|REMOVE)\b")
+_CLAUSE: Final = re.compile(r"\b(SET|ADD|REMOVE|DELETE)\b")
 _COMMA: Final = re.compile(r",(?![^(]*\))")  # not within a function's brackets
 _INSERT: Final = re.compile(r'INSERT INTO "([^"]+)" VALUE \{(.*)\}')
 _UPDATE: Final = re.compile(r'UPDATE "([^"]+)" (.*) WHERE "(\w+)" = \? AND (.*)')
@@ -70,6 +70,11 @@ def updated(request: Mapping[str, Any], item: Item) -> dict[str, Any]:
             result.pop(name, None)
             continue
         new = value(read)
+        if clause == "DELETE":
+            new = _python(item[name]) - new if name in item else frozenset()
+            if not new:  # a set is never empty
+                result.pop(name, None)
+                continue
         if clause == "ADD" and name in item:
             old = _python(item[name])
             new = old | new if isinstance(new, frozenset) else old + new

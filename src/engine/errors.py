@@ -26,6 +26,8 @@ class FailureCode(StrEnum):
     RENDERING_FAILURE = "rendering-failure"
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
+    UNSUBSCRIBED = "unsubscribed"
+    EXPIRED = "expired"
 
 
 # Ours, in characters: a refusal is stored and published, and a bad name may be as long as the request.

@@ -10,7 +10,7 @@ from email.header import decode_header
 from typing import Any
 
 import pytest
-from tests.support.cloud import Cloud, queue_event, request_event, sns_event
+from tests.support.cloud import WELCOME, Cloud, queue_event, request_event, sns_event
 
 from engine.bootstrap.settings import SettingsError
 from engine.handlers.email_sender import handler
@@ -300,6 +300,28 @@ def test_a_cancelled_campaign_fails_with_its_reason(cloud: Cloud, ses: ThreadedS
     answer = handler(request_event(campaign="spring"))
     assert (answer["status"], answer["reason"]["code"]) == ("failed", "cancelled")
     assert "wrong price" in cloud.row()["failureReason"]
+    assert not ses.messages
+
+
+def test_who_has_unsubscribed_gets_no_newsletter_and_every_password_reset(
+    cloud: Cloud, ses: ThreadedSimulator
+) -> None:
+    cloud.put_template("letter", WELCOME | {"metadata.json": '{"subject": "News", "topic": "news"}'})
+    cloud.put("Suppression", email="news#ada@example.com", suppressionType="unsubscribe")
+    refused = handler(request_event(templateName="letter"))
+    assert (refused["status"], refused["reason"]["code"]) == ("failed", "unsubscribed")
+    again = handler(request_event(templateName="letter", topic="news"))
+    assert again["reason"]["code"] == "unsubscribed"
+    assert [row.get("topic") for row in cloud.rows()] in (["news", None], [None, "news"])
+    assert handler(request_event())["status"] == "sent"
+    assert handler(request_event(templateName="letter", topic="offers"))["status"] == "sent"
+    assert len(ses.messages) == 2
+
+
+def test_an_email_that_has_expired_is_not_sent(cloud: Cloud, ses: ThreadedSimulator) -> None:
+    answer = handler(request_event(expiresAt="2026-11-24T08:00:00+01:00"))
+    assert (answer["status"], answer["reason"]["code"]) == ("failed", "expired")
+    assert cloud.row()["failureCode"] == "expired"
     assert not ses.messages
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.ses_requests import NOON, ManualClock, simple
 
 from engine.local.inbox import Inbox, inbox_pages, pages
+from engine.local.inbox import inbox as inbox_module
 from engine.local.inbox.source import headers_of, html_of, media_type, source_of
 from engine.local.ses import Message, MessageAttachment, Simulator, serve
 from engine.local.ses.wire import SendEmailRequest
@@ -110,7 +111,7 @@ async def test_the_list_is_searched_and_filtered(
 async def test_a_long_list_ends_with_a_note(
     browser: aiohttp.ClientSession, ses: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_SIZE", 1)
+    monkeypatch.setattr(inbox_module, "PAGE_SIZE", 1)
     await send(ses)
     await send(ses)
     assert "1 older emails are not shown" in await page(browser, "/")

@@ -13,6 +13,7 @@ from engine.aws.suppression import SuppressionList
 from engine.errors import ServiceUnavailable
 from engine.schemas.rows import BrakeRow, SuppressionRow
 from engine.tracking.bounce_quota import QuotaReading
+from engine.tracking.consent import opt_out_keys
 from engine.tracking.ports import PreSendChecks
 
 TODAY = "2026-11-24"
@@ -28,8 +29,10 @@ class Tables(NamedTuple):
     def reader(self) -> PreSendTables:
         return PreSendTables(self.client, suppression_table=self.suppression, state_table=self.state)
 
-    async def read(self, *addresses: str, brakes: Sequence[str] = ()) -> PreSendChecks:
-        return await self.reader.read(addresses, TODAY, brakes)
+    async def read(
+        self, *addresses: str, brakes: Sequence[str] = (), opt_outs: Sequence[str] = ()
+    ) -> PreSendChecks:
+        return await self.reader.read(addresses, TODAY, brakes, opt_outs)
 
     async def suppress(self, *rows: SuppressionRow) -> None:
         suppression = SuppressionList(self.client, self.suppression)
@@ -101,6 +104,25 @@ async def test_a_brake_that_a_person_put_there_by_hand_is_set(tables: Tables, od
     assert set(await tables.reader.read_brakes(["stop#all"])) == {"stop#all"}
 
 
+async def test_opt_outs_come_by_the_keys_that_were_asked_for_and_suppress_nobody(tables: Tables) -> None:
+    rows = {
+        key: SuppressionRow(email=key, suppression_type="unsubscribe")
+        for key in ("news#ada@example.com", "*#bob@example.com", "cy@example.com", "news#di@bücher.example")
+    }
+    await tables.suppress(*rows.values())
+    addresses = ["ada@example.com", "bob@example.com", "cy@example.com", "di@xn--bcher-kva.example"]
+    keys = [key for address in addresses for key in opt_out_keys("news", address)]
+    checks = await tables.read(*addresses, opt_outs=keys)
+    assert checks.suppressed == {}
+    assert checks.opt_outs.keys() == {
+        "news#ada@example.com",
+        "*#bob@example.com",
+        "*#cy@example.com",
+        "news#di@xn--bcher-kva.example",
+    }
+    assert (await tables.reader.read_opt_outs(keys)).keys() == checks.opt_outs.keys() - {"*#cy@example.com"}
+
+
 class Watched:
     """Lists how many keys each call asks for, and finds nothing, or fails."""
 
@@ -122,11 +144,11 @@ def reader(client: Any) -> PreSendTables:
 
 async def test_both_tables_are_read_in_one_call_however_much_was_sent() -> None:
     client = Watched()
-    await reader(client).read({"ada@example.com", "bob@example.com"}, TODAY, {"stop#all"})
+    await reader(client).read({"ada@example.com", "bob@example.com"}, TODAY, {"stop#all"}, ())
     assert client.asked == [{"suppression": 2, "state": SHARDS + 1}]
 
 
 async def test_a_read_that_failed_is_no_leave_to_send() -> None:
     client = Watched(ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem"))
     with pytest.raises(ServiceUnavailable, match=r"\(suppression, state\) BatchGetItem answered Throttling"):
-        await reader(client).read({"ada@example.com"}, TODAY, ())
+        await reader(client).read({"ada@example.com"}, TODAY, (), ())

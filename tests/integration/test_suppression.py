@@ -56,6 +56,16 @@ async def test_the_first_of_many_reasons_stays(table: Table) -> None:
     assert from_item(item, SuppressionRow) == ADA
 
 
+async def test_an_opt_out_under_the_bare_address_outlives_a_bounce(table: Table) -> None:
+    """Whoever lifts the bounce some day must not lift the opt-out with it."""
+    opt_out = {"email": {"S": ADA.email}, "suppressionType": {"S": "unsubscribe"}, "reason": {"S": "page"}}
+    await table.client.put_item(TableName=table.name, Item=opt_out)
+    await table.list.add(ADA)
+    found = {item["email"]["S"]: item for item in await items(table.client, table.name)}
+    assert from_item(found.pop(ADA.email), SuppressionRow) == ADA
+    assert found == {f"*#{ADA.email}": opt_out | {"email": {"S": f"*#{ADA.email}"}}}
+
+
 class Denied:
     async def put_item(self, **_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutItem")

@@ -62,6 +62,10 @@ class Shelf:
             key = f"templates/{name}/{file.replace('_', '.')}"
             await self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
 
+    async def topic(self, name: str = "welcome") -> str | None:
+        await self.store.load(name)
+        return self.store.known_topic(name)
+
     async def html(self, name: str = "welcome") -> str | None:
         return (await self.store.load(name)).render({"name": "Ada"}).html
 
@@ -89,6 +93,17 @@ def answer(code: str, status: int = 403) -> ClientError:
         {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # only what is read
         "GetObject",
     )
+
+
+async def test_the_topic_of_a_template_is_known_once_it_was_loaded(shelf: Shelf) -> None:
+    await shelf.put(metadata_json=json.dumps({"subject": "Hi", "topic": "news"}).encode())
+    assert shelf.store.known_topic("welcome") is None
+    assert await shelf.topic() == "news"
+    await shelf.put(metadata_json=b"{")
+    shelf.clock.now += 301
+    with pytest.raises(Refused):
+        await shelf.topic()
+    assert shelf.store.known_topic("welcome") is None
 
 
 async def test_a_template_is_fetched_once_and_serves_until_its_time_is_over(shelf: Shelf) -> None:

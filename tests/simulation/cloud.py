@@ -11,7 +11,7 @@ from aiobotocore.config import AioConfig
 from tests.simulation.connection import Connection
 from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, DynamoDb, DynamoDbClient, Watch
 from tests.simulation.events import BUS, EventBridge, EventsClient
-from tests.simulation.functions import Function, Process, Work
+from tests.simulation.functions import Function, LambdaClient, Process, Work
 from tests.simulation.s3 import BUCKET, S3Client
 from tests.simulation.ses import Acceptance, Ses, SesClient, SesReport
 from tests.simulation.sqs import ACCOUNT, Queue, SqsClient, poll
@@ -23,6 +23,7 @@ from engine.bootstrap.email_sender import open_email_sender
 from engine.bootstrap.feedback_processor import open_feedback_processor
 from engine.bootstrap.host import Host
 from engine.feedback.notifications import notifications
+from engine.operations.queues import DEAD_LETTER_QUEUES
 from infra.settings import StackSettings
 
 STACK: Final = StackSettings(default_sender_email="no-reply@shop.example")
@@ -50,8 +51,19 @@ class Telemetry:
         pass
 
 
+class StsClient:
+    """One operator's client."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get_caller_identity(self) -> Any:
+        who = {"Arn": "arn:aws:iam::123456789012:user/ops"}
+        return await self._connection.call("GetCallerIdentity", lambda: who)
+
+
 class Clients:
-    """Implements `ClientSource` for one environment."""
+    """Stands in for `engine.aws.clients.Clients`, for one environment or operator."""
 
     def __init__(self, cloud: "Cloud", process: Process) -> None:
         self._cloud = cloud
@@ -60,19 +72,25 @@ class Clients:
     async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
         cloud, process = self._cloud, self._process
         connection = Connection(cloud.world, process, service, config)
+        client: Any
         match service:
             case "dynamodb":
-                return DynamoDbClient(cloud.dynamodb, connection)
+                client = DynamoDbClient(cloud.dynamodb, connection)
             case "s3":
-                return S3Client(connection)
+                client = S3Client(connection)
             case "sqs":
-                return SqsClient(cloud.by_url, connection, cloud.watch_message)
+                client = SqsClient(cloud.by_url, connection, cloud.watch_message)
             case "events":
-                return EventsClient(cloud.bus, connection, cloud.world)
+                client = EventsClient(cloud.bus, connection, cloud.world)
             case "sesv2":
-                return SesClient(cloud.ses, process, connection)
+                client = SesClient(cloud.ses, process, connection)
+            case "lambda":
+                client = LambdaClient(cloud.feedback, connection)
+            case "sts":
+                client = StsClient(connection)
             case _:
                 raise NotImplementedError(service)
+        return client
 
 
 class Cloud:
@@ -91,13 +109,13 @@ class Cloud:
         self.world = world
         self.watch_message = watch_message
         self.dynamodb = DynamoDb(world, watch_write)
-        names = ("EventBridgeDLQ", "EmailRetryDLQ", "BulkEmailDLQ", "FeedbackProcessorDLQ")
-        self.dead = {name: Queue(world, f"prove-{name}") for name in names}
+        self.dead = {name: Queue(world, f"prove-{name}") for name in DEAD_LETTER_QUEUES}
         visibility = 6.0 * STACK.sender_timeout
         self.retry = Queue(world, "prove-EmailRetryQueue", self.dead["EmailRetryDLQ"], visibility)
         self.bulk = Queue(world, "prove-BulkEmailQueue", self.dead["BulkEmailDLQ"], visibility)
         self.parked = Queue(world, "prove-ParkedEmailQueue")
-        self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in (self.retry, self.bulk, self.parked)}
+        queues = (self.retry, self.bulk, self.parked, *self.dead.values())
+        self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in queues}
         self.ses = Ses(world, publish=self._publish_report, accepted=accepted)
         self.sender = Function(
             world,

@@ -23,6 +23,8 @@ _LATENCY: Final = {
     "dynamodb": (0.002, 0.005, 0.002, 0.005),
     "s3": (0.010, 0.020, 0.010, 0.020),
     "sqs": (0.003, 0.006, 0.003, 0.006),
+    "lambda": (0.005, 0.010, 0.005, 0.010),
+    "sts": (0.005, 0.010, 0.005, 0.010),
     "events": (0.005, 0.010, 0.005, 0.010),
     # The gate leaves two percent of the rate, 20 ms, for what lies between a slot and SES's count: here a
     # claim's way to the table and back, the way to SES, and in calm histories 2 ms of clocks.
@@ -85,6 +87,10 @@ class Connection:
                 self.process.step()
                 return answer
         raise AssertionError("a client makes one attempt at least")
+
+    def leaves_undone(self) -> bool:
+        """Whether one entry of a batch meets trouble of its own."""
+        return self._world.chance(self._world.plan.faults.unprocessed)
 
     async def _try(self, operation: str, do: Callable[[], T]) -> T:
         world, faults = self._world, self._world.plan.faults

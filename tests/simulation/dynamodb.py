@@ -54,7 +54,7 @@ class DynamoDb:
         self._watch(table, key, before or {}, item)
 
     def remove(self, table: str, key: str) -> None:
-        """DeleteItem, by an operator."""
+        """DeleteItem, as only operators call it."""
         before = self.tables[table].pop(key, {})
         self._before[table, key] = self.world.time(), before
         self._watch(table, key, before, {})
@@ -114,6 +114,17 @@ class DynamoDbClient:
 
     async def update_item(self, **request: Any) -> Any:
         return await self._connection.call("UpdateItem", lambda: self._db.conditional(request, "UpdateItem"))
+
+    async def delete_item(self, TableName: str, Key: Any, ReturnValues: str = "NONE") -> Any:
+        ((_, value),) = Key.items()
+
+        def do() -> dict[str, Any]:
+            before = self._db.tables[TableName].get(value["S"])
+            if before:
+                self._db.remove(TableName, value["S"])
+            return {"Attributes": before} if before and ReturnValues == "ALL_OLD" else {}
+
+        return await self._connection.call("DeleteItem", do)
 
     async def get_item(self, TableName: str, Key: Any, ConsistentRead: bool = False) -> Any:  # noqa: FBT001, FBT002 - as boto3 has it
         ((_, value),) = Key.items()

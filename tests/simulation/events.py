@@ -8,6 +8,7 @@ from tests.simulation.connection import Connection
 from tests.simulation.sqs import Queue
 from tests.simulation.world import World
 
+from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE
 
 _HAND_OVERS: Final = 4  # the rule's retry_attempts, and the first
@@ -38,6 +39,8 @@ class EventBridge:
         world.usage["events"] += 1
         if detail_type == STATUS_EVENT_DETAIL_TYPE:
             self._told(detail)
+            return
+        if detail_type == OPERATOR_ACTION_DETAIL_TYPE:
             return
         assert detail_type == REQUEST_DETAIL_TYPE
         event = {

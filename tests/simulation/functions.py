@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from botocore.exceptions import ClientError
+from tests.simulation.connection import Connection, client_error
+from tests.simulation.s3 import Body
 from tests.simulation.sqs import Queue
 from tests.simulation.stalls import OUTSIDE, STALL, Stall
 from tests.simulation.world import World
@@ -50,7 +53,9 @@ class Process:
         self.stalls_in: int | None = None
         self.stall = Stall()
         self.task: asyncio.Task[Any] | None = None
-        self.checks: dict[str, float] = {}  # when each address was looked up, in this invocation
+        # In this invocation: when each address was looked up, and for how many seconds it stalled.
+        self.checks: dict[str, float] = {}
+        self.stalled = 0.0
 
     def step(self) -> None:
         if self.dies_in is not None:
@@ -68,6 +73,7 @@ class Process:
         """From the next await on."""
         if not self.dead:
             seconds = self.world.dice.uniform(*_STALL)
+            self.stalled += seconds
             self.world.usage["stalls"] += 1
             self.world.log("", f"{self.name} stalls for {seconds:.1f} s")
             self.stall.begin()
@@ -112,7 +118,7 @@ class Function:
         try:
             process, work = await self._environment()
             began = world.time()
-            process.checks, process.dies_in, process.stalls_in = {}, None, None
+            process.checks, process.dies_in, process.stalls_in, process.stalled = {}, None, None, 0.0
             context = OUTSIDE.copy()
             if world.chance(world.plan.faults.stalled):
                 process.stalls_in = world.dice.randint(1, 60)
@@ -194,6 +200,40 @@ class Function:
         self.world.log("", f"{self.name} gave an event up: {problem}")
         self.on_failure.send(json.dumps({"requestPayload": event, "responsePayload": {"error": problem}}))
         self.world.end()
+
+
+class LambdaClient:
+    """One operator's client, for a function that is invoked and waited for."""
+
+    def __init__(self, function: Function, connection: Connection) -> None:
+        self._function = function
+        self._connection = connection
+
+    async def invoke(self, FunctionName: str, Payload: bytes) -> Any:
+        assert FunctionName == f"prove-{self._function.name}:live"
+        world = self._function.world
+
+        def begin() -> asyncio.Task[dict[str, Any] | ClientError]:
+            world.begin()
+            return world.loop.create_task(self._run(json.loads(Payload)), context=OUTSIDE.copy())
+
+        # It goes on where nobody waits for its answer any more.
+        answer = await asyncio.shield(await self._connection.call("Invoke", begin))
+        if isinstance(answer, ClientError):
+            raise answer
+        return answer
+
+    async def _run(self, event: Any) -> dict[str, Any] | ClientError:
+        try:
+            await self._function.invoke(event)
+        except TooManyRequests:
+            return client_error("TooManyRequestsException", "Invoke", status=429)
+        except FunctionError as error:
+            said = {"errorType": "FunctionError", "errorMessage": str(error)}
+            return {"FunctionError": "Unhandled", "Payload": Body(json.dumps(said).encode())}
+        finally:
+            self._function.world.end()
+        return {"StatusCode": 200}
 
 
 async def _run(work: Work, event: Any, seconds_left: Callable[[], float]) -> Any:

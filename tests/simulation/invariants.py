@@ -5,6 +5,7 @@
 | lost: an accepted request ends with a settled row, or whole in a dead-letter queue | at the end |
 | doubled: SES takes an email once, but for one whose outcome no report settled in time | at every send |
 | suppressed: nothing goes to an address that was suppressed before it was looked up | at every send |
+| stopped: nothing goes out that was stopped or cancelled for all of the two seconds before | at every send |
 | contradicted: an email that was told as failed is not sent after that | at every send |
 | retry of a retry: an email is tried once more at most | at every message |
 | rank: no row goes back | at every write |
@@ -26,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from tests.simulation.cloud import RECONCILE, Cloud
 from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, Item
 from tests.simulation.functions import SKEW, Process
@@ -35,12 +37,16 @@ from tests.simulation.world import World
 
 from engine.requests.addresses import address_key
 from engine.requests.email_job import retry_id
+from engine.schemas.request import EmailRequest
+from engine.tracking.brakes import CANCEL, STOP, brake_keys, cancel_campaign
 from engine.tracking.lifecycle import RANK, Status
 
 # The gate keeps two percent of a second for what lies between a slot and SES's count, and its lead after idle
 # seconds for a claim's own way. A file from S3 may take longer than both.
 FULL_SECOND: Final = 0.99
 LONGEST: Final = 30 * 86_400.0  # seconds; what is still under way then will be for ever
+# Seconds from the last look for a brake until the send is with SES: two, and its way there.
+BRAKE_HOLDS: Final = 2.1
 _YEARS: Final = 11 * 365 * 86_400  # seconds
 # What CONTRACT says becomes of an email whose recipient has this outcome: a first attempt, a second one.
 _HARD: Final = frozenset({"bounce", "noemail", "suppressionlist", "accountsuppressed"})
@@ -85,6 +91,7 @@ class Witness:
     _at_work: defaultdict[str, list[Acceptance]] = field(default_factory=lambda: defaultdict(list))
     _reached: defaultdict[str, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
     _suppressed: defaultdict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
+    _brakes: defaultdict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
     _attempts: dict[str, tuple[Asked, int]] = field(default_factory=dict)
     cloud: Cloud = field(init=False)
 
@@ -104,7 +111,9 @@ class Witness:
             if not soonest < ahead < _YEARS:
                 self.world.violate("seconds", key, f"{table} {key} expires in {ahead:.0f} s")
         if table == SUPPRESSION:
-            self._suppression(key, before, after)
+            self._note(self._suppressed[key], before, after)
+        elif table == STATE and key.startswith((STOP, CANCEL)):
+            self._note(self._brakes[key], before, after)
         elif table == TRACKING:
             old, new = (_text(row, "status") for row in (before, after))
             if int(_text(after, "statusRank")) < int(_text(before, "statusRank") or 0):
@@ -113,8 +122,8 @@ class Witness:
                 self._reached[key].append((self.world.time(), new))
             self.world.log(key, f"row {old or 'new'} -> {new}, lease {_text(after, 'leaseUntil') or '-'}")
 
-    def _suppression(self, address: str, before: Item, after: Item) -> None:
-        times = self._suppressed[address]
+    def _note(self, times: list[list[float]], before: Item, after: Item) -> None:
+        """From when to when an item was there."""
         if after and not before:
             times.append([self.world.time(), float("inf")])
         elif not after and times:
@@ -125,7 +134,7 @@ class Witness:
         if "originalEmailData" in message:
             original = message["originalEmailData"]["originalEmailId"]
             self.world.log(original, f"a retry is queued: attempt {message['retryAttempt']}")
-            if message["retryAttempt"] != 1 or url.rpartition("-")[2] != "EmailRetryQueue":
+            if message["retryAttempt"] != 1 or url.endswith("BulkEmailQueue"):
                 self.world.violate(
                     "retry of a retry", original, f"attempt {message['retryAttempt']} is queued"
                 )
@@ -148,6 +157,7 @@ class Witness:
                 world.violate("suppressed", email_id, f"{address} was not looked up before the send")
             elif any(since < looked_at < until for since, until in self._suppressed[address]):
                 world.violate("suppressed", email_id, f"{address} was suppressed before it was looked up")
+        self._judge_brakes(acceptance)
         if "failed" in self.told[email_id]:
             world.violate("contradicted", email_id, "was told as failed, and is sent all the same")
         *earlier, _ = self.cloud.ses.acceptances[email_id]
@@ -162,6 +172,14 @@ class Witness:
                 )
             else:
                 self.unsettled.append(email_id)
+
+    def _judge_brakes(self, acceptance: Acceptance) -> None:
+        now = self.world.time()
+        asked, _ = self._attempts[acceptance.email_id]
+        looked = now - BRAKE_HOLDS - acceptance.process.stalled
+        for key in brake_keys(msgspec.convert(asked.detail, EmailRequest)):
+            if any(since < looked and now < until for since, until in self._brakes[key]):
+                self.world.violate("stopped", acceptance.email_id, f"{key} was there, and it is sent")
 
     def _settled_before(self, earlier: Acceptance) -> str:
         """Why the second send is not excused; empty where nobody could know of the first."""
@@ -277,6 +295,8 @@ class Witness:
             codes.add("suppressed")
         if self.cloud.ses.refused[email_id]:
             codes.add("rejected")
+        if self._brakes[cancel_campaign(asked.detail.get("campaign", ""))]:
+            codes.add("cancelled")
         original = self.cloud.dynamodb.tables[TRACKING].get(asked.email_id, {})
         if email_id != asked.email_id and int(_text(original, "statusRank") or 0) > RANK[Status.SOFT_BOUNCED]:
             codes.add("superseded")
@@ -316,7 +336,8 @@ class Witness:
                     softly[key].add(one.email_id)
         blamed |= {address for address, emails in softly.items() if len(emails) >= 15}
         rows = self.cloud.dynamodb.tables[SUPPRESSION]
-        for address in sorted(blamed - rows.keys()):
+        freed = {address for address, times in self._suppressed.items() if times and times[0][1] < LONGEST}
+        for address in sorted(blamed - rows.keys() - freed):
             self.world.violate("blame", "", f"{address} should be suppressed")
         for address, row in rows.items():
             if _text(row, "addedBy") == "feedback" and address not in blamed and not self._unhandled(address):

@@ -1,16 +1,35 @@
-"""What operators do, at any moment: pause SES, suppress and free addresses, redrive dead-letter queues."""
+"""What operators do, at any moment, with the commands' own code; they are cut off and try again.
+
+They pause SES, suppress and free addresses, stop mail, let it go, cancel campaigns, redrive dead letters.
+"""
 
 import asyncio
-import json
 import random
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
 
-from tests.simulation.cloud import Cloud
+from botocore.exceptions import BotoCoreError, ClientError
+from tests.simulation.cloud import Clients, Cloud
 from tests.simulation.dynamodb import SUPPRESSION
-from tests.simulation.workload import Asked
+from tests.simulation.functions import Process
+from tests.simulation.plan import Plan
+from tests.simulation.stalls import OUTSIDE
+from tests.simulation.workload import CAMPAIGNS, Asked
 from tests.simulation.world import World
 
-REPORTS = "FeedbackProcessorDLQ"
-LATEST = 5.5  # of a redrive: ten to this power seconds, three days and a half
+from engine.errors import EngineError
+from engine.operations import dlq, stopping
+from engine.operations.queues import DEAD_LETTER_QUEUES
+from engine.operations.stack import DeployedStack, StackAddress
+from engine.tracking.brakes import STOP
+
+REPORTS: Final = "FeedbackProcessorDLQ"
+LATEST: Final = 5.5  # of a redrive: ten to this power seconds, three days and a half
+TRIES: Final = 20
+QUEUES: Final = tuple(sorted(DEAD_LETTER_QUEUES))
+SCOPES: Final = ("all", "bulk", "template#welcome", *(f"campaign#{name}" for name in CAMPAIGNS))
+
+Act = Callable[[DeployedStack], Coroutine[Any, Any, Any]]
 
 
 def suppress(cloud: Cloud, address: str) -> None:
@@ -20,72 +39,133 @@ def suppress(cloud: Cloud, address: str) -> None:
 
 async def operate(world: World, cloud: Cloud, asked: list[Asked]) -> None:
     """Everything that the plan asks for, each at its time."""
-    dice = random.Random(f"{world.plan.seed} operators")  # noqa: S311 - dice, and the same ones every time
-    receivers = sorted({one.detail["to"] for one in asked if one.detail["to"].startswith("user")})
-    work: list[tuple[float, str, str]] = []
-    for _ in range(world.plan.pauses):
-        begin = dice.uniform(0, world.plan.seconds)
-        work += [(begin, "pause", ""), (begin + dice.uniform(60, 3600), "resume", "")]
-    for _ in range(world.plan.suppressions if receivers else 0):
-        begin, address = dice.uniform(0, 2 * world.plan.seconds), dice.choice(receivers)
-        work += [(begin, "suppress", address), (begin + dice.uniform(10, 1200), "free", address)]
-    for _ in range(world.plan.redrives):
-        work.append((10 ** dice.uniform(1, LATEST), "redrive", dice.choice(sorted(cloud.dead))))
-    for at, action, what in sorted(work):
+    for at, action, what in sorted(_work(world.plan, asked)):
         await asyncio.sleep(max(0, at - world.time()))
         world.log("", f"an operator: {action} {what}")
         match action:
+            case "pause" | "resume":
+                cloud.ses.paused = action == "pause"
             case "suppress":
                 suppress(cloud, what)
             case "free":
                 cloud.dynamodb.remove(SUPPRESSION, what)
-            case "redrive":
-                world.begin()
-                world.spawn(_redrive_at_ease(world, cloud, what, breaks_off=world.dice.random() < 0.3))
             case _:
-                cloud.ses.paused = action == "pause"
+                world.begin()
+                world.spawn(_until_done(cloud, f"{action} {what}", act_of(cloud, action, what)))
 
 
-async def _redrive_at_ease(world: World, cloud: Cloud, name: str, *, breaks_off: bool) -> None:
-    await redrive(world, cloud, name, breaks_off=breaks_off)
-    world.end()
+def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
+    """When to do what, to what."""
+    dice = random.Random(f"{plan.seed} operators")  # noqa: S311 - dice, and the same ones every time
+    receivers = sorted({one.detail["to"] for one in asked if one.detail["to"].startswith("user")})
+    for _ in range(plan.pauses):
+        begin = dice.uniform(0, plan.seconds)
+        yield begin, "pause", ""
+        yield begin + dice.uniform(60, 3600), "resume", ""
+    for _ in range(plan.suppressions if receivers else 0):
+        begin, address = dice.uniform(0, 2 * plan.seconds), dice.choice(receivers)
+        yield begin, "suppress", address
+        yield begin + dice.uniform(10, 1200), "free", address
+        yield dice.uniform(0, 1200), "free", dice.choice(asked).detail["to"]
+    for _ in range(plan.redrives):
+        yield 10 ** dice.uniform(1, LATEST), "redrive", dice.choice(QUEUES)
+    for _ in range(plan.stops):
+        begin, scope = dice.uniform(0, 1.5 * plan.seconds), dice.choice(SCOPES)
+        yield begin, "stop", scope
+        yield begin + 10 ** dice.uniform(0.3, 4), "go", scope
+    for _ in range(plan.cancels):
+        begin, scope = dice.uniform(0, 1.5 * plan.seconds), f"campaign#{dice.choice(CAMPAIGNS)}"
+        yield begin, "cancel", scope
+        if dice.random() < 0.3:
+            yield begin + 10 ** dice.uniform(1, 4), "uncancel", scope
 
 
-async def redrive(world: World, cloud: Cloud, name: str, *, breaks_off: bool = False) -> None:
-    """Hand every message of a dead-letter queue on to where it was meant for; then, and only then, delete it.
+def act_of(cloud: Cloud, action: str, what: str) -> Act:
+    """What the command of that name does."""
 
-    Who `breaks_off` does so at some message, handed on or not. What was not handed on stays for another time.
-    """
-    queue = cloud.dead[name]
-    for key in list(queue.messages):
-        await asyncio.sleep(world.dice.uniform(0.01, 0.05))
-        if key not in queue.messages:
-            continue  # another operator was faster
-        if await hand_on(world, cloud, name, queue.messages[key].body):
-            if breaks_off and world.dice.random() < 0.3:
-                return
-            queue.delete(key)
+    async def act(stack: DeployedStack) -> Any:
+        match action:
+            case "stop":
+                return await stopping.stop(stack, what, "a wrong price")
+            case "go" | "uncancel":
+                uncancel = action == "uncancel"
+                return await stopping.go(stack, what, uncancel=uncancel, on_progress=_nobody_listens)
+            case "cancel":
+                return await stopping.cancel(stack, what, "a wrong price", on_progress=_nobody_listens)
+            case _:
+                return await dlq.redrive(stack, what, cloud.world.now)
+
+    return act
 
 
-async def hand_on(world: World, cloud: Cloud, name: str, body: str) -> bool:
-    """Whether it was handed on: requests to EmailRetryQueue, reports to the feedback function."""
-    await asyncio.sleep(world.dice.uniform(0.01, 0.05))
-    if world.chance(world.plan.faults.throttled + world.plan.faults.request_lost):
+def _nobody_listens(*_: object) -> None:
+    """No progress bar."""
+
+
+async def _until_done(cloud: Cloud, what: str, act: Act) -> None:
+    """Somebody who is cut off, or told that something was away, tries again after a while."""
+    for _ in range(TRIES):
+        if await run(cloud, what, act, cut_off=cloud.world.dice.random() < 0.3):
+            break
+        await asyncio.sleep(cloud.world.dice.uniform(5, 600))
+    cloud.world.end()
+
+
+async def run(cloud: Cloud, what: str, act: Act, *, cut_off: bool = False) -> bool:
+    """Whether a command came to its end. One that is `cut_off` dies at some await, as by SIGKILL."""
+    world = cloud.world
+    process = Process(world, f"operator-{world.number()}")
+    if cut_off:
+        process.dies_in = world.dice.randint(1, 40)
+    clients: Any = Clients(cloud, process)
+    stack = DeployedStack(StackAddress(stack="prove"), clients)
+    task = process.task = world.loop.create_task(_attempt(act, stack), context=OUTSIDE.copy())
+    try:
+        problem = await task
+    except asyncio.CancelledError:
+        if not process.dead:
+            raise
         return False
-    world.usage["redriven"] += 1
-    whole = json.loads(body)
-    event = whole.get("requestPayload", whole)  # Lambda's on-failure record holds it there
-    if name == REPORTS:
-        cloud.feedback.invoke_later(event)
-    else:
-        cloud.retry.send(json.dumps(event))
-    return not world.chance(world.plan.faults.answer_lost)
+    if problem:
+        world.log("", f"{process.name} could not {what}: {problem}")
+        return False
+    world.usage[f"operators' {what.partition(' ')[0]}"] += 1
+    return True
 
 
-async def redrive_all(world: World, cloud: Cloud) -> None:
-    """First the reports, as docs/reliability.md says: they settle what became of the requests."""
-    await redrive(world, cloud, REPORTS)
-    await world.quiet()
-    for name in cloud.dead:
-        await redrive(world, cloud, name)
-    await world.quiet()
+async def _attempt(act: Act, stack: DeployedStack) -> str:
+    """Why the command did not do it all; empty where it did."""
+    problem = ""
+    try:
+        await act(stack)
+    except* (EngineError, ClientError, BotoCoreError) as errors:
+        problem = repr(errors.exceptions[0])
+    return problem
+
+
+async def _let_all_go(stack: DeployedStack) -> None:
+    """Also what is held by a brake that the list of brakes has lost; the answer names it."""
+    resumed = await stopping.go(stack, None, uncancel=False, on_progress=_nobody_listens)
+    for brake in resumed.holding:
+        scope = brake.pk.removeprefix(STOP)
+        await stopping.go(stack, scope, uncancel=False, on_progress=_nobody_listens)
+
+
+async def finish(world: World, cloud: Cloud) -> None:
+    """The bad days are over: let everything go and, in some histories, redrive everything.
+
+    First the reports, as docs/reliability.md says: they settle what became of the requests.
+    """
+    queues = (REPORTS, *cloud.dead) if world.plan.ends_redriven else ()
+    watched = (cloud.parked, *(cloud.dead[name] for name in queues))
+    if world.plan.stops or world.plan.cancels:
+        await run(cloud, "go", _let_all_go)
+        await world.quiet()
+    while any(queue.messages for queue in watched):
+        if cloud.parked.messages:
+            await run(cloud, "go", _let_all_go)
+        for name in queues:
+            await run(cloud, f"redrive {name}", act_of(cloud, "redrive", name))
+            await world.quiet()
+        await asyncio.sleep(600)  # what a receive whose answer was lost has hidden comes back
+        await world.quiet()

@@ -56,6 +56,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     pauses: int = 0
     outages: int = 0  # how often a service of AWS throttles every call, for a while
     suppressions: int = 0
+    campaigns: float = 0.0  # part of the emails that belong to a campaign
+    stops: int = 0  # how often somebody stops mail (all, bulk, a template, a campaign) and lets it go later
+    cancels: int = 0  # how often somebody cancels a campaign
     redrives: int = 0  # how often somebody redrives one of the dead-letter queues
     ends_redriven: bool = False  # whether all of them are redriven at the end, until they are empty
     daily_quota: float = -1  # recipients in 24 hours, as SES counts; -1: none
@@ -110,6 +113,7 @@ def plan_of(seed: int) -> Plan:
             trouble=dice.choice((0.2, 0.6)),
             odd=dice.choice((0.0, 0.2)),
             faults=Faults(duplicated=0.1, reordered=0.1),
+            stops=dice.choice((0, 1)),
         )
     if seed % 25 == 12:
         # Out-of-office answers before late deliveries: originals arrive while their retries are under way.
@@ -157,4 +161,7 @@ def plan_of(seed: int) -> Plan:
         ),
         redrives=dice.choice((0, 0, 2, 6)),
         ends_redriven=dice.random() < 0.6,
+        campaigns=dice.choice((0.0, 0.5)),
+        stops=dice.choice((0, 0, 1, 3)),
+        cancels=dice.choice((0, 0, 0, 1)),
     )

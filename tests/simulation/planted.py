@@ -5,39 +5,42 @@ They are planted from outside, by replacing what one module takes from another.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from msgspec.structs import replace
-from tests.simulation import operators
-from tests.simulation.cloud import Cloud
-from tests.simulation.operators import hand_on
-from tests.simulation.world import World
 
 from engine.aws import ledger as aws_ledger
+from engine.aws import pre_send_checks
 from engine.aws.clients import CONFIG
+from engine.aws.dynamodb import get_items
 from engine.aws.error_codes import ses_error
 from engine.aws.event_bus import StatusBus
 from engine.aws.ledger import TrackingLedger
 from engine.aws.payloads import RequestPayloads
 from engine.aws.pre_send_checks import DailyCounters, PreSendTables
-from engine.aws.queues import EmailRetryQueue
+from engine.aws.queues import EmailRetryQueue, ParkedEmailQueue
 from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap import email_sender, feedback_processor
 from engine.delivery.lanes import Lanes
-from engine.errors import OutcomeUnknown, SendFailure, SendThrottled
+from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, ServiceUnavailable
 from engine.feedback import pipeline as feedback
 from engine.feedback.bounce_policy import BounceContext, Verdict, judge
 from engine.feedback.pipeline import FeedbackPipeline
 from engine.feedback.reports import Report
 from engine.feedback.target import FeedbackTarget
+from engine.operations.parked import ParkedMail
+from engine.operations.queue_pass import QueuePass
+from engine.operations.redrive import Redrive
 from engine.rate import gate
 from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
 from engine.sending import pipeline as sending
-from engine.sending import prepare
+from engine.sending import prepare, record
+from engine.sending.braking import BrakeWatch
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies
 from engine.sending.results import Completed, Outcome, new_row
@@ -80,7 +83,7 @@ async def _claims_won(true: Callable[..., Any], self: TrackingLedger, rows: Sequ
 
 
 async def _publishes_first(deps: Dependencies, others: Sequence[Completed]) -> Any:
-    published = await sending._publish(deps, others)
+    published = await record._publish(deps, others)
     if published is None and (moves := [outcome.move for outcome in others if outcome.move]):
         await deps.ledger.record(moves)
     return published
@@ -162,19 +165,27 @@ def _counted_twice() -> Plant:
     return stack
 
 
-async def _deletes_first(world: World, cloud: Cloud, name: str, *, breaks_off: bool = False) -> None:
-    """As an operator's script does it that receives, deletes and sends on."""
-    queue = cloud.dead[name]
-    for key, message in list(queue.messages.items()):
-        queue.delete(key)
-        if breaks_off and world.dice.random() < 0.3:
-            return
-        await operators.hand_on(world, cloud, name, message.body)
+async def _deletes_first(true: Callable[..., Any], self: QueuePass, message: Any, now: datetime) -> None:
+    """As a script does it that receives, deletes and sends on."""
+    await self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+    await true(self, message, now)
 
 
-async def _says_done(*arguments: Any) -> bool:
-    await hand_on(*arguments)
-    return True
+async def _deletes_parked_first(
+    true: Callable[..., Any], self: ParkedMail, messages: Sequence[Any], url: str
+) -> None:
+    for message in messages:
+        await self._sqs.delete_message(QueueUrl=self._urls.parked, ReceiptHandle=message["ReceiptHandle"])
+    await true(self, messages, url)
+
+
+async def _says_done(true: Callable[..., Any], *arguments: Any) -> None:
+    with suppress(ServiceUnavailable):
+        await true(*arguments)
+
+
+async def _whatever_is_near(client: Any, keys: Any, **_: bool) -> Any:
+    return await get_items(client, keys, consistent=False)
 
 
 async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
@@ -184,7 +195,7 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
     "a refusal is told before it is recorded": Planted(
-        _name(sending, "_record_others", _publishes_first), 248
+        _name(record, "_record_others", _publishes_first), 156
     ),
     "the first of mail.destination is blamed": Planted(
         _name(feedback, "feedback_target", _first_destination), 0
@@ -194,14 +205,12 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 9),
     "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 9),
     "a lost answer of SES passes for a no": Planted(
-        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 17
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 9
     ),
     "the rate gate is ignored": Planted(_name(SharedRateGate, "reserve", _at_once), 15),
     "suppression is not looked at": Planted(_method(PreSendTables, "read", _nobody_suppressed), 0),
     "the request is not kept for a retry": Planted(_keeps_nothing, 1),
-    "a duplicate is not told again": Planted(
-        _name(prepare, "republish_status", lambda _row: Completed()), 11
-    ),
+    "a duplicate is not told again": Planted(_name(prepare, "republish_status", lambda _row: Completed()), 4),
     "every message of a batch is acknowledged": Planted(_method(Lanes, "queue", _all_done), 1),
     "feedback does not know what it has published": Planted(
         _method(TrackingLedger, "advance", _forgets_publishing), 1
@@ -217,11 +226,17 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "a status event that was not taken is forgotten": Planted(_method(StatusBus, "publish", _swallows), 22),
     "refusals are not recorded": Planted(_method(TrackingLedger, "record", _sends_only), 0),
     "a retry that was begun is dropped": Planted(
-        _method(SendingPipeline, "_drop_obsolete_retry", _drops), 37
+        _method(SendingPipeline, "_drop_obsolete_retry", _drops), 62
     ),
     "the SDK counts again": Planted(_counted_twice, 8),
     "the first after an idle second leaves late": Planted(_name(gate, "LEAD", 0), 230),
-    "a redrive deletes first": Planted(_name(operators, "redrive", _deletes_first), 1),
-    "a redrive deletes what it could not hand on": Planted(_name(operators, "hand_on", _says_done), 11),
+    "a redrive deletes first": Planted(_method(QueuePass, "_look_at", _deletes_first), 29),
+    "a redrive deletes what it could not hand on": Planted(_method(Redrive, "_hand_on", _says_done), 29),
+    "go deletes parked mail first": Planted(_method(ParkedMail, "_move", _deletes_parked_first), 21),
+    "brakes are checked once": Planted(_name(BrakeWatch, "is_fresh", lambda *_: True), 83),
+    "stopped mail is dropped": Planted(_name(ParkedEmailQueue, "park", _nothing), 3),
+    "brakes and suppression are read eventually consistent": Planted(
+        _name(pre_send_checks, "get_items", _whatever_is_near), 104
+    ),
     "a soft bounce is not retried": Planted(_method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
 }

@@ -13,7 +13,9 @@ FILES: Mapping[str, bytes] = {
 } | {"attachments/terms.txt": b"These are the terms."}
 
 
-class _Body:
+class Body:
+    """What AWS streams."""
+
     def __init__(self, content: bytes) -> None:
         self._content = content
 
@@ -41,7 +43,7 @@ class S3Client:
             etag = f'"{md5(content, usedforsecurity=False).hexdigest()}"'
             if etag == IfNoneMatch:
                 raise client_error("304", "GetObject", status=304)
-            return {"ETag": etag, "ContentLength": len(content), "Body": _Body(content)}
+            return {"ETag": etag, "ContentLength": len(content), "Body": Body(content)}
 
         return await self._connection.call("GetObject", do)
 

@@ -7,7 +7,7 @@ from benchmarks.gate.virtual_time import VirtualTimeLoop, run_virtually
 from msgspec import Struct
 from tests.simulation.cloud import Cloud
 from tests.simulation.invariants import LONGEST, Witness
-from tests.simulation.operators import operate, redrive_all, suppress
+from tests.simulation.operators import finish, operate, suppress
 from tests.simulation.plan import Plan
 from tests.simulation.stalls import StallingLoop
 from tests.simulation.workload import publish, requests, suppressed_before
@@ -78,9 +78,7 @@ async def _history(plan: Plan, *, remember: bool) -> History:
         try:
             async with asyncio.timeout_at(LONGEST):
                 await world.quiet()
-                while plan.ends_redriven and any(queue.messages for queue in cloud.dead.values()):
-                    world.log("", "an operator: redrive everything")
-                    await redrive_all(world, cloud)
+                await finish(world, cloud)
         except TimeoutError:
             world.violate("lost", "", f"{world.pending} things are under way after {LONGEST:.0f} s")
         seconds = world.time()

@@ -47,7 +47,7 @@ class Queue:
         self.world.usage["sqs.requests"] += 1
         if self.dead is not None:
             self.world.begin()
-            self._show(key, now + delay)
+        self._show(key, now + delay)
 
     def hide(self, key: str, seconds: float) -> None:
         """ChangeMessageVisibility of a message that was received."""
@@ -75,10 +75,14 @@ class Queue:
                 pass
         if window and len(self._visible) < most:
             await asyncio.sleep(window)
+        return self.take(most, self.visibility)
+
+    def take(self, most: int, visibility: float) -> list[dict[str, Any]]:
+        """What is there now, as records for a function; hidden for so many seconds."""
         records: list[dict[str, Any]] = []
         while len(records) < most and self._due():
             _, key = heapq.heappop(self._visible)
-            if record := self._hand_out(key):
+            if record := self._hand_out(key, visibility):
                 records.append(record)
         return records
 
@@ -93,9 +97,9 @@ class Queue:
             return at <= self.world.time()
         return False
 
-    def _hand_out(self, key: str) -> dict[str, Any] | None:
+    def _hand_out(self, key: str, visibility: float) -> dict[str, Any] | None:
         now, message = self.world.time(), self.messages[key]
-        if now - message.sent_at > RETENTION:
+        if now - message.sent_at > RETENTION and self.dead is not None:
             self.expired.append(message)
             self.delete(key)
             return None
@@ -106,7 +110,7 @@ class Queue:
         message.receives += 1
         message.received_at = now
         twice = self.world.chance(self.world.plan.faults.duplicated / 3)
-        self._show(key, now + (self.world.dice.uniform(0, 1) if twice else self.visibility))
+        self._show(key, now + (self.world.dice.uniform(0, 1) if twice else visibility))
         return {
             "messageId": key,
             "receiptHandle": key,
@@ -161,7 +165,7 @@ class SqsClient:
         self._connection = connection
         self._watch = watch
 
-    async def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int) -> Any:
+    async def send_message(self, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> Any:
         def do() -> dict[str, Any]:
             self._watch(QueueUrl, MessageBody)
             self._queues[QueueUrl].send(MessageBody, DelaySeconds)
@@ -177,3 +181,82 @@ class SqsClient:
             return {}
 
         return await self._connection.call("ChangeMessageVisibility", do)
+
+    # -- what only operators call ------------------------------------------------------------------------
+
+    async def get_queue_url(self, QueueName: str) -> Any:
+        return await self._connection.call("GetQueueUrl", lambda: {"QueueUrl": f"{ACCOUNT}/{QueueName}"})
+
+    async def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> Any:
+        def do() -> dict[str, Any]:
+            return {
+                "Attributes": {name: str(len(self._queues[QueueUrl].messages)) for name in AttributeNames}
+            }
+
+        return await self._connection.call("GetQueueAttributes", do)
+
+    async def receive_message(
+        self,
+        QueueUrl: str,
+        MaxNumberOfMessages: int,
+        VisibilityTimeout: int,
+        WaitTimeSeconds: int,
+        **attributes: Any,
+    ) -> Any:
+        del attributes
+
+        def do() -> list[dict[str, Any]]:
+            return self._queues[QueueUrl].take(MaxNumberOfMessages, VisibilityTimeout)
+
+        records = await self._connection.call("ReceiveMessage", do)
+        if not records:
+            await asyncio.sleep(WaitTimeSeconds)
+            records = await self._connection.call("ReceiveMessage", do)
+        return {
+            "Messages": [
+                {
+                    "MessageId": record["messageId"],
+                    "ReceiptHandle": record["receiptHandle"],
+                    "Body": record["body"],
+                }
+                for record in records
+            ]
+        }
+
+    async def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> Any:
+        return await self._connection.call(
+            "DeleteMessage", lambda: self._queues[QueueUrl].delete(ReceiptHandle)
+        )
+
+    async def send_message_batch(self, QueueUrl: str, Entries: Any) -> Any:
+        return await self._each(
+            "SendMessageBatch", Entries, lambda entry: self._queues[QueueUrl].send(entry["MessageBody"])
+        )
+
+    async def delete_message_batch(self, QueueUrl: str, Entries: Any) -> Any:
+        return await self._each(
+            "DeleteMessageBatch", Entries, lambda entry: self._queues[QueueUrl].delete(entry["ReceiptHandle"])
+        )
+
+    async def change_message_visibility_batch(self, QueueUrl: str, Entries: Any) -> Any:
+        def hide(entry: Any) -> None:
+            self._queues[QueueUrl].hide(entry["ReceiptHandle"], entry["VisibilityTimeout"])
+
+        return await self._each("ChangeMessageVisibilityBatch", Entries, hide)
+
+    async def _each(self, operation: str, entries: Any, do: Callable[[Any], None]) -> Any:
+        """A batch of which some entries may be left undone."""
+
+        def do_all() -> dict[str, Any]:
+            answer: dict[str, Any] = {"Successful": [], "Failed": []}
+            for entry in entries:
+                if self._connection.leaves_undone():
+                    answer["Failed"].append(
+                        {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
+                    )
+                else:
+                    do(entry)
+                    answer["Successful"].append({"Id": entry["Id"]})
+            return answer
+
+        return await self._connection.call(operation, do_all)

@@ -17,6 +17,7 @@ from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 
 SOURCE: Final = "shop"
+CAMPAIGNS: Final = ("spring", "summer")
 _TROUBLES: Final = (*sorted(set(OUTCOMES) - {"success"}), *RECOVERING)
 _TERMS: Final = {"fileName": "terms.txt", "contentType": "text/plain", "s3Key": "attachments/terms.txt"}
 # What is odd about a request, by its kind.
@@ -99,6 +100,8 @@ def _detail(plan: Plan, number: int, kind: str, dice: random.Random) -> dict[str
     }
     if dice.random() < plan.bulk:
         detail["priority"] = "bulk"
+    if plan.campaigns and dice.random() < plan.campaigns:
+        detail["campaign"] = dice.choice(CAMPAIGNS)
     return detail | _ODDITY[kind](number) if kind in _ODDITY else detail
 
 

@@ -163,14 +163,15 @@ class FakeLedger(Port):
     async def record(self, moves: Sequence[Move]) -> None:
         async with self.effect("ledger.record"):
             for move in moves:
-                version = {"template_version": move.template_version} if move.template_version else {}
+                told = {"template_version": move.template_version, "topic": move.topic}
+                known = {name: value for name, value in told.items() if value}
                 self._move(
                     move.email_id,
                     move.to,
                     move.at,
                     ses_message_id=move.ses_message_id,
                     refusal=move.refusal,
-                    **version,
+                    **known,
                 )
 
     async def read(self, email_id: str) -> TrackingRow | None:
@@ -281,12 +282,23 @@ class FakePreSendReader(Port):
     def stop(self, key: str, because: str = "wrong price") -> None:
         self.brakes[key] = BrakeRow(pk=key, because=because, by="ops", since="2026-03-02T09:00:00.000Z")
 
-    async def read(self, addresses: Collection[str], date: str, brakes: Collection[str]) -> PreSendChecks:
+    async def read(
+        self, addresses: Collection[str], date: str, brakes: Collection[str], opt_outs: Collection[str]
+    ) -> PreSendChecks:
         async with self.effect("pre_send.read"):
             rows = self.suppression.rows
-            suppressed = {address: rows[address] for address in addresses if address in rows}
+            found = {address: rows[address] for address in addresses if address in rows}
+            suppressed = {key: row for key, row in found.items() if row.suppression_type != "unsubscribe"}
+            bare = {f"*#{key}": row for key, row in found.items() if key not in suppressed}
             reading = QuotaReading(self.quota.sends.get(date, 0), self.quota.bounces.get(date, 0))
-            return PreSendChecks(suppressed, reading, self._set(brakes))
+            return PreSendChecks(suppressed, reading, self._set(brakes), bare | self._opt_outs(opt_outs))
+
+    async def read_opt_outs(self, keys: Collection[str]) -> Mapping[str, SuppressionRow]:
+        async with self.effect("pre_send.read_opt_outs"):
+            return self._opt_outs(keys)
+
+    def _opt_outs(self, keys: Collection[str]) -> dict[str, SuppressionRow]:
+        return {key: self.suppression.rows[key] for key in keys if key in self.suppression.rows}
 
     async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
         async with self.effect("pre_send.read_brakes"):
@@ -452,12 +464,17 @@ class FakeTemplate(Template, frozen=True):
 class FakeTemplates(Port):
     templates: dict[str, Template] = field(default_factory=lambda: {"welcome": FakeTemplate("welcome")})
     attachments: dict[str, bytes] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)
 
     async def load(self, name: str) -> Template:
         async with self.effect("templates.load"):
             if name not in self.templates:
                 raise Refused(Refusal(FailureCode.TEMPLATE_NOT_FOUND, f"no template {name}"))
+            self.loaded.add(name)
             return self.templates[name]
+
+    def known_topic(self, name: str) -> str | None:
+        return self.templates[name].topic if name in self.loaded else None
 
     async def attachment_size(self, s3_key: str) -> int:
         async with self.effect("templates.attachment_size"):

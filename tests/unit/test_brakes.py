@@ -19,6 +19,7 @@ from engine.schemas.operator_action import OperatorAction
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import BrakeRow, SuppressionRow
 from engine.schemas.status import EmailStatusChanged, Reason
+from engine.sending.braking import BrakeWatch
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.results import DeferralReason
 from engine.tracking.brakes import applying, brake_keys
@@ -300,6 +301,22 @@ async def test_an_email_that_leaves_at_once_makes_no_further_call(
     await harness.ask()
     assert "mailer.send:after" in seen
     assert "pre_send.read_brakes:before" not in seen
+
+
+async def test_what_is_known_is_no_fresher_while_a_look_is_under_way(harness: Harness) -> None:
+    """Or another email of the batch goes by brakes of long ago."""
+    deps = harness.lanes.pipeline.deps
+    now = deps.clock()
+    watch = BrakeWatch(deps, ["stop#all"], {}, now - timedelta(seconds=5))
+    fresh = []
+
+    async def reach(point: str) -> None:
+        if point == "pre_send.read_brakes:before":
+            fresh.append(watch.is_fresh(now))
+
+    harness.fake_aws.switch(reach)
+    await watch.look()
+    assert (fresh, watch.is_fresh(now)) == ([False], True)
 
 
 async def test_nothing_is_sent_where_nobody_knows_of_brakes(harness: Harness) -> None:

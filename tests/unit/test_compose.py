@@ -62,7 +62,7 @@ def test_a_message_carries_everything_that_was_asked_for() -> None:
 
 def test_suppressed_copies_are_left_out_and_the_others_stay() -> None:
     message = compose(
-        REQUEST, RENDERED, "a@example.com", "id-1", suppressed={"cc@example.com", "bcc@example.com"}
+        REQUEST, RENDERED, "a@example.com", "id-1", left_out={"cc@example.com", "bcc@example.com"}
     )
     assert (message.to, message.cc, message.bcc) == ("ada@example.com", ("cc2@example.com",), ())
 

@@ -91,7 +91,7 @@ class Services:
     def __init__(self, services: Mapping[str, Any]) -> None:
         self.services = services
 
-    async def open(self, service: str) -> Any:
+    async def open(self, service: str, _config: Any) -> Any:
         return self.services.get(service, Closed())
 
 

@@ -20,7 +20,8 @@ from engine.local.ses.outcomes import SENT as SEND
 from engine.local.ses.outcomes import group_by_outcome
 from engine.operations.advice import judge_email
 from engine.operations.asking import Unknown
-from engine.operations.explain import EmailFacts, SesListing, history
+from engine.operations.explain import EmailFacts, history
+from engine.operations.ses_list import SesEntry
 from engine.requests.addresses import address_key
 from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
@@ -203,7 +204,7 @@ def test_a_soft_bounce_says_whether_it_is_tried_again() -> None:
 
 def test_an_address_on_sess_own_list_is_named_as_such() -> None:
     row = replace(ROW, status="bounced", bounce_type="Permanent", bounce_sub_type="OnAccountSuppressionList")
-    listing = SesListing(reason="BOUNCE", since=ASKED)
+    listing = SesEntry(address="ada@example.com", reason="BOUNCE", since=ASKED)
     sentence = verdict(row, ses_listing=listing)[1]
     assert "SES did not even try: the address is on a list of its own (OnAccountSuppressionList)." in sentence
     assert "on SES's list of the account since 2026-03-02 at 09:30 UTC (BOUNCE)" in sentence

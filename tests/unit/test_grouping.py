@@ -11,10 +11,11 @@ from engine.requests.email_job import from_event
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest, Lane
 from engine.sending.compose import AttachedFile, OutgoingMessage
+from engine.sending.grouping import LARGEST_DATA, fits_a_shared_call, group_into_calls
 from engine.sending.ports import LARGEST_CALL
 from engine.sending.results import Email, Ready, new_row
-from engine.sending.send import LARGEST_DATA, fits_a_shared_call, group_into_calls
 from engine.sending.streams import Stream
+from engine.templating.template import Template
 from engine.tracking.claim import Lease
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -35,7 +36,7 @@ def an_email(number: int = 0, lane: Lane = Lane.BULK, **changes: Any) -> Ready:
     request = EmailRequest(to=message.to, template_name="welcome", priority=lane.value)
     job = from_event(EventBridgeEvent(id=message.email_id, detail=request), NOW)
     email = Email(number, job, new_row(job, Lease("claim", 0), now=NOW, retention_days=90))
-    return Ready(email, request, message, "0123456789abcdef")
+    return Ready(email, request, message, Template("welcome", "0123456789abcdef"))
 
 
 def ids(calls: list[list[Ready]]) -> list[list[str]]:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.ses_requests import ManualClock, simple
 
 from engine.local.inbox import Inbox
-from engine.local.inbox.inbox import count_by_status
+from engine.local.inbox.mail import MailQuery
 from engine.local.inbox.timeline import moment
 from engine.local.ses import Simulator
 from engine.local.ses.wire import SendEmailRequest
@@ -204,7 +204,7 @@ async def test_a_search_finds_every_word_anywhere_in_the_row(ses: Simulator, inb
     for search in ("invoice BOB", "bill", "delivered example.org your"):
         assert [row.to[0] for row in inbox.rows(search)][:1] == ["bob@example.org"]
     assert inbox.rows("invoice ann") == []
-    assert count_by_status(inbox.rows()) == {"delivered": 2}
+    assert (await inbox.find(MailQuery())).counts == {"delivered": 2}
 
 
 async def test_rows_are_newest_first() -> None:

@@ -1,7 +1,7 @@
 """A request lies in its tracking row where that costs no second write unit, and comes back as it was."""
 
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -45,6 +45,8 @@ REQUEST = EmailRequest(
     headers={"X-Order": "1042"},
     metadata={"orderId": "1042"},
     campaign="spring",
+    topic="offers",
+    expires_at=NOW + timedelta(hours=2),
 )
 
 

@@ -98,7 +98,14 @@ BY_CONTRACT = {
 def test_a_column_named_as_a_field_is_that_field_or_refused_by_name_and_never_a_variable(
     table: Path, name: str
 ) -> None:
-    cells = {"templateName": "invoice", "priority": "bulk", "dryRun": "true", "campaign": "spring"}
+    cells = {
+        "templateName": "invoice",
+        "priority": "bulk",
+        "dryRun": "true",
+        "campaign": "spring",
+        "topic": "news",
+        "expiresAt": "2026-11-25T12:00:00+01:00",
+    }
     cell = cells.get(name, "x@example.com")
     rows, refusal = [], ""
     try:

@@ -40,6 +40,12 @@ def why_not(source: str, **data: Any) -> str:
     return caught.value.refusal.message
 
 
+def test_a_template_tells_its_topic_and_how_long_its_emails_are_worth_sending() -> None:
+    made, plain = template(topic="news", validForSeconds=1800), template()
+    assert (made.topic, made.valid_for_seconds) == ("news", 1800)
+    assert (plain.topic, plain.valid_for_seconds) == (None, None)
+
+
 def test_the_metadata_of_the_description_renders() -> None:
     assert template().render(DATA) == Rendered(
         subject="Welcome to Northwind!",
@@ -149,6 +155,8 @@ def test_an_error_inside_a_macro_is_placed_where_it_is() -> None:
         ("x", None, b'{"subject": 1}', "metadata.json: Expected `str`, got `int` - at `$.subject`"),
         ("x", None, b'{"senderName": "x"}', "metadata.json: Object missing required field `subject`"),
         ("x", None, b"", "metadata.json: Input data was truncated"),
+        ("x", None, b'{"subject": "x", "topic": "News"}', "metadata.json: Expected `str` matching"),
+        ("x", None, b'{"subject": "x", "validForSeconds": 0}', "metadata.json: Expected `int` >= 1"),
         ("x", None, b'{"subject": "\xff"}', "metadata.json: "),
         (None, None, SIMPLE, "has neither template.html nor template.txt"),
     ],

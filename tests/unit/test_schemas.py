@@ -34,6 +34,8 @@ REQUEST: dict[str, Any] = {
     ],
     "unsubscribe": {"url": "https://shop.example/u/1", "mailto": "stop@shop.example"},
     "campaign": "spring",
+    "topic": "spring-offers",
+    "expiresAt": "2026-11-25T12:00:00+01:00",
     "tags": {"kind": "news"},
     "metadata": {"orderId": "1042"},
     "dryRun": False,
@@ -76,6 +78,7 @@ BAD_REQUESTS = {
     "an attachment without a name": MINIMAL | {"attachments": [{"contentType": "text/plain"}]},
     "a campaign that is no name": MINIMAL | {"campaign": "spring sale"},
     "a final newline in the campaign": MINIMAL | {"campaign": "spring\n"},
+    "a topic that is no name": MINIMAL | {"topic": "Offers"},
     "a dry run that is no boolean": MINIMAL | {"dryRun": "yes"},
 }
 BAD_RETRIES = {

@@ -205,6 +205,9 @@ async def test_an_attachment_that_is_not_there_is_refused(harness: Harness) -> N
         ({"idempotencyKey": ""}, "idempotencyKey: "),
         ({"metadata": {"n": 1}}, "metadata"),
         ({"campaign": "spring sale"}, "campaign: must be 1 to 64"),
+        ({"topic": "News"}, "topic: must be 1 to 64 of a-z 0-9 -"),
+        ({"expiresAt": "2026-11-24T08:15:30"}, "expiresAt: must be a time with its zone"),
+        ({"expiresAt": "tomorrow"}, "expiresAt: must be a time with its zone"),
         ({"campaign": "spring", "tags": {"campaign": "x"}}, "tags['campaign'] is what `campaign` writes"),
     ],
 )

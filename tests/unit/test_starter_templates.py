@@ -315,3 +315,12 @@ def test_a_newsletter_says_how_to_unsubscribe_in_both_parts() -> None:
     address = sample("newsletter")["unsubscribeUrl"]
     assert f'href="{address}"' in (rendered.html or "")
     assert f"Unsubscribe: {address}" in (rendered.text or "")
+
+
+def test_an_email_with_a_link_is_sent_no_longer_than_its_link_works() -> None:
+    """Counted from the request: the source says thirty minutes and a day where the request says nothing."""
+    valid = {name: read(name, METADATA_FILE).get("validForSeconds") for name in NAMES}
+    assert {name: seconds for name, seconds in valid.items() if seconds} == {
+        "password-reset": 30 * 60,
+        "email-verification": 24 * 3600,
+    }

@@ -155,7 +155,7 @@ class Services:
     def __init__(self, table: BusyTable) -> None:
         self._table = table
 
-    async def open(self, service: str) -> Any:
+    async def open(self, service: str, _config: Any) -> Any:
         return self._table if service == "dynamodb" else Closed()
 
 

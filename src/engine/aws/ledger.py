@@ -114,13 +114,13 @@ class TrackingLedger:
     async def record(self, moves: Sequence[Move]) -> None:
         if len(moves) == 1:
             (move,) = moves
-            changes = _changes(move.to, move.at, move.refusal, move.template_version)
+            changes = _changes(move.to, move.at, move.refusal, move.template_version, move.topic)
             update, names, values = _update_expression(move.to, changes, move.ses_message_id, move.refusal)
             await self._update(move.email_id, update, "#statusRank < :statusRank", values, names)
             return
         statements = []
         for move in moves:
-            changes = _changes(move.to, move.at, move.refusal, move.template_version)
+            changes = _changes(move.to, move.at, move.refusal, move.template_version, move.topic)
             if move.ses_message_id:
                 changes["sesMessageId"] = move.ses_message_id
             sets = " ".join(f'SET "{name}" = ?' for name in changes)
@@ -269,7 +269,11 @@ def _unless_own(there: Claimed, row: TrackingRow) -> Claimed:
 
 
 def _changes(
-    to: Status, at: datetime, refusal: Refusal | None, template_version: str | None = None
+    to: Status,
+    at: datetime,
+    refusal: Refusal | None,
+    template_version: str | None = None,
+    topic: str | None = None,
 ) -> dict[str, object]:
     """The attributes that say in which status a row is, since when, by which template and, if failed, why."""
     changes: dict[str, object] = {"status": to.value, "statusRank": RANK[to], _NAMES[f"{to}_at"]: iso(at)}
@@ -277,6 +281,8 @@ def _changes(
         changes |= {"failureCode": refusal.code.value, "failureReason": refusal.message}
     if template_version:
         changes["templateVersion"] = template_version
+    if topic:
+        changes["topic"] = topic
     return changes
 
 

@@ -130,7 +130,7 @@ def _attachment(file: AttachedFile) -> dict[str, Any]:
 
 
 def send_bulk_email_request(messages: Sequence[OutgoingMessage], stream: Stream) -> dict[str, Any]:
-    """The parameters of SES v2 SendBulkEmail, for messages that `sending.send.group_into_calls` put together.
+    """The parameters of SES v2 SendBulkEmail, for messages that `sending.grouping` put together.
 
     Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html
     """

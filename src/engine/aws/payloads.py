@@ -105,7 +105,10 @@ class RequestPayloads:
             numbers = range(first.parts)
             await self._delete([f"{alone}#{number}" if number else alone for number in numbers])
             return True
-        requests = _decoder.decode(inflated(first.body))
+        try:
+            requests = _decoder.decode(inflated(first.body))
+        except UNREADABLE:
+            return False
         if requests.pop(email_id, None) is None:
             return False
         if requests:

@@ -18,6 +18,7 @@ from engine.aws.error_codes import service_errors
 from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import BrakeRow, SuppressionRow
 from engine.tracking.bounce_quota import QuotaReading
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_key
 from engine.tracking.ports import PreSendChecks
 
 if TYPE_CHECKING:
@@ -79,6 +80,15 @@ class DailyCounters:
             )
 
 
+def _spelled(opt_outs: Collection[str]) -> dict[str, str]:
+    """The keys under which opt-outs may lie, each with the key that is asked for."""
+    keys: dict[str, str] = {}
+    for key in opt_outs:
+        topic, _, address = key.partition("#")
+        keys |= {opt_out_key(spelling, topic): key for spelling in spellings(address)}
+    return keys
+
+
 class PreSendTables:
     """Implements `PreSendReader` and `BrakeWriter`.
 
@@ -91,18 +101,36 @@ class PreSendTables:
         self._suppression = suppression_table
         self._state = state_table
 
-    async def read(self, addresses: Collection[str], date: str, brakes: Collection[str]) -> PreSendChecks:
+    async def read(
+        self, addresses: Collection[str], date: str, brakes: Collection[str], opt_outs: Collection[str]
+    ) -> PreSendChecks:
         emails = {spelling for address in addresses for spelling in spellings(address)}
+        spelled = _spelled(opt_outs)
         keys = {
-            self._suppression: [{"email": email} for email in sorted(emails)],
+            self._suppression: [{"email": email} for email in sorted(emails | spelled.keys())],
             self._state: [{"pk": key} for key in (*counter_keys(date), *sorted(brakes))],
         }
         found = await get_items(self._client, keys, consistent=True)
         rows = [from_item(item, SuppressionRow) for item in found[self._suppression]]
-        suppressed = {address_key(row.email): row for row in rows}
+        suppressed: dict[str, SuppressionRow] = {}
+        refused = {spelled[row.email]: row for row in rows if row.email in spelled}
+        for row in rows:
+            if row.email not in emails:
+                continue
+            if row.suppression_type == UNSUBSCRIBE:
+                refused.setdefault(opt_out_key(address_key(row.email)), row)
+            else:
+                suppressed[address_key(row.email)] = row
         state = {item["pk"]["S"]: item for item in found[self._state]}
         set_ = {key: from_item(state.pop(key), BrakeRow) for key in brakes if key in state}
-        return PreSendChecks(suppressed, quota_reading(state.values()), set_)
+        return PreSendChecks(suppressed, quota_reading(state.values()), set_, refused)
+
+    async def read_opt_outs(self, keys: Collection[str]) -> Mapping[str, SuppressionRow]:
+        spelled = _spelled(keys)
+        wanted = {self._suppression: [{"email": key} for key in sorted(spelled)]}
+        found = (await get_items(self._client, wanted, consistent=True))[self._suppression]
+        rows = [from_item(item, SuppressionRow) for item in found]
+        return {spelled[row.email]: row for row in rows}
 
     async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
         wanted = {self._state: [{"pk": key} for key in sorted(keys)]}

@@ -1,12 +1,17 @@
 """The suppression table: addresses that must get no more mail."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from engine.aws.dynamodb import conditional, to_item
+from engine.aws.dynamodb import ConditionFailed, conditional, to_item
+from engine.aws.error_codes import service_errors
 from engine.schemas.rows import SuppressionRow
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_key
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+_SERVICE: Final = "DynamoDB (Suppression)"
 
 
 class SuppressionList:
@@ -17,13 +22,21 @@ class SuppressionList:
         self._table = table
 
     async def add(self, row: SuppressionRow) -> None:
-        await conditional(
-            "DynamoDB (Suppression)",
+        """Suppress the address; an opt-out that lies under the bare address moves to its own key."""
+        written = await conditional(
+            _SERVICE,
             self._client.put_item(
                 TableName=self._table,
                 Item=to_item(row),
                 # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it.
                 ConditionExpression="attribute_not_exists(email) OR suppressionType = :unsubscribe",
-                ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
+                ExpressionAttributeValues={":unsubscribe": {"S": UNSUBSCRIBE}},
+                ReturnValues="ALL_OLD",
             ),
         )
+        if isinstance(written, ConditionFailed) or not (opt_out := written.get("Attributes")):
+            return
+        with service_errors(_SERVICE):
+            await self._client.put_item(
+                TableName=self._table, Item={**opt_out, "email": {"S": opt_out_key(row.email)}}
+            )

@@ -83,6 +83,11 @@ class S3TemplateStore:
             self._cache.popitem(last=False)
         return unwrap(cached.outcome)
 
+    def known_topic(self, name: str) -> str | None:
+        """The topic of a template that was loaded before, perhaps some time ago."""
+        cached = self._cache.get(name)
+        return cached.outcome.topic if cached and isinstance(cached.outcome, Template) else None
+
     async def _refresh(self, name: str, old: _Cached | None) -> _Cached:
         known = old.objects if old else (None,) * len(_FILES)
         found = await concurrently(

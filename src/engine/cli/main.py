@@ -11,6 +11,7 @@ from rich.console import Console
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
 from engine.cli.operate.command import stack_command
+from engine.cli.operate.console import console as serve_console
 from engine.cli.operate.cost import cost
 from engine.cli.operate.dlq import dlq
 from engine.cli.operate.doctor import doctor
@@ -42,7 +43,7 @@ app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
-for command in (doctor, find, explain, status, cost, stop, go, cancel):
+for command in (doctor, find, explain, status, cost, stop, go, cancel, serve_console):
     stack_command(app)(command)
 console = Console()
 

@@ -85,8 +85,8 @@ class Lanes:
                 return events[-1] if events else None
             case Failed(problem):
                 raise InvocationFailedError(f"email {job.email_id}: {problem}")
-            case Deferred(reason, at_least):
-                seconds = wait_before(reason, 1, at_least)
+            case Deferred(reason, at_least, at_most):
+                seconds = wait_before(reason, 1, at_least, at_most)
                 try:
                     body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
                     if reason is DeferralReason.STOPPED and self.parked:
@@ -127,8 +127,9 @@ class Lanes:
             match outcome:
                 case Deferred() if record.message_id in parked:
                     pass
-                case Deferred(reason, seconds):
-                    visibilities[record.message_id] = visibility(reason, _receives(record), seconds)
+                case Deferred(reason, at_least, at_most):
+                    wait = visibility(reason, _receives(record), at_least, at_most)
+                    visibilities[record.message_id] = wait
                 case Failed():
                     visibilities[record.message_id] = visibility_of_broken(_receives(record))
         kept = [record for record in records if record.message_id in visibilities]

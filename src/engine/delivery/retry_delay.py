@@ -45,14 +45,18 @@ RECEIVES: Final = 100
 SQS_LONGEST_VISIBILITY: Final = 12 * 3600 - 900
 
 
-def wait_before(reason: DeferralReason, receives: int, at_least: float = 0) -> int:
-    """Seconds until the next try, growing with the receives (counted from 1). `at_least`: never sooner."""
-    return max(_grown(_WAITS[reason], receives), math.ceil(at_least))
+def wait_before(reason: DeferralReason, receives: int, at_least: float = 0, at_most: float = math.inf) -> int:
+    """Seconds until the next try, growing with the receives (counted from 1).
+
+    Never sooner than `at_least`, and no later than right after `at_most`.
+    """
+    wait = max(_grown(_WAITS[reason], receives), math.ceil(at_least))
+    return wait if wait <= at_most else math.floor(at_most) + 1
 
 
-def visibility(reason: DeferralReason, receives: int, at_least: float = 0) -> int:
+def visibility(reason: DeferralReason, receives: int, at_least: float = 0, at_most: float = math.inf) -> int:
     """As `wait_before`, and no longer than SQS hides a message."""
-    return min(wait_before(reason, receives, at_least), SQS_LONGEST_VISIBILITY)
+    return min(wait_before(reason, receives, at_least, at_most), SQS_LONGEST_VISIBILITY)
 
 
 def visibility_of_broken(receives: int) -> int:

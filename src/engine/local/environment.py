@@ -13,7 +13,9 @@ import aioboto3
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from engine.aws.clients import Clients
 from engine.client import EmailClient
+from engine.local.console.desk import Desk
 from engine.local.deployment import Deployment, deploy, feedback_topic_arn, synthesize
 from engine.local.emulator import PROJECT, Emulator, running_emulator
 from engine.local.inbox.inbox import Inbox
@@ -21,8 +23,9 @@ from engine.local.inbox.pages import inbox_pages
 from engine.local.ses.account import Account
 from engine.local.ses.outgoing import lifelike
 from engine.local.ses.server import serve
-from engine.local.ses.simulator import Simulator
+from engine.local.ses.simulator import Simulator, utc_now
 from engine.local.ses.topic import sns_topic
+from engine.operations.stack import DeployedStack, StackAddress
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, EmailStatusChanged
 
 FOLDER: Final = PROJECT / ".local"
@@ -94,7 +97,9 @@ async def running_environment(
         account = Account(region=_REGION, feedback_topic=feedback_topic_arn(_REGION))
         simulator = Simulator(account, publish=publish, schedule=lifelike, keep=10_000)
         inbox = Inbox(simulator)
-        url = await stack.enter_async_context(serve(simulator, port=inbox_port, mounts=[inbox_pages(inbox)]))
+        desk = Desk(None, inbox.watchers, utc_now)
+        pages = inbox_pages(inbox, desk=desk)
+        url = await stack.enter_async_context(serve(simulator, port=inbox_port, mounts=[pages]))
         say("Starting the AWS emulator and synthesizing the stack")
         functions = {"AWS_ENDPOINT_URL_SESV2": url, **_SHORT_WAITS}
         async with asyncio.TaskGroup() as group:
@@ -110,7 +115,20 @@ async def running_environment(
         deployment = await deploy(emulator, synthesis.result(), parameters=parameters)
         environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])
         await stack.enter_async_context(status_events(environment))
+        desk.stack = await stack.enter_async_context(_deployed(emulator))
+        stack.push_async_callback(desk.close)
         yield environment
+
+
+@asynccontextmanager
+async def _deployed(emulator: Emulator) -> AsyncIterator[DeployedStack]:
+    """The stack as the pages reach it."""
+    address = StackAddress(region=_REGION, endpoint_url=emulator.endpoint)
+    clients = Clients(aioboto3.Session(**_CREDENTIALS), emulator.endpoint)
+    try:
+        yield DeployedStack(address, clients)
+    finally:
+        await clients.close()
 
 
 @asynccontextmanager

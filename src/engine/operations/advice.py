@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from engine.operations.asking import Unknown
 from engine.operations.emails import duration
-from engine.operations.explain import EmailFacts, SesListing
+from engine.operations.explain import EmailFacts
+from engine.operations.ses_list import SesEntry
+from engine.operations.stopping import scope_option
 from engine.operations.timeline import bounce
 from engine.operations.verdict import Verdict
 from engine.schemas.rows import BrakeRow, TrackingRow
@@ -126,8 +128,7 @@ def go_command(brake: BrakeRow, options: str) -> str:
 
 def go(brake: BrakeRow) -> str:
     """The command that lifts a brake, such as `go --template welcome`."""
-    scope, _, name = brake.pk.removeprefix(STOP).partition("#")
-    return f"go --{scope} {name}".rstrip()
+    return f"go {scope_option(brake.pk.removeprefix(STOP))}"
 
 
 def _sent(row: TrackingRow, now: datetime) -> Verdict:
@@ -256,7 +257,7 @@ def _suppressed_where(facts: EmailFacts) -> str:
     return " and ".join(parts)
 
 
-def _listed(facts: EmailFacts) -> SesListing | None:
+def _listed(facts: EmailFacts) -> SesEntry | None:
     return None if isinstance(facts.ses_listing, Unknown) else facts.ses_listing
 
 

@@ -22,16 +22,19 @@ _DEFAULT_SINCE: Final = timedelta(days=1)
 class EmailQuery(Struct, frozen=True, kw_only=True):
     """What to find. Everything that is given must hold; `key` is a source and its idempotency key.
 
-    Without an address, a key or an id it looks at the days since `since`, or one day back.
+    Without an address, a key or an id it looks at the days since `since`, or one day back from `until`, which
+    is left out itself.
     """
 
     address: str | None = None
+    email_id: str | None = None
     key: tuple[str, str] | None = None
     ses_id: str | None = None
     template: str | None = None
     campaign: str | None = None
     status: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
     limit: int = 20
 
     def matches(self, row: TrackingRow) -> bool:
@@ -41,6 +44,7 @@ class EmailQuery(Struct, frozen=True, kw_only=True):
             and self.campaign in {None, row.campaign}
             and self.status in {None, row.status}
             and not (self.since and asked and asked < self.since)
+            and not (self.until and asked and asked >= self.until)
         )
 
 
@@ -92,19 +96,22 @@ async def _candidates(
     ledger: LedgerReader, query: EmailQuery, now: datetime
 ) -> AsyncIterator[list[TrackingRow]]:
     """Pages of rows, by the narrowest index that the query allows."""
-    if query.key:
+    if query.email_id:
+        yield list((await ledger.read([query.email_id])).values())
+    elif query.key:
         own_id = email_id(*query.key)
         yield list((await ledger.read([own_id, retry_id(own_id, 1)])).values())
     elif query.ses_id:
         yield await ledger.by_ses_id(query.ses_id)
     elif query.address:
-        async for page in ledger.by_address(query.address):
+        async for page in ledger.by_address(query.address, until=query.until):
             yield page
     else:
-        since = query.since or now - _DEFAULT_SINCE
-        for days_ago in range((now.date() - since.date()).days + 1):
-            day = (now - timedelta(days=days_ago)).date().isoformat()
-            async for page in ledger.by_day(day, since=since):
+        newest = query.until or now
+        since = query.since or newest - _DEFAULT_SINCE
+        for days_ago in range((newest.date() - since.date()).days + 1):
+            day = (newest - timedelta(days=days_ago)).date().isoformat()
+            async for page in ledger.by_day(day, since=since, until=query.until):
                 yield page
 
 

@@ -2,32 +2,25 @@
 
 import asyncio
 from datetime import datetime
+from typing import Final
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from engine.aws.dynamodb import from_item, get_items
 from engine.operations.asking import Unknown, ask
 from engine.operations.brakes import open_brakes
 from engine.operations.emails import FoundEmail, describe_row
 from engine.operations.ledger_reader import open_ledger
+from engine.operations.ses_list import SesEntry, open_ses_list
 from engine.operations.stack import DeployedStack
+from engine.operations.suppression_table import ALL_TOPICS, open_suppression
 from engine.operations.timeline import Moment, timeline
 from engine.requests.addresses import address_key, spellings
 from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest, Lane
 from engine.schemas.rows import BrakeRow, SuppressionRow, TrackingRow
-from engine.schemas.times import iso
 from engine.tracking.brakes import brake_keys
 
-EVERY_TOPIC = "*#"
-
-
-class SesListing(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An address on SES's own suppression list of the account; `reason` is BOUNCE or COMPLAINT."""
-
-    reason: str
-    since: str
+EVERY_TOPIC: Final = f"{ALL_TOPICS}#"
 
 
 class EmailFacts(Struct, frozen=True, kw_only=True):
@@ -35,7 +28,7 @@ class EmailFacts(Struct, frozen=True, kw_only=True):
 
     attempts: list[TrackingRow]
     suppressed: list[SuppressionRow] = []
-    ses_listing: SesListing | Unknown | None = None
+    ses_listing: SesEntry | Unknown | None = None
     brakes: list[BrakeRow] = []
 
     @property
@@ -56,7 +49,7 @@ class EmailHistory(Struct, frozen=True, kw_only=True, rename="camel"):
     attempts: list[FoundEmail]
     timeline: list[Moment]
     suppressed: list[SuppressionRow]
-    ses_listing: SesListing | None
+    ses_listing: SesEntry | None
     ses_listing_unknown: str | None
     brakes: list[BrakeRow]
 
@@ -118,22 +111,12 @@ async def _brakes(stack: DeployedStack, row: TrackingRow) -> list[BrakeRow]:
 async def _suppressed(stack: DeployedStack, address: str) -> list[SuppressionRow]:
     """Our own rows about an address: for all mail, and for every topic."""
     keys = [key for spelling in spellings(address_key(address)) for key in (spelling, EVERY_TOPIC + spelling)]
-    table = stack.suppression_table
-    found = await get_items(await stack.client("dynamodb"), {table: [{"email": key} for key in keys]})
-    return [from_item(item, SuppressionRow) for item in found[table]]
+    return await (await open_suppression(stack)).read(keys)
 
 
-async def _ses_listing(stack: DeployedStack, address: str) -> SesListing | None:
+async def _ses_listing(stack: DeployedStack, address: str) -> SesEntry | None:
     """Of the account; SES's global list can't be asked.
 
     https://docs.aws.amazon.com/ses/latest/dg/sending-email-global-suppression-list.html
     """
-    ses = await stack.client("sesv2")
-    try:
-        answer = await ses.get_suppressed_destination(EmailAddress=address)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NotFoundException":
-            return None
-        raise
-    listed = answer["SuppressedDestination"]
-    return SesListing(reason=listed["Reason"], since=iso(listed["LastUpdateTime"]))
+    return await (await open_ses_list(stack)).read(address)

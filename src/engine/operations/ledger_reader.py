@@ -4,7 +4,7 @@ An index holds keys and little else; what it finds is read from the table.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ ADDRESS_INDEX: Final = "to-email-timestamp-index"
 DAY_INDEX: Final = "date-partition-index"
 PAGE: Final = 100
 """Rows of a page: what one BatchGetItem reads."""
+
+_MILLISECOND: Final = timedelta(milliseconds=1)  # the finest that a row's time knows
 
 
 class LedgerReader:
@@ -42,23 +44,30 @@ class LedgerReader:
         rows = [from_item(item, TrackingRow) for answer in answers for item in answer[self._table]]
         return {row.email_id: row for row in rows}
 
-    def by_address(self, address: str, *, page: int = PAGE) -> AsyncIterator[list[TrackingRow]]:
-        """Pages of the emails to an address, the newest first."""
-        values = {":key": address_key(address)}
-        return self._pages(ADDRESS_INDEX, "#key = :key", {"#key": "toEmail"}, values, page=page)
+    def by_address(
+        self, address: str, *, until: datetime | None = None, page: int = PAGE
+    ) -> AsyncIterator[list[TrackingRow]]:
+        """Pages of the emails to an address that were requested before `until`, the newest first."""
+        names, values = {"#key": "toEmail"}, {":key": address_key(address)}
+        condition = "#key = :key" + _within(names, values, None, until)
+        return self._pages(ADDRESS_INDEX, condition, names, values, page=page)
 
     def by_day(
-        self, day: str, *, since: datetime | None = None, page: int = PAGE, template: str | None = None
+        self,
+        day: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page: int = PAGE,
+        template: str | None = None,
     ) -> AsyncIterator[list[TrackingRow]]:
         """Pages of the emails requested on a day (UTC, `YYYY-MM-DD`), the newest first.
 
+        `since` and `until` narrow the day; what was asked for at `until` itself is left out.
         `template`: of that template alone, so that a page may hold fewer rows, or none.
         """
         names, values = {"#key": "datePartition"}, {":key": day}
-        condition = "#key = :key"
-        if since:
-            names["#at"], values[":since"] = "timestamp", iso(since)
-            condition += " AND #at >= :since"
+        condition = "#key = :key" + _within(names, values, since, until)
         filtered = {}
         if template:
             names["#template"], values[":template"] = "templateName", template
@@ -102,6 +111,22 @@ class LedgerReader:
             if "LastEvaluatedKey" not in answer:
                 return
             more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def _within(
+    names: dict[str, str], values: dict[str, str], since: datetime | None, until: datetime | None
+) -> str:
+    """The rest of a key condition. It takes one condition on the sort key: BETWEEN includes both ends."""
+    if since is None and until is None:
+        return ""
+    names["#at"] = "timestamp"
+    if until:
+        values[":until"] = iso(until - _MILLISECOND)
+    if since:
+        values[":since"] = iso(since)
+    if since and until:
+        return " AND #at BETWEEN :since AND :until"
+    return " AND #at >= :since" if since else " AND #at <= :until"
 
 
 async def open_ledger(stack: DeployedStack) -> LedgerReader:

@@ -74,15 +74,11 @@ async def stack_status(stack: DeployedStack, now: datetime) -> StackStatus:
         dead_letters=[depth for depth in queues if depth.queue in DEAD_LETTER_QUEUES],
         today=counts.result(),
         reputation=worst.result(),
-        quota=_policy(configured) if configured else None,
+        quota=configured.quota if configured else None,
         brakes=brakes.result(),
         alarms=known(alarms.result()) or [],
         unknown={name: answer.why for name, answer in asked.items() if isinstance(answer, Unknown)},
     )
-
-
-def _policy(settings: SenderSettings) -> QuotaPolicy:
-    return QuotaPolicy(settings.bounce_rate_threshold, settings.bounce_rate_min_sends)
 
 
 async def _brakes(stack: DeployedStack) -> list[BrakeRow]:

@@ -42,8 +42,9 @@ class UnreadableRecordError(EngineError):
 class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     """One email that is asked for. `request` and `refusal`: exactly one of them is set.
 
-    `to` is the recipient's address key: it is what emails to one address are found by. `superseded`: a retry
-    that was begun, and whose original has arrived after all.
+    `to` is the recipient's address key: it is what emails to one address are found by. `first_requested_at`:
+    of a retry, when its original was asked for. `superseded`: a retry that was begun, and whose original has
+    arrived after all.
     """
 
     email_id: str
@@ -52,6 +53,7 @@ class EmailJob(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     template_name: str
     requested_at: datetime
+    first_requested_at: datetime
     request_hash: str
     campaign: str | None = None
     idempotency_key: str | None = None
@@ -151,6 +153,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
         to=address_key(to),
         template_name=template_name,
         requested_at=requested_at,
+        first_requested_at=requested_at,
         request_hash=sha256(f"{to}\n{template_name}\n{refusal.message}".encode()).hexdigest(),
         idempotency_key=key,
         campaign=_campaign(known.get("campaign")),
@@ -201,6 +204,7 @@ def _checked(
         to=address_key(good.to if good else _text(request.to)),
         template_name=request.template_name,
         requested_at=requested_at,
+        first_requested_at=requested_at,
         campaign=request.campaign,
         # Of a bad request nothing is compared but the text: its addresses may be any number.
         request_hash=request_hash(request) if good else sha256(text).hexdigest(),
@@ -222,6 +226,10 @@ def _explain(error: str) -> str:
         problem = "must be 1 to 64 of A-Z a-z 0-9 . _ - without '..', the name of a template and never a path"
     if path == "campaign" and "regex" in problem:
         problem = "must be 1 to 64 of A-Z a-z 0-9 _ -"
+    if path == "topic" and "regex" in problem:
+        problem = "must be 1 to 64 of a-z 0-9 -"
+    if path == "expiresAt":
+        problem = "must be a time with its zone, as in 2026-11-24T08:15:30Z"
     if "unknown field" in problem and not path:
         problem += f"; the fields of an Email Request are {', '.join(_FIELDS)}"
     problem = problem.removeprefix("Object contains ").removeprefix("Object ").replace("`", "'")

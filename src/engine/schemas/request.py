@@ -1,5 +1,6 @@
 """The Email Request: what an application publishes on the bus."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ class Lane(StrEnum):
 # Names a folder in the template bucket, so it can never be a path. Python's "$" would also match before a
 # final newline; the look-ahead closes that without leaving the dialect that JSON Schema shares.
 TEMPLATE_NAME_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9._-]{1,64}(?!\n)$"
+TOPIC_PATTERN = r"^[a-z0-9-]{1,64}(?!\n)$"
 CAMPAIGN_PATTERN = r"^[A-Za-z0-9_-]{1,64}(?!\n)$"
 
 
@@ -155,6 +157,21 @@ class EmailRequest(
         Meta(
             description="Groups emails, 1 to 64 of A-Z a-z 0-9 _ -: a message tag of SES and in every status"
             " event; the operator's `stop`, `cancel` and reports go by it."
+        ),
+    ] = None
+    topic: Annotated[
+        Annotated[str, Meta(pattern=TOPIC_PATTERN)] | None,
+        Meta(
+            description="What a recipient can unsubscribe from, 1 to 64 of a-z 0-9 -; null takes the"
+            " template's. Mail with a topic is refused for whoever has unsubscribed; mail without one never"
+            " looks."
+        ),
+    ] = None
+    expires_at: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(
+            description="An email that could not be sent by then fails as `expired`: ISO 8601 with a zone;"
+            " null takes the template's `validForSeconds`."
         ),
     ] = None
 

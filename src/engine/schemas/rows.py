@@ -28,6 +28,7 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     template_name: str = ""
     template_version: str | None = None
     campaign: str | None = None
+    topic: str | None = None
     lane: str | None = None
     idempotency_key: str | None = None
     ses_message_id: str | None = None
@@ -65,7 +66,7 @@ class TrackingRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 class SuppressionRow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An address that must get no more mail; `email` is its address key.
+    """An address that must get no more mail; `email` is its address key, or that of an opt-out.
 
     And why: the email it came of, what the receiving server said, and who added it.
     """

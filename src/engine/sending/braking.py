@@ -78,8 +78,9 @@ class BrakeWatch:
         asked = self.deps.clock()
         async with self._turn:
             if not self.is_fresh(asked):
-                self.read_at = self.deps.clock()
+                began = self.deps.clock()
                 self.known = await capture_unavailable(self._read())
+                self.read_at = began  # not before: others would take what is known for as fresh as that
             return unwrap(self.known)
 
     async def _read(self) -> Mapping[str, BrakeRow]:

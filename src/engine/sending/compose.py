@@ -68,12 +68,12 @@ def compose(
     sender: str,
     email_id: str,
     *,
-    suppressed: Container[str] = (),
+    left_out: Container[str] = (),
     file_sizes: Mapping[str, int] = {},
 ) -> OutgoingMessage:
     """The finished message, but for the content of files that lie in the template bucket.
 
-    `suppressed`: keys of addresses that cc and bcc must not reach. `file_sizes`: bytes, by S3 key.
+    `left_out`: keys of addresses that cc and bcc must not reach. `file_sizes`: bytes, by S3 key.
     """
     campaign = ((CAMPAIGN_TAG, request.campaign),) if request.campaign else ()
     return OutgoingMessage(
@@ -81,8 +81,8 @@ def compose(
         lane=Lane(request.priority),
         sender=sender,
         to=request.to,
-        cc=tuple(address for address in request.cc if address_key(address) not in suppressed),
-        bcc=tuple(address for address in request.bcc if address_key(address) not in suppressed),
+        cc=tuple(address for address in request.cc if address_key(address) not in left_out),
+        bcc=tuple(address for address in request.bcc if address_key(address) not in left_out),
         reply_to=tuple(request.reply_to),
         subject=rendered.subject,
         html=rendered.html,

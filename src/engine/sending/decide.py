@@ -4,6 +4,7 @@ from datetime import datetime
 
 from engine.errors import FailureCode, Refusal, Refused, unwrap
 from engine.requests.addresses import address_key
+from engine.requests.email_job import EmailJob
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import BrakeRow
 from engine.schemas.status import Reason
@@ -12,8 +13,11 @@ from engine.sending.ports import SendingPolicy
 from engine.sending.prepare import Prepared
 from engine.sending.results import Completed, DeferralReason, Deferred, Email, Ready
 from engine.sending.sender import resolve_sender
+from engine.templating.template import Template
 from engine.tracking.bounce_quota import refuse_over_quota
 from engine.tracking.brakes import applying, describe, refuse_cancelled
+from engine.tracking.consent import opt_out, unsubscribed
+from engine.tracking.expiry import expires_at, refuse_expired
 
 
 def decide(
@@ -29,7 +33,7 @@ def decide(
     if brake := applying(request, unwrap(prepared.checks).brakes):
         return under_brake(email, brake, now)
     try:
-        message = message_of(request, email.job.email_id, prepared, policy)
+        message = message_of(email.job, request, prepared, policy, now)
     except Refused as refused:
         return email.refused(refused.refusal, now)
     if email.job.dry_run:
@@ -37,7 +41,12 @@ def decide(
         reason = Reason(code="would-send", message=f"{would} {message.subject!r}")
         return email.completed("dry_run", now, reason=reason)
     template = unwrap(prepared.templates[request.template_name])
-    return Ready(email, request, message, template.version)
+    return Ready(email, request, message, template, expiry(email.job, request, template))
+
+
+def expiry(job: EmailJob, request: EmailRequest, template: Template) -> datetime | None:
+    """When an email expires; a retry as its original does."""
+    return expires_at(request.expires_at, job.first_requested_at, template.valid_for_seconds)
 
 
 def under_brake(email: Email, brake: BrakeRow, now: datetime) -> Completed | Deferred:
@@ -51,15 +60,16 @@ def under_brake(email: Email, brake: BrakeRow, now: datetime) -> Completed | Def
 
 
 def message_of(
-    request: EmailRequest, email_id: str, prepared: Prepared, policy: SendingPolicy
+    job: EmailJob, request: EmailRequest, prepared: Prepared, policy: SendingPolicy, now: datetime
 ) -> OutgoingMessage:
-    """The message. Raises Refused for the first of: suppression, bounce quota, template, sender, size.
+    """The message. Raises Refused.
 
-    A suppressed `to` refuses the email. A suppressed cc or bcc is left out and the others get theirs, as it
-    is with SES's own suppression list: https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
+    For the first of: suppression, bounce quota, template, expiry, consent, sender, size. A suppressed or
+    unsubscribed `to` refuses the email. Such a cc or bcc is left out and the others get theirs, as it is with
+    SES's own list: https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
     """
     checks = unwrap(prepared.checks)
-    found = checks.suppressed.get(address_key(request.to))
+    found = checks.suppressed.get(job.to)
     if found:
         since = found.added_to_suppression_date or "an unknown date"
         why = f"{found.suppression_type}: {found.reason or 'no reason given'}"
@@ -68,15 +78,23 @@ def message_of(
         )
     if not policy.quota.holds_bulk:
         unwrap(refuse_over_quota(checks.quota, policy.quota))
-    rendered = unwrap(prepared.templates[request.template_name]).render(request.template_data)
+    template = unwrap(prepared.templates[request.template_name])
+    unwrap(refuse_expired(expiry(job, request, template), now))
+    topic = request.topic or template.topic
+    left = opt_out(topic, job.to, checks.opt_outs)
+    if topic and left:
+        raise Refused(unsubscribed(topic, left))
+    copies = map(address_key, (*request.cc, *request.bcc))
+    left_out = {key for key in copies if key in checks.suppressed or opt_out(topic, key, checks.opt_outs)}
+    rendered = template.render(request.template_data)
     sender = unwrap(resolve_sender(request.sender_override, rendered, policy.sender))
     keys = {file.s3_key for file in request.attachments if file.s3_key}
     message = compose(
         request,
         rendered,
         sender,
-        email_id,
-        suppressed=checks.suppressed,
+        job.email_id,
+        left_out=left_out,
         file_sizes={key: unwrap(prepared.attachment_sizes[key]) for key in keys},
     )
     unwrap(refuse_oversized(message))

@@ -5,8 +5,7 @@ email: each ends `Completed`, `Deferred` (try again later) or `Failed` (a bug, o
 go out: the delivery must come again).
 """
 
-import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +14,15 @@ from msgspec.structs import replace
 from engine.concurrency import concurrently
 from engine.errors import ServiceUnavailable, describe_bug, unwrap
 from engine.requests.email_job import EmailJob
+from engine.schemas.times import parse_iso
 from engine.sending.braking import BrakeWatch
-from engine.sending.decide import decide
+from engine.sending.decide import decide, expiry
 from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.prepare import Prepared, prepare
+from engine.sending.record import record_and_publish
 from engine.sending.results import Completed, DeferralReason, Deferred, Email, Failed, Outcome, Ready, new_row
 from engine.sending.send import BatchSend
+from engine.templating.template import Template
 from engine.tracking.brakes import brake_keys
 from engine.tracking.claim import Lease
 from engine.tracking.kept_request import keep_beside
@@ -50,7 +52,8 @@ class SendingPipeline:
             if not isinstance(job, EmailJob):
                 outcomes[place] = job
                 continue
-            row = new_row(job, lease, now=now, retention_days=deps.policy.retention_days)
+            topic = self._topic(job)
+            row = new_row(job, lease, now=now, retention_days=deps.policy.retention_days, topic=topic)
             if job.request:
                 row = keep_beside(row, job.request) or row
             email = Email(place, job, row)
@@ -97,10 +100,18 @@ class SendingPipeline:
         return replace(
             job,
             superseded=superseded,
+            first_requested_at=parse_iso(original.timestamp) or job.first_requested_at,
             source=job.source or original.original_source,
             metadata=job.metadata or original.metadata,
             tags=job.tags or original.tags,
         )
+
+    def _topic(self, job: EmailJob) -> str | None:
+        """The topic as far as it is known before the template is loaded."""
+        request = job.request
+        if request is None:
+            return None
+        return request.topic or self.deps.templates.known_topic(request.template_name)
 
     async def _process(
         self, emails: Sequence[Email], seconds_left: Callable[[], float]
@@ -128,7 +139,24 @@ class SendingPipeline:
             brakes = BrakeWatch(self.deps, keys, unwrap(prepared.checks).brakes, prepared.asked_at)
             largest_call = min(self.deps.policy.largest_call, prepared.burst)
             outcomes |= await BatchSend(self.deps, seconds_left, brakes).send(ready, largest_call)
+        outcomes = {
+            **outcomes,
+            **{
+                email.place: self._until_expiry(email, outcome, prepared)
+                for email in claimed
+                if isinstance(outcome := outcomes[email.place], Deferred)
+            },
+        }
         return await record_and_publish(self.deps, [each for each in claimed if each.is_tracked], outcomes)
+
+    def _until_expiry(self, email: Email, outcome: Deferred, prepared: Prepared) -> Deferred:
+        """Let an email come back when it expires, so that this is told then and not hours later."""
+        request, template = email.job.request, prepared.templates.get(email.job.template_name)
+        if outcome.reason is DeferralReason.OUTCOME_UNKNOWN or not request:
+            return outcome
+        expires = expiry(email.job, request, template) if isinstance(template, Template) else None
+        left = (expires - self.deps.clock()).total_seconds() if expires else 0
+        return replace(outcome, at_most=left) if left > 0 else outcome
 
     def _decide(self, email: Email, prepared: Prepared) -> Ready | Outcome:
         try:
@@ -139,89 +167,3 @@ class SendingPipeline:
             self.deps.telemetry.record("bug", problem=describe_bug(error), email_id=email.row.email_id)
             return Failed(describe_bug(error))
         return self.deps.defer(decision.reason) if isinstance(decision, Deferred) else decision
-
-
-# -- step 4: record and publish ------------------------------------------------------------------------
-
-
-async def record_and_publish(
-    deps: Dependencies, claimed: Sequence[Email], outcomes: Mapping[int, Outcome]
-) -> dict[int, Outcome]:
-    """Each outcome by place, as it is once it is recorded and published.
-
-    Claims on what is deferred are released, so that the next delivery may claim at once, but for those whose
-    outcome is unknown: SES's Send event settles them, or their lease runs out.
-    """
-    completed = {place: one for place, one in outcomes.items() if isinstance(one, Completed)}
-    sent = {place: one for place, one in completed.items() if one.was_sent}
-    others = {place: one for place, one in completed.items() if not one.was_sent}
-    released = [
-        email.row
-        for email in claimed
-        if isinstance(one := outcomes[email.place], Deferred)
-        and one.reason is not DeferralReason.OUTCOME_UNKNOWN
-    ]
-    async with asyncio.TaskGroup() as group:
-        sending = group.create_task(_record_sent(deps, sent.values()))
-        refusing = group.create_task(_record_others(deps, others.values()))
-        for row in released:
-            release = deps.ledger.release(row.email_id, row.lease_until or 0)
-            group.create_task(capture_unavailable(release))
-    problems = dict.fromkeys(sent, sending.result()) | dict.fromkeys(others, refusing.result())
-    return {place: problems.get(place) or outcome for place, outcome in outcomes.items()}
-
-
-async def _record_sent(deps: Dependencies, sent: Collection[Completed]) -> Failed | None:
-    """A lost record is harmless: SES's Send event moves the row as well. So is a lost count.
-
-    The bus takes longest to answer, so it is asked first.
-    """
-    if not sent:
-        return None
-    _log(deps, sent)
-    counted = sum(outcome.counted for outcome in sent)
-    async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(_publish(deps, sent))
-        moves = [outcome.move for outcome in sent if outcome.move]
-        recording = group.create_task(capture_unavailable(deps.ledger.record(moves)))
-        if counted:
-            counting = group.create_task(capture_unavailable(deps.quota.count_sends(deps.today(), counted)))
-    if isinstance(recording.result(), ServiceUnavailable):
-        deps.telemetry.record("record-lost", problem=str(recording.result()))
-    if counted and isinstance(counting.result(), ServiceUnavailable):
-        deps.telemetry.record("count-lost", sends=counted, problem=str(counting.result()))
-    return publishing.result()
-
-
-async def _record_others(deps: Dependencies, others: Collection[Completed]) -> Deferred | Failed | None:
-    """Record, then publish: a refusal that was published must not turn into a send at the redelivery."""
-    moves = [outcome.move for outcome in others if outcome.move]
-    if moves:
-        recorded = await capture_unavailable(deps.ledger.record(moves))
-        if isinstance(recorded, ServiceUnavailable):
-            return deps.unavailable(recorded, emails=len(others))
-    _log(deps, others)
-    return await _publish(deps, others)
-
-
-async def _publish(deps: Dependencies, outcomes: Collection[Completed]) -> Failed | None:
-    events = [event for outcome in outcomes for event in outcome.events]
-    published = await capture_unavailable(deps.status_events.publish(events)) if events else None
-    if isinstance(published, ServiceUnavailable):
-        deps.telemetry.record("publish-failed", problem=str(published))
-        return Failed("the status event could not be published")
-    return None
-
-
-def _log(deps: Dependencies, outcomes: Collection[Completed]) -> None:
-    """Log once, whether or not the bus takes the events: a repetition has its own status as the previous."""
-    for outcome in outcomes:
-        for event in outcome.events[-1:]:
-            deps.telemetry.record(
-                "email-settled",
-                email_id=event.email_id,
-                status=event.status,
-                previous=event.previous_status or "",
-                code=event.reason.code if event.reason else "",
-                **outcome.labels,
-            )

@@ -32,6 +32,10 @@ class TemplateStore(Protocol):
         """The compiled template. Raises Refused (`template-not-found`, `template-error`)."""
         ...
 
+    def known_topic(self, name: str) -> str | None:
+        """The template's topic as far as is known without asking; None also where it has none."""
+        ...
+
     async def attachment_size(self, s3_key: str) -> int:
         """Bytes of an object of the template bucket. Raises Refused (`validation`)."""
         ...
@@ -65,7 +69,7 @@ class Mailer(Protocol):
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | SendFailure]:
         """Send each once: its SES message id, or why there is none. Never tries twice.
 
-        Several messages go in one call to SES; `sending.send.group_into_calls` says which may.
+        Several messages go in one call to SES; `sending.grouping.group_into_calls` says which may.
         """
         ...
 

@@ -19,6 +19,7 @@ from engine.sending.results import Completed, DeferralReason, Email, Outcome
 from engine.templating.template import Template
 from engine.tracking.brakes import brake_keys
 from engine.tracking.claim import Claimable, Conflict, Duplicate, Leased, Unsettled, judge_existing_row
+from engine.tracking.consent import opt_out_keys
 from engine.tracking.lifecycle import RANK, Status
 from engine.tracking.ports import PreSendChecks
 from engine.tracking.status_event import log_labels, reached_at, status_event
@@ -46,26 +47,58 @@ async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
     names = sorted({request.template_name for request in requests})
     keys = sorted({file.s3_key for request in requests for file in request.attachments if file.s3_key})
     brakes = {key for request in requests for key in brake_keys(request)}
+    opt_outs = {key for email in emails for key in _opt_out_keys(email, email.row.topic)}
     asked_at = deps.clock()
     async with asyncio.TaskGroup() as group:
         claims = group.create_task(_claim(deps, emails))
-        checks = group.create_task(capture_unavailable(deps.pre_send.read(addresses, deps.today(), brakes)))
+        checks = group.create_task(
+            capture_unavailable(deps.pre_send.read(addresses, deps.today(), brakes, opt_outs))
+        )
         templates = [group.create_task(capture(deps.templates.load(name))) for name in names]
         sizes = [group.create_task(capture(deps.templates.attachment_size(key))) for key in keys]
         burst = group.create_task(deps.gate.burst())
+    loaded = dict(zip(names, (task.result() for task in templates), strict=True))
+    claimed = [email for email in emails if email.place not in claims.result()]
     found = checks.result()
     if isinstance(found, PreSendChecks):
-        found = await hold_bulk(
-            deps, found, [email for email in emails if email.place not in claims.result()]
-        )
+        found = await _with_late_opt_outs(deps, found, claimed, loaded)
+    if isinstance(found, PreSendChecks):
+        found = await hold_bulk(deps, found, claimed)
     return Prepared(
         asked_at=asked_at,
         unclaimed=claims.result(),
         checks=found,
-        templates=dict(zip(names, (task.result() for task in templates), strict=True)),
+        templates=loaded,
         attachment_sizes=dict(zip(keys, (task.result() for task in sizes), strict=True)),
         burst=burst.result(),
     )
+
+
+def _opt_out_keys(email: Email, topic: str | None) -> set[str]:
+    request = email.job.request
+    if request is None or topic is None:
+        return set()
+    return {key for address in request.recipients for key in opt_out_keys(topic, address_key(address))}
+
+
+async def _with_late_opt_outs(
+    deps: Dependencies,
+    checks: PreSendChecks,
+    emails: Sequence[Email],
+    templates: Mapping[str, Template | Refusal | Exception],
+) -> PreSendChecks | ServiceUnavailable:
+    """The checks, with what topics ask for that only the templates told: one further read, if any."""
+    late: set[str] = set()
+    for email in emails:
+        request, template = email.job.request, templates.get(email.job.template_name)
+        if request and not request.topic and isinstance(template, Template):
+            late |= _opt_out_keys(email, template.topic) if template.topic != email.row.topic else set()
+    if not late:
+        return checks
+    found = await capture_unavailable(deps.pre_send.read_opt_outs(late))
+    if isinstance(found, ServiceUnavailable):
+        return found
+    return replace(checks, opt_outs={**checks.opt_outs, **found})
 
 
 async def _claim(deps: Dependencies, emails: Sequence[Email]) -> dict[int, Outcome]:

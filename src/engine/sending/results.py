@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import inf
 
 from msgspec import Struct
 
@@ -14,6 +15,7 @@ from engine.schemas.rows import TrackingRow
 from engine.schemas.status import EmailStatusChanged, Reason
 from engine.schemas.times import iso
 from engine.sending.compose import OutgoingMessage
+from engine.templating.template import Template
 from engine.tracking.claim import Lease
 from engine.tracking.ledger import Move
 from engine.tracking.lifecycle import RANK, Status
@@ -52,10 +54,14 @@ class Completed(Struct, frozen=True):
 
 
 class Deferred(Struct, frozen=True):
-    """Nothing was sent, or nobody knows yet: the same delivery must come again, after `seconds` at least."""
+    """Nothing was sent, or nobody knows yet: the same delivery must come again, after `seconds` at least.
+
+    And after `at_most`, where the email expires then.
+    """
 
     reason: DeferralReason
     seconds: float = 0
+    at_most: float = inf
 
 
 class Failed(Struct, frozen=True):
@@ -109,19 +115,23 @@ class Email:
 
 @dataclass(frozen=True)
 class Ready:
-    """An email that may go out."""
+    """An email that may go out, until it `expires`."""
 
     email: Email
     request: EmailRequest
     message: OutgoingMessage
-    template_version: str | None
+    template: Template
+    expires: datetime | None = None
 
     @property
     def lane(self) -> Lane:
         return Lane(self.request.priority)
 
 
-def new_row(job: EmailJob, lease: Lease, *, now: datetime, retention_days: int) -> TrackingRow:
+def new_row(
+    job: EmailJob, lease: Lease, *, now: datetime, retention_days: int, topic: str | None = None
+) -> TrackingRow:
+    """`topic`: the request's own, or that of its template where it is known already."""
     requested = iso(job.requested_at)
     refusal = job.refusal
     status = Status.FAILED if refusal else Status.SENDING
@@ -137,6 +147,7 @@ def new_row(job: EmailJob, lease: Lease, *, now: datetime, retention_days: int) 
         original_source=job.source,
         template_name=job.template_name,
         campaign=job.campaign,
+        topic=topic,
         lane=job.request.priority if job.request else None,
         idempotency_key=job.idempotency_key,
         ttl=int((now + timedelta(days=retention_days)).timestamp()),

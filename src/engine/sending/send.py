@@ -1,12 +1,11 @@
 """Step 3: keep requests ‖ fetch files ‖ each call waits for those and its slot, looks for brakes, sends."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgspec
 from msgspec.structs import replace
 
 from engine.concurrency import concurrently
@@ -22,16 +21,17 @@ from engine.errors import (
     describe_bug,
     unwrap,
 )
-from engine.schemas.request import Lane
 from engine.schemas.rows import BrakeRow
 from engine.schemas.status import Reason
 from engine.sending.braking import BrakeWatch
 from engine.sending.compose import OutgoingMessage, with_files
 from engine.sending.decide import under_brake
+from engine.sending.grouping import group_into_calls
 from engine.sending.ports import Dependencies, capture, capture_unavailable
 from engine.sending.results import Completed, DeferralReason, Deferred, Failed, Outcome, Ready
 from engine.tracking.bounce_quota import counts
 from engine.tracking.brakes import applying
+from engine.tracking.expiry import refuse_expired
 from engine.tracking.ledger import Move
 from engine.tracking.lifecycle import Status
 
@@ -42,12 +42,6 @@ _LONGEST_HOLD: Final = 60.0
 # next millisecond.
 _UNSEEN: Final = 0.002
 _LOOK_AHEAD: Final = timedelta(seconds=0.25)
-# What SES takes as an entry's replacement data: subject, HTML and text as one JSON text. SES says characters;
-# bytes are never fewer.
-LARGEST_DATA: Final = 262_144
-_NAMES: Final = 64  # bytes for the names of the parts, and their punctuation
-
-_encoder = msgspec.json.Encoder()
 
 
 @dataclass
@@ -133,6 +127,8 @@ class BatchSend:
         for item, message in zip(call, messages, strict=True):
             if brake := applying(item.request, brakes):
                 outcomes[item.email.place] = self._stopped(item, brake)
+            elif refusal := refuse_expired(item.expires, deps.clock()):
+                outcomes[item.email.place] = item.email.refused(refusal, deps.clock())
             else:
                 leaving.append((item, message))
         if leaving:
@@ -195,49 +191,17 @@ class BatchSend:
     def _sent(self, item: Ready, ses_message_id: str) -> Completed:
         now = self.deps.clock()
         left_out = len(item.request.recipients) - item.message.recipients
-        problem = f"{left_out} of cc and bcc left out: they are suppressed"
+        problem = f"{left_out} of cc and bcc left out: they are suppressed or unsubscribed"
         reason = Reason(code="recipients-suppressed", message=problem) if left_out else None
-        row = item.email.row
+        row, template = item.email.row, item.template
+        topic = item.request.topic or template.topic
         move = Move(
             email_id=row.email_id,
             to=Status.SENT,
             at=now,
             ses_message_id=ses_message_id,
-            template_version=item.template_version,
+            template_version=template.version,
+            topic=topic if topic != row.topic else None,
         )
         completed = item.email.completed(Status.SENT, now, reason=reason, move=move)
         return replace(completed, counted=sum(map(counts, item.message.addresses)))
-
-
-def group_into_calls(ready: Iterable[Ready], largest: int) -> list[list[Ready]]:
-    """Which emails share one call to SES, in order. `largest` emails at most; 1 sends each alone.
-
-    SendBulkEmail carries up to 50 emails with one sender, each with its own content, headers and tags; it has
-    no attachments. Copies would count against the 50 as well, so such an email goes alone.
-    Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html
-
-    Only the bulk lane shares calls: a transactional email waits for no other.
-    """
-    groups: list[list[Ready]] = []
-    open_groups: dict[object, list[Ready]] = {}
-    for item in ready:
-        if item.lane is not Lane.BULK or not fits_a_shared_call(item.message):
-            groups.append([item])
-            continue
-        message = item.message
-        key = (message.sender, message.reply_to, message.html is None, message.text is None)
-        group = open_groups.get(key)
-        if group is None or len(group) >= largest:
-            group = open_groups[key] = []
-            groups.append(group)
-        group.append(item)
-    return groups
-
-
-def fits_a_shared_call(message: OutgoingMessage) -> bool:
-    if message.attachments or message.cc or message.bcc:
-        return False
-    parts = (message.subject, message.html or "", message.text or "")
-    # JSON makes six bytes of a character at most, and most emails are small enough to need no closer look.
-    most = 6 * sum(map(len, parts)) + _NAMES
-    return most <= LARGEST_DATA or len(_encoder.encode(parts)) + _NAMES <= LARGEST_DATA

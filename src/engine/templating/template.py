@@ -4,13 +4,14 @@ import hashlib
 import re
 from codecs import BOM_UTF8
 from traceback import walk_tb
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import jinja2
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from engine.errors import FailureCode, Refusal, Refused
+from engine.schemas.request import TOPIC_PATTERN
 from engine.templating.environment import TemplateEnvironment, render_budget, with_nulls
 
 # One rendered part, in bytes of UTF-8. Gmail shows the first 102 KB of an email, SES takes 40 MB.
@@ -33,12 +34,17 @@ _PLAIN: Final = TemplateEnvironment(autoescape=False)
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel"):
-    """metadata.json. Subject and sender are templates themselves; fields it does not know are left alone."""
+    """metadata.json. Subject and sender are templates themselves; fields it does not know are left alone.
+
+    `topic` and `validForSeconds` hold for emails whose request does not say otherwise.
+    """
 
     subject: str
     sender_name: str | None = None
     sender_email: str | None = None
     description: str | None = None
+    topic: Annotated[str, Meta(pattern=TOPIC_PATTERN)] | None = None
+    valid_for_seconds: Annotated[int, Meta(ge=1)] | None = None
     required_variables: list[str] = []
     optional_variables: list[str] = []
 
@@ -58,6 +64,8 @@ class Template(Struct, frozen=True):
 
     name: str
     version: str | None = None
+    topic: str | None = None
+    valid_for_seconds: int | None = None
 
     def render(self, data: dict[str, Any]) -> Rendered:
         """The email's content. Raises Refused (`template-error`) naming the variable, or file and line."""
@@ -180,6 +188,8 @@ def compile_template(name: str, html: str | None, text: str | None, metadata: by
     return CompiledTemplate(
         name=name,
         version=hashlib.sha256(b"\0".join(contents)).hexdigest()[:_VERSION],
+        topic=fields.topic,
+        valid_for_seconds=fields.valid_for_seconds,
         required=tuple(fields.required_variables),
         subject=compiled(_PLAIN, f"{METADATA_FILE} subject", fields.subject),
         html=None if html is None else compiled(_HTML, HTML_FILE, html),

@@ -16,13 +16,17 @@ from engine.tracking.lifecycle import Status
 
 
 class Move(Struct, frozen=True, kw_only=True):
-    """What the sender did with an email: sent it (SES's message id, which template) or refused it."""
+    """What the sender did with an email: sent it (SES's message id, which template) or refused it.
+
+    `topic`: the template's, where the row does not know it yet.
+    """
 
     email_id: str
     to: Status
     at: datetime
     ses_message_id: str | None = None
     template_version: str | None = None
+    topic: str | None = None
     refusal: Refusal | None = None
 
 

@@ -19,22 +19,30 @@ SOFT_BOUNCE_WINDOW: Final = timedelta(days=30)
 class PreSendChecks(Struct, frozen=True):
     """What a batch must know before it sends.
 
-    `suppressed`: those of its addresses that are, by address. `brakes`: those that are set, by their keys.
+    `suppressed`: those of its addresses that get no mail at all, by address. `brakes`: those that are set, by
+    their keys. `opt_outs`: those that were found, by their keys (`tracking.consent`).
     """
 
     suppressed: Mapping[str, SuppressionRow]
     quota: QuotaReading
     brakes: Mapping[str, BrakeRow] = {}
+    opt_outs: Mapping[str, SuppressionRow] = {}
 
 
 class PreSendReader(Protocol):
     """Reads what was written last: what was suppressed or stopped before a read began is in its answer."""
 
-    async def read(self, addresses: Collection[str], date: str, brakes: Collection[str]) -> PreSendChecks:
-        """What is known about the addresses (by their keys), the day and the brakes (by theirs).
+    async def read(
+        self, addresses: Collection[str], date: str, brakes: Collection[str], opt_outs: Collection[str]
+    ) -> PreSendChecks:
+        """What is known about the addresses, the day, the brakes and the opt-outs, each by its key.
 
         In one read for a whole batch.
         """
+        ...
+
+    async def read_opt_outs(self, keys: Collection[str]) -> Mapping[str, SuppressionRow]:
+        """Those of the opt-outs that are there, by their keys."""
         ...
 
     async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:

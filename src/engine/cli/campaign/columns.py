@@ -9,10 +9,6 @@ from msgspec import Struct, inspect, structs
 
 from engine.schemas.request import EmailRequest
 
-# Fields of a request by contract that `EmailRequest` may not have yet. A column of such a name is refused
-# until it does: as a variable of the template it would change nothing, and the email would go all the same.
-_RESERVED: Final = ("topic", "expiresAt")
-
 # What spreadsheets and mail programs leave around a text: every kind of space, and zero-width characters.
 _INVISIBLE: Final = r"[\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]+"
 _AROUND: Final = re.compile(f"^{_INVISIBLE}|{_INVISIBLE}$")
@@ -95,10 +91,8 @@ class Column(Struct, frozen=True):
 def _refuse_lookalike(name: str) -> None:
     """Raise ValueError for a variable's name that is a field's, or could have been meant as one."""
     alike = re.sub(r"[\s_-]", "", name).lower()
-    meant = next((one for one in (*_FIELDS, *_RESERVED) if one.lower() == alike), None)
+    meant = next((one for one in _FIELDS if one.lower() == alike), None)
     variable = f"a variable of the template is also called templateData.{name}"
-    if name in _RESERVED:
-        raise ValueError(f"is a field that requests don't have yet; {variable}")
     if meant:
         raise ValueError(f"is it the field {meant!r}? {variable}")
 

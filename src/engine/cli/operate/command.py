@@ -13,13 +13,12 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
 from engine.concurrency import first_error
-from engine.errors import EngineError
+from engine.operations.sentences import TOLD, sentence_of
 from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
 from engine.operations.verdict import Verdict
 
@@ -35,9 +34,6 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "endpoint_url": (EndpointOption, None),
     "json": (JsonOption, False),
 }
-_TOLD: Final = (EngineError, ClientError, BotoCoreError)
-_MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"})
-_DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 
 T = TypeVar("T")
 
@@ -59,13 +55,13 @@ class Call:
 
         try:
             return asyncio.run(connected())
-        except _TOLD as error:
-            self.fail(self._sentence(error))
+        except TOLD as error:
+            self.fail(sentence_of(error, self.address))
         except ExceptionGroup as group:
-            first = first_error(group, _TOLD)
+            first = first_error(group, TOLD)
             if first is None:
                 raise
-            self.fail(self._sentence(first))
+            self.fail(sentence_of(first, self.address))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
@@ -108,26 +104,6 @@ class Call:
         else:
             self.say(verdict)
         raise typer.Exit(0 if verdict.good else 1)
-
-    def _sentence(self, error: Exception) -> str:
-        # ServiceUnavailable says less than what it came of.
-        if isinstance(error.__cause__, ClientError | BotoCoreError):
-            error = error.__cause__
-        if not isinstance(error, ClientError):
-            return str(error)
-        code = error.response["Error"]["Code"]
-        where = f"region {self.address.region}" if self.address.region else "the region in use"
-        if code in _MISSING:
-            return (
-                f"{error.operation_name} found no such resource of the stack {self.address.stack!r} in"
-                f" {where}: check --stack, --region and --profile."
-            )
-        if code in _DENIED:
-            return (
-                f"These credentials may not call {error.operation_name}. Attach the managed policy"
-                f" {self.address.stack}-Support to look, and {self.address.stack}-Operator besides to act."
-            )
-        return f"AWS refused {error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
 
 
 def stack_command(

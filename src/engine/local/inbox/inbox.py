@@ -2,12 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from engine.local.inbox.timeline import TONES, Entry, final_status, label_of, moment, timeline
+from engine.local.inbox.mail import Mail, MailList, MailQuery, MailRow
+from engine.local.inbox.timeline import final_status, moment, timeline
 from engine.local.ses import Message, SimulatedEvent, Simulator
 from engine.local.web.pages import Watchers
 from engine.schemas.status import EmailStatusChanged
@@ -15,46 +13,8 @@ from engine.schemas.status import EmailStatusChanged
 EMAIL_ID_TAG = "emailId"
 """The message tag by which the engine's events find their message."""
 
-
-class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the list. `key` names it in URLs: the message id, or the email id if it was not sent."""
-
-    key: str
-    at: datetime
-    to: tuple[str, ...]
-    sender: str
-    subject: str
-    template: str
-    status: str
-    reason: str
-    attempt: int
-    attachments: int
-
-    @property
-    def label(self) -> str:
-        """The status as people write it."""
-        return label_of(self.status)
-
-    @property
-    def tone(self) -> str:
-        """The status's colour."""
-        return TONES[self.status]
-
-    def matches(self, search: str) -> bool:
-        """Whether every word of `search` occurs somewhere in this row."""
-        texts = (*self.to, self.sender, self.subject, self.template, self.label, self.reason, self.key)
-        row = " ".join(texts).lower()
-        return all(word in row for word in search.lower().split())
-
-
-class InboxEmail(msgspec.Struct, frozen=True, kw_only=True):
-    """One email in full. `message` is None if the engine never sent it."""
-
-    row: InboxRow
-    message: Message | None
-    entries: list[Entry]
-    attempts: list[InboxRow]
-    email_id: str
+PAGE_SIZE = 200
+"""Rows of the list; a search finds the others."""
 
 
 class Inbox:
@@ -70,13 +30,25 @@ class Inbox:
         self._sent_as: dict[str, list[str]] = {}
         simulator.listen(self._record)
 
+    looks_for = "recipient, subject, template …"
+
+    async def find(self, query: MailQuery) -> MailList:
+        rows = [row for row in self.rows(query.search) if _fits(row, query)]
+        shown = [row for row in rows if query.status in {"", row.status}]
+        more = len(shown) - PAGE_SIZE
+        note = f"{more} older emails are not shown. Search to find them." if more > 0 else ""
+        return MailList(rows=shown[:PAGE_SIZE], counts=Counter(row.status for row in rows), note=note)
+
+    async def mail(self, key: str) -> Mail | None:
+        return self.email(key)
+
     def record_status(self, change: EmailStatusChanged) -> None:
         """Add an "Email Status Changed" event."""
         self._statuses.setdefault(change.email_id, []).append(change)
         _drop_oldest(self._statuses, self._keep)
         self.watchers.wake()
 
-    def rows(self, search: str = "") -> list[InboxRow]:
+    def rows(self, search: str = "") -> list[MailRow]:
         """The emails that a search finds, newest first."""
         rows = [self._row_of(message) for message in self._messages.values()]
         rows += [
@@ -84,7 +56,7 @@ class Inbox:
         ]
         return sorted((row for row in rows if row.matches(search)), key=lambda row: row.at, reverse=True)
 
-    def email(self, key: str) -> InboxEmail | None:
+    def email(self, key: str) -> Mail | None:
         """One email by its row's key."""
         message = self._messages.get(key)
         email_id = message.tags.get(EMAIL_ID_TAG, "") if message else key
@@ -92,12 +64,13 @@ class Inbox:
         if message is None and not changes:
             return None
         row = self._row_of(message) if message else _refused(changes)
-        return InboxEmail(
+        return Mail(
             row=row,
             message=message,
             entries=timeline(message, self._events.get(key, ()), changes),
             attempts=self._attempts(row, changes),
             email_id=email_id,
+            facts=_facts(message) if message else (),
         )
 
     def _record(self, subject: Message | SimulatedEvent) -> None:
@@ -111,23 +84,24 @@ class Inbox:
                 self._events.pop(message_id, None)
         self.watchers.wake()
 
-    def _row_of(self, message: Message) -> InboxRow:
+    def _row_of(self, message: Message) -> MailRow:
         changes = self._statuses.get(message.tags.get(EMAIL_ID_TAG, ""), [])
         last = changes[-1] if changes else None
-        return InboxRow(
+        return MailRow(
             key=message.message_id,
             at=message.accepted_at,
             to=message.recipients,
             sender=message.sender,
             subject=message.subject,
             template=last.template_name if last else "",
+            campaign=(last.campaign or "") if last else "",
             status=final_status(self._events.get(message.message_id, ()), changes),
             reason=_reason(changes),
             attempt=last.retry_attempt + 1 if last else 1,
             attachments=len(message.attachments),
         )
 
-    def _attempts(self, row: InboxRow, changes: list[EmailStatusChanged]) -> list[InboxRow]:
+    def _attempts(self, row: MailRow, changes: list[EmailStatusChanged]) -> list[MailRow]:
         """The other attempts at the same email, before and after a soft bounce."""
         if not changes:
             return []
@@ -140,20 +114,34 @@ class Inbox:
         return sorted(rows, key=lambda other: other.at)
 
 
-def count_by_status(rows: Iterable[InboxRow]) -> Counter[str]:
-    """How many emails have each status."""
-    return Counter(row.status for row in rows)
+def _fits(row: MailRow, query: MailQuery) -> bool:
+    return (
+        query.day in {"", row.at.date().isoformat()}
+        and query.template in {"", row.template}
+        and query.campaign in {"", row.campaign}
+    )
 
 
-def _refused(changes: list[EmailStatusChanged]) -> InboxRow:
+def _facts(message: Message) -> list[tuple[str, str]]:
+    tags = [(f"Tag {name}", value) for name, value in message.tags.items() if name != EMAIL_ID_TAG]
+    return [
+        ("SES message id", message.message_id),
+        ("Operation", message.operation),
+        ("Configuration set", message.configuration_set or "none"),
+        *tags,
+    ]
+
+
+def _refused(changes: list[EmailStatusChanged]) -> MailRow:
     last = changes[-1]
-    return InboxRow(
+    return MailRow(
         key=last.email_id,
         at=moment(last.timestamp),
         to=(last.to,),
         sender="",
         subject="",
         template=last.template_name,
+        campaign=last.campaign or "",
         status=final_status((), changes),
         reason=_reason(changes),
         attempt=last.retry_attempt + 1,

@@ -6,43 +6,14 @@ from typing import Any
 
 import msgspec
 
+from engine.local.inbox.mail import Entry
 from engine.local.ses import Message, SimulatedEvent
 from engine.local.ses.events import EventDocument
+from engine.operations.timeline import TONES, label_of
 from engine.schemas.status import EmailStatusChanged
 from engine.tracking.lifecycle import Status, can_transition
 
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry. `who` is "SES" or "Engine"; `tone` is its colour; `raw` is the event's JSON."""
-
-    at: datetime
-    who: str
-    title: str
-    tone: str
-    about: str = ""
-    raw: str = ""
-
-
-TONES = {
-    "sending": "quiet",
-    "sent": "sent",
-    "soft_bounced": "warn",
-    "delivered": "good",
-    "opened": "best",
-    "failed": "bad",
-    "bounced": "bad",
-    "complained": "bad",
-    "dry_run": "quiet",
-}
-"""The colour of each status."""
-
-LABELS = {"soft_bounced": "soft bounced", "dry_run": "dry run"}
-"""Labels of the statuses that are written with an underscore."""
-
-
-def label_of(status: str) -> str:
-    """A status as people write it."""
-    return LABELS.get(status, status)
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def timeline(
@@ -55,7 +26,7 @@ def timeline(
         entries.append(Entry(at=message.accepted_at, who="SES", title="Accepted", tone="quiet", about=about))
     entries += [_from_event(event) for event in events]
     entries += [_from_status(change) for change in statuses]
-    return sorted(entries, key=lambda entry: entry.at)
+    return sorted(entries, key=lambda entry: entry.at or _NEVER)
 
 
 def final_status(events: Iterable[SimulatedEvent], statuses: Iterable[EmailStatusChanged]) -> str:
@@ -76,7 +47,7 @@ def moment(text: str) -> datetime:
         parsed = datetime.fromisoformat(text)
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):  # the latter at either end of the calendar
-        return datetime.fromtimestamp(0, UTC)
+        return _NEVER
 
 
 def _from_status(change: EmailStatusChanged) -> Entry:

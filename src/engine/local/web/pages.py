@@ -86,6 +86,7 @@ def page_environment(package: str, folder: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(base="")  # what every address of a page begins with
     environment.filters.update(path=path_segment, breakable=_breakable)
     return environment
 
@@ -139,7 +140,7 @@ async def _changes(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     with request.app[_WATCHERS].watch() as changed, suppress(ConnectionError):
         await response.write(b": listening\n\n")
-        while not request.app[STOPPING].is_set():
+        while not request.config_dict[STOPPING].is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), KEEP_ALIVE_SECONDS)
             await response.write(b"data: changed\n\n" if changed.is_set() else b": still here\n\n")

@@ -1,12 +1,14 @@
 // Keeps an open page up to date and shows times in the reader's own zone. The pages work without it.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function showLocalTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
-    time.textContent = (time.hasAttribute("data-full") ? full : clock).format(moment);
+    const today = moment.toDateString() === new Date().toDateString();
+    time.textContent = (time.hasAttribute("data-full") ? full : today ? clock : day).format(moment);
     time.title = moment.toISOString();
   }
 }
@@ -71,7 +73,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 showLocalTimes(document);
-const changes = new EventSource("/_changes");
+const changes = new EventSource(`${document.documentElement.dataset.base}/_changes`);
 changes.onmessage = refreshSoon;
 // After a lost connection something may have happened meanwhile.
 changes.onopen = refreshSoon;

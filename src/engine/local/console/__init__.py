@@ -1,0 +1,1 @@
+"""The stack behind the pages: what it looks like, and what an operator does to it."""
