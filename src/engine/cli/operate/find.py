@@ -18,6 +18,7 @@ from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.tracking.lifecycle import Status
 
+_TIME_WIDTH: Final = 19
 _ID_WIDTH: Final = 36
 STYLES: Final = {
     "sending": "dim",
@@ -100,8 +101,8 @@ def _draw(console: Console, found: FoundEmails) -> None:
         return
     # Two lines for each: next to its id nothing else fits into eighty columns, and the id is to be copied.
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("asked (UTC), template", overflow="fold")
-    table.add_column("to, email id", overflow="fold", min_width=_ID_WIDTH)
+    table.add_column("asked UTC, template", overflow="fold", width=_TIME_WIDTH)
+    table.add_column("to, email id", overflow="fold", width=_ID_WIDTH)
     table.add_column("status, now", overflow="fold")
     for email in found.emails:
         attempt = f" ({email.attempt})" if email.attempt > 1 else ""
