@@ -44,15 +44,19 @@ _LAMBDA_WHEELS = (
 # What the functions call, by the folder of botocore's data; after the semicolon, what botocore calls by
 # itself where endpoints are discovered, or a bucket lies in another region or in one zone.
 CALLED: Final = {
-    "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem GetItem PutItem Query UpdateItem"
-    "; DescribeEndpoints",
+    "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query"
+    " UpdateItem; DescribeEndpoints",
     "events": "PutEvents",
     "s3": "GetObject HeadObject; CreateSession HeadBucket",
+    "secretsmanager": "GetSecretValue",
     "sesv2": "GetAccount SendBulkEmail SendEmail",
     "sqs": "ChangeMessageVisibility SendMessage",
 }
 # As endpoints.json names them; the last four answer where credentials come from a role or a single sign-on.
-_ENDPOINTS: Final = ("dynamodb", "email", "events", "s3", "sqs", "sts", "oidc", "portal.sso", "sso")
+_ENDPOINTS: Final = (
+    *("dynamodb", "email", "events", "s3", "secretsmanager", "sqs"),
+    *("sts", "oidc", "portal.sso", "sso"),
+)
 
 # Of the engine, what no function imports.
 _NOT_IN_LAMBDA = ("authoring", "cli", "client", "local", "operations")

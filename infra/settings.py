@@ -20,6 +20,7 @@ from infra.spec import (
     REASONS_OR_NONE,
     SENDERS,
     SWITCH,
+    TOPICS,
     Spec,
     choice,
     number,
@@ -30,6 +31,7 @@ EnvironmentName = Literal["dev", "staging", "prod"]
 Target = Literal["lambda", "local"]
 
 EMAIL, LIMITS, TRACKING, FUNCTIONS, OPERATION = "Email", "Limits", "Tracking", "Functions", "Operation"
+CONSENT = "Consent"
 STREAMS = "Streams"
 
 # A bucket carries the stack's name in front of "-templates-" and twelve digits, and S3 allows 63 characters.
@@ -174,6 +176,22 @@ class StackSettings:
         pattern=DOMAIN_OR_NONE, longest=253,
     )  # fmt: skip
 
+    hosted_unsubscribe: str = choice(
+        "false", CONSENT,
+        "Whether the stack hosts a page where people unsubscribe from topics, and links every email with a"
+        " topic to it. A secret costs money as long as it is kept.",
+        SWITCH,
+    )  # fmt: skip
+    unsubscribe_topics: str = text(
+        "", CONSENT,
+        "Topics that the page always shows, with their names: news=Newsletter,offers=Offers. Empty: the"
+        " topic of the link alone, by its own name.",
+        "empty or topics with their names, such as news=Newsletter,offers=Offers",
+        pattern=TOPICS, longest=2000,
+    )  # fmt: skip
+    unsubscribe_concurrency: int = number(
+        2, CONSENT, "Reserved concurrency of the page. 0: nothing is reserved.", _CONCURRENCY, 0, 10_000
+    )
     separate_streams: str = choice(
         "false", STREAMS,
         "Whether bulk mail leaves by a configuration set of its own; the other lane's mail is then never"

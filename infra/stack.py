@@ -21,6 +21,7 @@ from infra.constructs.tables import EmailTables
 from infra.constructs.template_seeder import TemplateSeederFunction
 from infra.constructs.templates_bucket import TemplatesBucket
 from infra.constructs.topic_key import TopicKey
+from infra.constructs.unsubscribe_page import UnsubscribePage
 from infra.function_code import CodeSource, from_assets
 from infra.settings import StackSettings
 from infra.version import version
@@ -72,6 +73,20 @@ class EmailEngineStack(Stack):
             templates_digest=bundles.templates_digest,
         )
         fingerprints = Fingerprints(self, "Fingerprints", answered_by=seeder.alias)
+        page = (
+            UnsubscribePage(
+                self,
+                "Unsubscribe",
+                prefix=prefix,
+                parameters=parameters,
+                fingerprints=fingerprints,
+                code=code.sender,
+                bus=bus,
+                tables=tables,
+            )
+            if parameters.wanted("hosted_unsubscribe")
+            else None
+        )
         sender = EmailSenderFunction(
             self,
             "EmailSender",
@@ -84,6 +99,7 @@ class EmailEngineStack(Stack):
             tables=tables,
             templates=templates,
             configuration_sets=configuration_sets,
+            page=page,
         )
         processor = FeedbackProcessorFunction(
             self,
@@ -98,7 +114,11 @@ class EmailEngineStack(Stack):
             feedback=feedback,
         )
 
-        bus.restrict_publishers([sender.role, processor.role])
+        roles = [sender.role.role_arn, processor.role.role_arn]
+        if page:
+            page.let_sign(sender.role)
+            roles.append(page.role_arn)
+        bus.restrict_publishers(roles)
         bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)
         bus.route_bulk(queues.bulk, undelivered=queues.event_bridge_dead)
         sender.read_from(

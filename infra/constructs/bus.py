@@ -11,6 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
 
@@ -18,8 +19,8 @@ _HAND_OVER: dict[str, Any] = {"retry_attempts": 3, "max_event_age": Duration.hou
 
 # What only the engine's functions may say, under whatever source; and what operators say in its name, with
 # their own credentials.
-_ENGINE_DETAIL_TYPES = (STATUS_EVENT_DETAIL_TYPE, "Subscription Changed")
-_OPERATOR_DETAIL_TYPES = (OPERATOR_ACTION_DETAIL_TYPE,)
+_ENGINE_DETAIL_TYPES = (STATUS_EVENT_DETAIL_TYPE,)
+_OPERATOR_DETAIL_TYPES = (OPERATOR_ACTION_DETAIL_TYPE, SUBSCRIPTION_DETAIL_TYPE)
 
 
 class EmailBus(Construct):
@@ -34,13 +35,13 @@ class EmailBus(Construct):
         # whose policies can't either.
         self.arn = Stack.of(self).format_arn(service="events", resource="event-bus", resource_name=name)
 
-    def restrict_publishers(self, engine: Sequence[iam.IRole]) -> None:
-        """Let the account publish, and only the roles `engine` say what became of an email.
+    def restrict_publishers(self, engine: Sequence[str]) -> None:
+        """Let the account publish, and only the roles `engine` (ARNs) say what became of an email.
 
         An application acts on "Email Status Changed": nobody who may ask for an email may forge one.
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
         """
-        everybody_else = {"ArnNotEquals": {"aws:PrincipalArn": [role.role_arn for role in engine]}}
+        everybody_else = {"ArnNotEquals": {"aws:PrincipalArn": list(engine)}}
 
         def deny(sid: str, **conditions: Any) -> iam.PolicyStatement:
             return iam.PolicyStatement(

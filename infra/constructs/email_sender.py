@@ -14,6 +14,7 @@ from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 from infra.constructs.templates_bucket import TemplatesBucket
+from infra.constructs.unsubscribe_page import UnsubscribePage
 
 # What the function's own configuration is made of, beside names that don't change.
 _CONFIGURATION = (
@@ -55,6 +56,7 @@ class EmailSenderFunction(EngineFunction):
         tables: EmailTables,
         templates: TemplatesBucket,
         configuration_sets: ConfigurationSets,
+        page: UnsubscribePage | None,
     ) -> None:
         super().__init__(
             scope,
@@ -80,6 +82,8 @@ class EmailSenderFunction(EngineFunction):
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,
                 "SES_CONFIGURATION_SET": configuration_sets.main.name,
                 "BULK_CONFIGURATION_SET": configuration_sets.bulk_name,
+                "UNSUBSCRIBE_URL": page.address if page else "",
+                "UNSUBSCRIBE_SECRET_ARN": page.secret_arn if page else "",
                 **{name.upper(): parameters.text(name) for name in _CONFIGURATION},
             },
             may=[

@@ -79,14 +79,15 @@ def test_the_sdk_is_pruned_to_the_services_that_the_engine_calls(local_zip: Path
     names = zipfile.ZipFile(local_zip).namelist()
     data = [name.removeprefix("botocore/data/") for name in names if name.startswith("botocore/data/")]
     services = {name.partition("/")[0] for name in data if "/" in name}
-    assert services == {"dynamodb", "events", "s3", "sesv2", "sqs"}
+    assert services == {"dynamodb", "events", "s3", "secretsmanager", "sesv2", "sqs"}
     assert "endpoints.json" in data
 
 
 def test_the_operations_in_the_zip_are_those_that_the_code_calls() -> None:
     called = {
         name
-        for file in (bundling.ROOT / "src/engine/aws").glob("*.py")
+        for room in ("aws", "bootstrap")
+        for file in (bundling.ROOT / "src/engine" / room).glob("*.py")
         for name in re.findall(r"\b_?client\.([a-z_]+)\(", file.read_text())
     } - {"close"}  # the client's own
     kept = {

@@ -19,16 +19,18 @@ from botocore.session import get_session
 from tests.support.aws_calls import Ask, Recorder
 from tests.support.cloud import Cloud, queue_event, request_event, sns_event, variables
 from tests.support.iam import allows, grants, serves
-from tests.support.synthesized import ACCOUNT, REGION, deployed
+from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed
+from tests.support.unsubscribe import ADA, FORM, LINKS, ONE_CLICK, ask, host
 
 import engine.aws
 from engine.aws.clients import CONFIG, Clients
-from engine.handlers import email_sender, feedback_processor, template_seeder
+from engine.handlers import email_sender, feedback_processor, template_seeder, unsubscribe
 from engine.local.ses.threaded import ThreadedSimulator
 
 SENDER = "engine.handlers.email_sender.handler"
 PROCESSOR = "engine.handlers.feedback_processor.handler"
 SEEDER = "engine.handlers.template_seeder.handler"
+PAGE = "engine.handlers.unsubscribe.handler"
 
 # What AWS does in the function's name: Lambda writes its log, takes from its queues and hands on what failed.
 FOR_LAMBDA = {
@@ -49,7 +51,7 @@ class Wiretap:
     """A recorder for each function: clients belong to the function that opens them."""
 
     def __init__(self, stack: str) -> None:
-        self.sender, self.processor, self.seeder = (Recorder(stack) for _ in range(3))
+        self.sender, self.processor, self.seeder, self.page = (Recorder(stack) for _ in range(4))
         self.opening = self.sender
 
     def attach(self, client: Any) -> None:
@@ -58,7 +60,8 @@ class Wiretap:
         client.meta.events.register("before-call.dynamodb.BatchExecuteStatement", done_but_for_the_first)
 
     def operations(self) -> set[str]:
-        return self.sender.operations | self.processor.operations | self.seeder.operations
+        recorders = (self.sender, self.processor, self.seeder, self.page)
+        return set().union(*(recorder.operations for recorder in recorders))
 
 
 def done_but_for_the_first(params: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
@@ -69,7 +72,7 @@ def done_but_for_the_first(params: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def calls(aws_endpoint: str) -> Wiretap:
-    """Of all three functions, with all they do."""
+    """Of all functions, with all they do."""
     cloud = Cloud(aws_endpoint)
     wiretap = Wiretap(cloud.stack)
     open_client = Clients.open
@@ -88,6 +91,10 @@ def calls(aws_endpoint: str) -> Wiretap:
         wiretap.opening = wiretap.processor
         hear(ses)
         seed(cloud, wiretap.seeder)
+        wiretap.opening = wiretap.page
+        host(cloud, patch)
+        visit()
+        unsubscribe.environment.close()
         email_sender.environment.close()
         feedback_processor.environment.close()
     return wiretap
@@ -136,14 +143,26 @@ def seed(cloud: Cloud, recorder: Recorder) -> None:
     template_seeder.seed(client, cloud.bucket, Path(__file__).parents[2] / "starter_templates")
 
 
+def visit() -> None:
+    """A person who unsubscribes and comes back."""
+    ask("GET", LINKS.url(ADA))
+    for body in (ONE_CLICK, "topic=news&action=subscribe"):
+        ask("POST", LINKS.url(ADA), body, content_type=FORM)
+
+
 # -- the roles -----------------------------------------------------------------------------------------------
 
-ROLES = {"sender": SENDER, "processor": PROCESSOR, "seeder": SEEDER}
+ROLES = {"sender": SENDER, "processor": PROCESSOR, "seeder": SEEDER, "page": PAGE}
+
+
+def hosted(**given: Any) -> Deployed:
+    """The stack with all its functions."""
+    return deployed(HostedUnsubscribe="true", **given)
 
 
 @pytest.mark.parametrize("who", ROLES)
 def test_a_role_may_do_all_that_its_function_asks_for(calls: Wiretap, who: str) -> None:
-    statements = deployed(DefaultSenderEmail="no-reply@shop.example").statements(ROLES[who])
+    statements = hosted(DefaultSenderEmail="no-reply@shop.example").statements(ROLES[who])
     asked: set[Ask] = getattr(calls, who).asked
     assert asked
     assert [ask for ask in asked if not allows(statements, ask)] == []
@@ -151,7 +170,7 @@ def test_a_role_may_do_all_that_its_function_asks_for(calls: Wiretap, who: str) 
 
 @pytest.mark.parametrize("who", ROLES)
 def test_a_role_may_do_nothing_that_its_function_never_asks_for(calls: Wiretap, who: str) -> None:
-    statements = deployed().statements(ROLES[who])
+    statements = hosted().statements(ROLES[who])
     asked: set[Ask] = getattr(calls, who).asked
     needless = [
         grant
@@ -244,7 +263,7 @@ def test_only_asking_for_the_send_quota_is_allowed_on_every_resource() -> None:
     everywhere = [
         action
         for handler in ROLES.values()
-        for action, resource in grants(deployed().statements(handler))
+        for action, resource in grants(hosted().statements(handler))
         if resource == "*"
     ]
     assert everywhere == ["ses:GetAccount"]
@@ -252,7 +271,7 @@ def test_only_asking_for_the_send_quota_is_allowed_on_every_resource() -> None:
 
 def test_no_action_is_a_pattern() -> None:
     for handler in ROLES.values():
-        assert not [action for action, _ in grants(deployed().statements(handler)) if "*" in action]
+        assert not [action for action, _ in grants(hosted().statements(handler)) if "*" in action]
 
 
 def test_no_role_has_a_policy_from_elsewhere_or_another_principal_than_its_service() -> None:

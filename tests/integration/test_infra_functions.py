@@ -72,6 +72,8 @@ def test_the_sender_gets_every_variable_of_the_contract() -> None:
         "EVENT_BUS_NAME": "mail-EmailBus",
         "SES_CONFIGURATION_SET": "mail-ConfigSet",
         "BULK_CONFIGURATION_SET": "",
+        "UNSUBSCRIBE_URL": "",
+        "UNSUBSCRIBE_SECRET_ARN": "",
         "TENANT_NAME": "",
         "BULK_TENANT_NAME": "",
         "DEFAULT_SENDER_EMAIL": SENDER,

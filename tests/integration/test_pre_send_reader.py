@@ -123,6 +123,15 @@ async def test_opt_outs_come_by_the_keys_that_were_asked_for_and_suppress_nobody
     assert (await tables.reader.read_opt_outs(keys)).keys() == checks.opt_outs.keys() - {"*#cy@example.com"}
 
 
+async def test_an_address_that_looks_like_an_opt_out_is_none(tables: Tables) -> None:
+    """A `#` may stand in an address: that address has bounced, and nobody has unsubscribed."""
+    key = "news#ada@example.com"
+    await tables.suppress(SuppressionRow(email=key, suppression_type="bounce"))
+    assert (await tables.read("ada@example.com", opt_outs=[key])).opt_outs == {}
+    assert await tables.reader.read_opt_outs([key]) == {}
+    assert (await tables.read(key)).suppressed.keys() == {key}
+
+
 class Watched:
     """Lists how many keys each call asks for, and finds nothing, or fails."""
 

@@ -50,10 +50,14 @@ class RealWorld(World):
 
 @dataclass(frozen=True)
 class Caller:
-    """The environment that a call came from, as far as it is known. `checks`: when it looked up whom."""
+    """The environment that a call came from, as far as it is known.
+
+    `checks`: when it looked up whom. `stalled`: seconds that it stood still, which nobody knows here.
+    """
 
     name: str = ""
     checks: Mapping[str, float] = field(default_factory=dict)
+    stalled: float = 0.0
 
 
 class Letter(msgspec.Struct, frozen=True):

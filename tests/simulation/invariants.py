@@ -6,6 +6,8 @@
 | doubled: SES takes an email once, but for one whose outcome no report settled in time | at every send |
 | suppressed: nothing goes to an address that was suppressed before it was looked up | at every send |
 | stopped: nothing goes out that was stopped or cancelled for all of the two seconds before | at every send |
+| unsubscribed: nothing with a topic goes to who opted out of it before that was looked up | at every send |
+| expired: nothing goes out after it has expired | at every send |
 | contradicted: an email that was told as failed is not sent after that | at every send |
 | retry of a retry: an email is tried once more at most | at every message |
 | rank: no row goes back | at every write |
@@ -38,7 +40,9 @@ from tests.simulation.world import World
 from engine.requests.addresses import address_key
 from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest
+from engine.schemas.times import parse_iso
 from engine.tracking.brakes import CANCEL, STOP, brake_keys, cancel_campaign
+from engine.tracking.consent import opt_out_keys
 from engine.tracking.lifecycle import RANK, Status
 
 # The gate keeps two percent of a second for what lies between a slot and SES's count, and its lead after idle
@@ -158,6 +162,7 @@ class Witness:
             elif any(since < looked_at < until for since, until in self._suppressed[address]):
                 world.violate("suppressed", email_id, f"{address} was suppressed before it was looked up")
         self._judge_brakes(acceptance)
+        self._judge_consent(acceptance)
         if "failed" in self.told[email_id]:
             world.violate("contradicted", email_id, "was told as failed, and is sent all the same")
         *earlier, _ = self.cloud.ses.acceptances[email_id]
@@ -180,6 +185,21 @@ class Witness:
         for key in brake_keys(msgspec.convert(asked.detail, EmailRequest)):
             if any(since < looked and now < until for since, until in self._brakes[key]):
                 self.world.violate("stopped", acceptance.email_id, f"{key} was there, and it is sent")
+
+    def _judge_consent(self, acceptance: Acceptance) -> None:
+        """And expiry, by a clock that may be off."""
+        email_id, process = acceptance.email_id, acceptance.process
+        detail = self._attempts[email_id][0].detail
+        for address in map(address_key, acceptance.addresses) if "topic" in detail else ():
+            for key in opt_out_keys(detail["topic"], address):
+                looked_at = process.checks.get(key)
+                if looked_at is None:
+                    self.world.violate("unsubscribed", email_id, f"{key} was not looked up before the send")
+                elif any(since < looked_at < until for since, until in self._suppressed[key]):
+                    self.world.violate("unsubscribed", email_id, f"{key} was there before it was looked up")
+        expires = parse_iso(detail.get("expiresAt", ""))
+        if expires and (self.world.now() - expires).total_seconds() > SKEW + 1 + process.stalled:
+            self.world.violate("expired", email_id, f"is sent, and expired at {expires}")
 
     def _settled_before(self, earlier: Acceptance) -> str:
         """Why the second send is not excused; empty where nobody could know of the first."""
@@ -297,6 +317,11 @@ class Witness:
             codes.add("rejected")
         if self._brakes[cancel_campaign(asked.detail.get("campaign", ""))]:
             codes.add("cancelled")
+        if "expiresAt" in asked.detail:
+            codes.add("expired")
+        keys = opt_out_keys(asked.detail.get("topic", ""), address_key(asked.detail["to"]))
+        if any(self._suppressed[key] for key in keys):
+            codes.add("unsubscribed")
         original = self.cloud.dynamodb.tables[TRACKING].get(asked.email_id, {})
         if email_id != asked.email_id and int(_text(original, "statusRank") or 0) > RANK[Status.SOFT_BOUNCED]:
             codes.add("superseded")

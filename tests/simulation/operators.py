@@ -14,7 +14,7 @@ from tests.simulation.dynamodb import SUPPRESSION
 from tests.simulation.functions import Process
 from tests.simulation.plan import Plan
 from tests.simulation.stalls import OUTSIDE
-from tests.simulation.workload import CAMPAIGNS, Asked
+from tests.simulation.workload import CAMPAIGNS, TOPICS, Asked
 from tests.simulation.world import World
 
 from engine.errors import EngineError
@@ -22,6 +22,7 @@ from engine.operations import dlq, stopping
 from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.stack import DeployedStack, StackAddress
 from engine.tracking.brakes import STOP
+from engine.tracking.consent import opt_out_key
 
 REPORTS: Final = "FeedbackProcessorDLQ"
 LATEST: Final = 5.5  # of a redrive: ten to this power seconds, three days and a half
@@ -32,8 +33,9 @@ SCOPES: Final = ("all", "bulk", "template#welcome", *(f"campaign#{name}" for nam
 Act = Callable[[DeployedStack], Coroutine[Any, Any, Any]]
 
 
-def suppress(cloud: Cloud, address: str) -> None:
-    item = {"email": address, "suppressionType": "manual", "reason": "operator", "addedBy": "operator"}
+def suppress(cloud: Cloud, address: str, kind: str = "manual") -> None:
+    """`kind` unsubscribe: somebody opts out; the address is the key of that then."""
+    item = {"email": address, "suppressionType": kind, "reason": "operator", "addedBy": "operator"}
     cloud.dynamodb.write(SUPPRESSION, address, {name: {"S": value} for name, value in item.items()})
 
 
@@ -47,7 +49,9 @@ async def operate(world: World, cloud: Cloud, asked: list[Asked]) -> None:
                 cloud.ses.paused = action == "pause"
             case "suppress":
                 suppress(cloud, what)
-            case "free":
+            case "unsubscribe":
+                suppress(cloud, what, action)
+            case "free" | "subscribe":
                 cloud.dynamodb.remove(SUPPRESSION, what)
             case _:
                 world.begin()
@@ -67,6 +71,11 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
         yield begin, "suppress", address
         yield begin + dice.uniform(10, 1200), "free", address
         yield dice.uniform(0, 1200), "free", dice.choice(asked).detail["to"]
+    for _ in range(plan.opt_outs if receivers else 0):
+        begin, address = dice.uniform(0, 2 * plan.seconds), dice.choice(receivers)
+        key = opt_out_key(address, dice.choice(("*", *TOPICS)))
+        yield begin, "unsubscribe", key
+        yield begin + dice.uniform(10, 1200), "subscribe", key
     for _ in range(plan.redrives):
         yield 10 ** dice.uniform(1, LATEST), "redrive", dice.choice(QUEUES)
     for _ in range(plan.stops):

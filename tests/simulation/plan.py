@@ -57,6 +57,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     outages: int = 0  # how often a service of AWS throttles every call, for a while
     suppressions: int = 0
     campaigns: float = 0.0  # part of the emails that belong to a campaign
+    topics: float = 0.0  # part of the emails that have a topic
+    opt_outs: int = 0  # how often somebody unsubscribes, from a topic or from all, and subscribes again later
+    expiring: float = 0.0  # part of the emails that expire, within ten minutes
     stops: int = 0  # how often somebody stops mail (all, bulk, a template, a campaign) and lets it go later
     cancels: int = 0  # how often somebody cancels a campaign
     redrives: int = 0  # how often somebody redrives one of the dead-letter queues
@@ -164,4 +167,7 @@ def plan_of(seed: int) -> Plan:
         campaigns=dice.choice((0.0, 0.5)),
         stops=dice.choice((0, 0, 1, 3)),
         cancels=dice.choice((0, 0, 0, 1)),
+        topics=dice.choice((0.0, 0.5)),
+        opt_outs=dice.choice((0, 3)),
+        expiring=dice.choice((0.0, 0.0, 0.3)),
     )

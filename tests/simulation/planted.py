@@ -38,8 +38,8 @@ from engine.rate import gate
 from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
+from engine.sending import decide, prepare, record, send
 from engine.sending import pipeline as sending
-from engine.sending import prepare, record
 from engine.sending.braking import BrakeWatch
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies
@@ -188,29 +188,34 @@ async def _whatever_is_near(client: Any, keys: Any, **_: bool) -> Any:
     return await get_items(client, keys, consistent=False)
 
 
+def _never_expires() -> Plant:
+    stack = ExitStack()
+    for module in (decide, send):
+        stack.enter_context(patch.object(module, "refuse_expired", lambda *_: None))
+    return stack
+
+
 async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
     del true, arguments
 
 
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
-    "a refusal is told before it is recorded": Planted(
-        _name(record, "_record_others", _publishes_first), 156
-    ),
+    "a refusal is told before it is recorded": Planted(_name(record, "_record_others", _publishes_first), 24),
     "the first of mail.destination is blamed": Planted(
         _name(feedback, "feedback_target", _first_destination), 0
     ),
     "TTL in milliseconds": Planted(_name(sending, "new_row", _milliseconds), 0),
     "feedback swallows what goes wrong": Planted(_method(FeedbackPipeline, "process", _swallows), 1),
-    "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 9),
-    "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 9),
+    "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 3),
+    "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 3),
     "a lost answer of SES passes for a no": Planted(
-        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 9
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 111
     ),
     "the rate gate is ignored": Planted(_name(SharedRateGate, "reserve", _at_once), 15),
     "suppression is not looked at": Planted(_method(PreSendTables, "read", _nobody_suppressed), 0),
     "the request is not kept for a retry": Planted(_keeps_nothing, 1),
-    "a duplicate is not told again": Planted(_name(prepare, "republish_status", lambda _row: Completed()), 4),
+    "a duplicate is not told again": Planted(_name(prepare, "republish_status", lambda _row: Completed()), 9),
     "every message of a batch is acknowledged": Planted(_method(Lanes, "queue", _all_done), 1),
     "feedback does not know what it has published": Planted(
         _method(TrackingLedger, "advance", _forgets_publishing), 1
@@ -238,5 +243,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "brakes and suppression are read eventually consistent": Planted(
         _name(pre_send_checks, "get_items", _whatever_is_near), 104
     ),
+    "opt-outs are not looked at": Planted(_name(decide, "opt_out", lambda *_: None), 2),
+    "expired mail leaves": Planted(_never_expires, 6),
     "a soft bounce is not retried": Planted(_method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
 }

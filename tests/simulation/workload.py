@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
 
@@ -10,14 +11,17 @@ import msgspec
 from msgspec import Struct
 from tests.simulation.cloud import Cloud
 from tests.simulation.plan import Plan
+from tests.simulation.world import BEGIN
 
 from engine.local.ses.outcomes import OUTCOMES, RECOVERING
 from engine.requests.email_job import conflict_id, email_id, request_hash
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
+from engine.schemas.times import iso
 
 SOURCE: Final = "shop"
 CAMPAIGNS: Final = ("spring", "summer")
+TOPICS: Final = ("news", "offers")
 _TROUBLES: Final = (*sorted(set(OUTCOMES) - {"success"}), *RECOVERING)
 _TERMS: Final = {"fileName": "terms.txt", "contentType": "text/plain", "s3Key": "attachments/terms.txt"}
 # What is odd about a request, by its kind.
@@ -66,6 +70,8 @@ def requests(plan: Plan) -> Iterator[Asked]:
         detail = _detail(plan, number, kind, dice)
         spread = plan.bulk_seconds if detail.get("priority") else None
         at = dice.uniform(0, spread or plan.seconds)
+        if plan.expiring and dice.random() < plan.expiring:
+            detail["expiresAt"] = iso(BEGIN + timedelta(seconds=at + dice.uniform(0.5, 600)))
         for place, one in enumerate(_as_often_as(kind, detail)):
             yield Asked(
                 number=number,
@@ -102,6 +108,8 @@ def _detail(plan: Plan, number: int, kind: str, dice: random.Random) -> dict[str
         detail["priority"] = "bulk"
     if plan.campaigns and dice.random() < plan.campaigns:
         detail["campaign"] = dice.choice(CAMPAIGNS)
+    if plan.topics and dice.random() < plan.topics:
+        detail["topic"] = dice.choice(TOPICS)
     return detail | _ODDITY[kind](number) if kind in _ODDITY else detail
 
 

@@ -54,7 +54,9 @@ class Recorder:
         else:
             table = self._table(params["TableName"])
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
-            yield Ask(f"dynamodb:{operation}", table + index)
+            keys = (params.get("Key") or params.get("Item") or {}).get("email", {}).get("S")
+            context = (("dynamodb:LeadingKeys", keys),) if keys else ()
+            yield Ask(f"dynamodb:{operation}", table + index, context)
 
     def _table(self, name: str) -> str:
         return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.name(name)}"
@@ -65,6 +67,11 @@ class Recorder:
         yield Ask(f"s3:{operation.replace('Head', 'Get')}", f"{bucket}/{params['Key']}")
         if operation != "PutObject":
             yield Ask("s3:ListBucket", bucket, (("s3:prefix", params["Key"]),))
+
+    def _secretsmanager(self, operation: str, params: Params) -> Iterator[Ask]:
+        """By its name: a policy that refers to a secret has its ARN, which ends in characters of AWS's."""
+        name = params["SecretId"].rpartition(":")[2].rpartition("-")[0]
+        yield Ask(f"secretsmanager:{operation}", self.name(name))
 
     def _sqs(self, operation: str, params: Params) -> Iterator[Ask]:
         queue = self.name(params["QueueUrl"].rpartition("/")[2])
@@ -96,6 +103,7 @@ class Recorder:
 _ASKS: Final = {
     "dynamodb": Recorder._dynamodb,
     "s3": Recorder._s3,
+    "secretsmanager": Recorder._secretsmanager,
     "sqs": Recorder._sqs,
     "events": Recorder._events,
     "sesv2": Recorder._sesv2,

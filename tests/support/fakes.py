@@ -298,7 +298,8 @@ class FakePreSendReader(Port):
             return self._opt_outs(keys)
 
     def _opt_outs(self, keys: Collection[str]) -> dict[str, SuppressionRow]:
-        return {key: self.suppression.rows[key] for key in keys if key in self.suppression.rows}
+        found = {key: self.suppression.rows[key] for key in keys if key in self.suppression.rows}
+        return {key: row for key, row in found.items() if row.suppression_type == "unsubscribe"}
 
     async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
         async with self.effect("pre_send.read_brakes"):

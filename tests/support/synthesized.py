@@ -53,6 +53,7 @@ _NAMES: Final[dict[str, str]] = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::SES::ConfigurationSet": "Name",
     "AWS::SNS::Topic": "TopicName",
+    "AWS::SecretsManager::Secret": "Name",
     "AWS::SQS::Queue": "QueueName",
 }
 # Service and resource of an ARN.

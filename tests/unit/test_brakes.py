@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from benchmarks.gate.virtual_time import run_virtually
-from tests.support.cloud import queue_event, request_event
+from tests.support.cloud import LARGE, queue_event, request_event
 from tests.support.fakes import NOW
 from tests.support.harness import Harness, plenty
 
@@ -317,6 +317,23 @@ async def test_what_is_known_is_no_fresher_while_a_look_is_under_way(harness: Ha
     harness.fake_aws.switch(reach)
     await watch.look()
     assert (fresh, watch.is_fresh(now)) == ([False], True)
+
+
+async def test_an_email_that_is_ready_long_after_its_slot_looks_again(harness: Harness) -> None:
+    has_slot = asyncio.Event()
+
+    async def reach(point: str) -> None:
+        if point == "gate.reserve:after":
+            has_slot.set()
+        if point == "payloads.save:before":
+            await has_slot.wait()
+            harness.fake_aws.clock.advance(5)
+            harness.fake_aws.pre_send.stop("stop#all")
+
+    harness.fake_aws.switch(reach)
+    await harness.ask(templateData=LARGE)
+    assert not harness.fake_aws.mailer.sent
+    assert len(harness.fake_aws.retry_queue.parked) == 1
 
 
 async def test_nothing_is_sent_where_nobody_knows_of_brakes(harness: Harness) -> None:

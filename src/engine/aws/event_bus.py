@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE, SubscriptionChanged
 from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE, OperatorAction
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE, EmailStatusChanged
 
@@ -99,7 +100,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class StatusBus:
-    """Implements `StatusEvents` and `OperatorActions`."""
+    """Implements `StatusEvents`, `OperatorActions` and `SubscriptionEvents`."""
 
     def __init__(self, client: "EventBridgeClient", bus: str) -> None:
         self._client = client
@@ -107,6 +108,9 @@ class StatusBus:
 
     async def publish(self, events: Sequence[EmailStatusChanged]) -> None:
         await self._publish(STATUS_EVENT_DETAIL_TYPE, events)
+
+    async def publish_change(self, change: SubscriptionChanged) -> None:
+        await self._publish(SUBSCRIPTION_DETAIL_TYPE, [change])
 
     async def tell(self, action: OperatorAction) -> None:
         await self._publish(OPERATOR_ACTION_DETAIL_TYPE, [action])

@@ -89,6 +89,18 @@ def _spelled(opt_outs: Collection[str]) -> dict[str, str]:
     return keys
 
 
+def _opt_outs(rows: Iterable[SuppressionRow], spelled: Mapping[str, str]) -> dict[str, SuppressionRow]:
+    """The opt-outs among the rows, by the key that was asked for.
+
+    An address may hold a `#` itself: a row of another type under such a key is about that address.
+    """
+    return {
+        spelled[row.email]: row
+        for row in rows
+        if row.email in spelled and row.suppression_type == UNSUBSCRIBE
+    }
+
+
 class PreSendTables:
     """Implements `PreSendReader` and `BrakeWriter`.
 
@@ -113,7 +125,7 @@ class PreSendTables:
         found = await get_items(self._client, keys, consistent=True)
         rows = [from_item(item, SuppressionRow) for item in found[self._suppression]]
         suppressed: dict[str, SuppressionRow] = {}
-        refused = {spelled[row.email]: row for row in rows if row.email in spelled}
+        refused = _opt_outs(rows, spelled)
         for row in rows:
             if row.email not in emails:
                 continue
@@ -130,7 +142,7 @@ class PreSendTables:
         wanted = {self._suppression: [{"email": key} for key in sorted(spelled)]}
         found = (await get_items(self._client, wanted, consistent=True))[self._suppression]
         rows = [from_item(item, SuppressionRow) for item in found]
-        return {spelled[row.email]: row for row in rows}
+        return _opt_outs(rows, spelled)
 
     async def read_brakes(self, keys: Collection[str]) -> Mapping[str, BrakeRow]:
         wanted = {self._state: [{"pk": key} for key in sorted(keys)]}

@@ -19,6 +19,8 @@ from engine.aws.rate_item import RateItem
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.host import LAMBDA, Host
 from engine.bootstrap.settings import SenderSettings, read_settings
+from engine.bootstrap.signing_keys import read_signing_keys
+from engine.consent.links import UnsubscribeLinks
 from engine.delivery.lanes import Lanes, SecondsLeft
 from engine.rate.gate import SharedRateGate
 from engine.rate.shared_state import AccountRate, SharedRateState
@@ -97,6 +99,7 @@ async def open_email_sender(
             retention_days=settings.data_retention_days,
             reconcile_seconds=settings.reconcile_seconds,
             largest_call=settings.bulk_call_size,
+            links=await _links(settings, clients),
         ),
     )
     lanes = Lanes(
@@ -107,3 +110,12 @@ async def open_email_sender(
         clock=host.clock,
     )
     return EmailSender(lanes, telemetry)
+
+
+async def _links(settings: SenderSettings, clients: Clients) -> UnsubscribeLinks | None:
+    """Links to the hosted unsubscribe page, where there is one."""
+    if not settings.unsubscribe_url or not settings.unsubscribe_secret_arn:
+        return None
+    secrets = await clients.open("secretsmanager")
+    keys = await read_signing_keys(secrets, settings.unsubscribe_secret_arn)
+    return UnsubscribeLinks(settings.unsubscribe_url, keys)

@@ -37,16 +37,21 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-class _Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
-    """What both functions need to know. A field without a default must be set."""
+class _Common(Struct, frozen=True, kw_only=True, rename=str.upper):
+    """What every function needs to know. A field without a default must be set."""
 
-    tracking_table: Text
     suppression_table: Text
-    state_table: Text
-    retry_queue_url: QueueUrl
     event_bus_name: Text
     environment: Text = "prod"
     log_level: LogLevel = "INFO"
+
+
+class _Settings(_Common, frozen=True, kw_only=True, rename=str.upper):
+    """What both functions that work on email need to know."""
+
+    tracking_table: Text
+    state_table: Text
+    retry_queue_url: QueueUrl
 
 
 class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
@@ -55,6 +60,10 @@ class SenderSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
     template_bucket: Text
     ses_configuration_set: Text
     bulk_configuration_set: str = ""
+    unsubscribe_url: Annotated[
+        str, Meta(pattern="^(https?://|$)", description="the URL of the unsubscribe page")
+    ] = ""
+    unsubscribe_secret_arn: str = ""
     tenant_name: str = ""
     bulk_tenant_name: str = ""
     default_sender_email: Text
@@ -114,7 +123,30 @@ class FeedbackSettings(_Settings, frozen=True, kw_only=True, rename=str.upper):
     ses_feedback_topic_arn: TopicArn = ""
 
 
-S = TypeVar("S", SenderSettings, FeedbackSettings)
+class UnsubscribeSettings(_Common, frozen=True, kw_only=True, rename=str.upper):
+    """What the unsubscribe page needs to know. `unsubscribe_topics`: topics and their names, `news=News`."""
+
+    unsubscribe_secret_arn: Text
+    unsubscribe_topics: Annotated[
+        str,
+        Meta(
+            pattern="^([a-z0-9-]{1,64}=[^,=]{1,80}(,|$))*$",
+            description="topics with their names, such as news=Newsletter,offers=Offers",
+        ),
+    ] = ""
+
+    @property
+    def topics(self) -> dict[str, str]:
+        return named_topics(self.unsubscribe_topics)
+
+
+def named_topics(listed: str) -> dict[str, str]:
+    """The names by topic, of text such as `news=Newsletter,offers=Offers`."""
+    pairs = (pair.partition("=") for pair in listed.split(",") if pair)
+    return {topic: name for topic, _, name in pairs}
+
+
+S = TypeVar("S", SenderSettings, FeedbackSettings, UnsubscribeSettings)
 
 
 def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:

@@ -22,6 +22,7 @@ from engine.cli.operate.scheduled import scheduled
 from engine.cli.operate.status import status
 from engine.cli.operate.stopping import cancel, go, stop
 from engine.cli.operate.suppression_lists import suppression
+from engine.cli.operate.topics import topics
 from engine.cli.send import send
 from engine.cli.template_bucket import templates
 from engine.local.cases import cases
@@ -41,6 +42,7 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(dlq, name="dlq")
 app.add_typer(person, name="person")
 app.add_typer(scheduled, name="scheduled")
+app.add_typer(topics, name="topics")
 app.add_typer(suppression, name="suppression")
 app.command()(send)
 for command in (doctor, find, explain, status, cost, stop, go, cancel, serve_console):

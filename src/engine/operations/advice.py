@@ -57,6 +57,7 @@ _FAILED: Final[Mapping[str, tuple[str, str | None]]] = {
         None,
     ),
     "expired": ("It could not leave before the moment that its request named.", "status"),
+    "superseded": ("The original has arrived after all, so nothing is missing.", None),
     "cancelled": ("An operator cancelled its campaign.", None),
 }
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from typing import Final
 
 from msgspec import Struct
 
@@ -19,8 +18,6 @@ from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest, Lane
 from engine.schemas.rows import BrakeRow, SuppressionRow, TrackingRow
 from engine.tracking.brakes import brake_keys
-
-EVERY_TOPIC: Final = f"{ALL_TOPICS}#"
 
 
 class EmailFacts(Struct, frozen=True, kw_only=True):
@@ -84,7 +81,7 @@ async def email_facts(stack: DeployedStack, subject: str) -> EmailFacts | None:
     rows = await ledger.read([original, found.email_id, retry_id(original, 1)])
     attempts = sorted(rows.values(), key=lambda row: row.retry_attempt)
     async with asyncio.TaskGroup() as group:
-        suppressed = group.create_task(_suppressed(stack, found.to_email))
+        suppressed = group.create_task(_suppressed(stack, found))
         listing = group.create_task(ask(_ses_listing(stack, found.to_email)))
         brakes = group.create_task(_brakes(stack, found))
     return EmailFacts(
@@ -108,9 +105,11 @@ async def _brakes(stack: DeployedStack, row: TrackingRow) -> list[BrakeRow]:
     return [found[key] for key in keys if key in found]
 
 
-async def _suppressed(stack: DeployedStack, address: str) -> list[SuppressionRow]:
-    """Our own rows about an address: for all mail, and for every topic."""
-    keys = [key for spelling in spellings(address_key(address)) for key in (spelling, EVERY_TOPIC + spelling)]
+async def _suppressed(stack: DeployedStack, email: TrackingRow) -> list[SuppressionRow]:
+    """Our own rows about its address: for all mail, for every topic, and for the email's own."""
+    topics = [f"{topic}#" for topic in (ALL_TOPICS, email.topic) if topic]
+    addresses = spellings(address_key(email.to_email))
+    keys = [f"{before}{address}" for address in addresses for before in ("", *topics)]
     return await (await open_suppression(stack)).read(keys)
 
 

@@ -75,8 +75,8 @@ def _mail_problems(status: StackStatus) -> Iterator[_Problem]:
     today = status.reputation
     reading = QuotaReading(today.sends, today.bounces)
     if status.quota and (refusal := refuse_over_quota(reading, status.quota)):
-        does = "holds bulk mail" if status.quota.holds_bulk else "refuses mail"
-        sentence = f"The engine {does}: {refusal.message}.{_causes(today.bounced)}"
+        what = "holds bulk mail" if status.quota.holds_bulk else "refuses mail"
+        sentence = f"The engine {what}: {refusal.message}.{_causes(today.bounced)}"
         yield sentence, "find --status bounced --since 1d"
     for brake in status.brakes:
         if brake.pk.startswith(STOP):

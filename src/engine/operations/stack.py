@@ -77,6 +77,11 @@ class DeployedStack:
             self._queue_urls[name] = answer["QueueUrl"]
         return self._queue_urls[name]
 
+    async def template_bucket(self) -> str:
+        """The bucket's name, which carries the account's number."""
+        sts = await self.client("sts")
+        return self.resource(f"templates-{(await sts.get_caller_identity())['Account']}")
+
     async def operator(self) -> str:
         """Who acts, for the record: the ARN of the credentials in use."""
         sts = await self.client("sts")

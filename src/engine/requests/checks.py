@@ -243,6 +243,21 @@ def encoded_size(content: int) -> int:
     return characters + 2 * -(-characters // 76)
 
 
+def brings_unsubscribe(request: EmailRequest) -> bool:
+    """Whether the request says itself where people unsubscribe: by its field, or by a header of its own."""
+    return bool(request.unsubscribe) or any(name.lower() in _UNSUBSCRIBE_HEADERS for name in request.headers)
+
+
+def refuse_full_headers(request: EmailRequest, added: int) -> Refusal | None:
+    """Whether so many headers of ours still fit beside the request's."""
+    count = len(request.headers) + added
+    if count <= MAX_HEADERS:
+        return None
+    return invalid(
+        f"headers are {count} with those of the hosted unsubscribe page; SES takes at most {MAX_HEADERS}"
+    )
+
+
 def unsubscribe_headers(unsubscribe: Unsubscribe | None) -> tuple[tuple[str, str], ...]:
     """List-Unsubscribe (RFC 2369) and, for an https url, List-Unsubscribe-Post (RFC 8058, section 3.1)."""
     if unsubscribe is None:

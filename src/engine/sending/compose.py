@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine.errors import FailureCode, Refusal, unwrap
 from engine.requests.addresses import address_key
 from engine.requests.checks import CAMPAIGN_TAG, MAX_MESSAGE_BYTES, encoded_size, unsubscribe_headers
-from engine.schemas.request import Attachment, EmailRequest, Lane
+from engine.schemas.request import Attachment, EmailRequest, Lane, Unsubscribe
 from engine.templating.template import Rendered
 
 EMAIL_ID_TAG: Final = "emailId"
@@ -68,12 +68,14 @@ def compose(
     sender: str,
     email_id: str,
     *,
+    hosted: Unsubscribe | None = None,
     left_out: Container[str] = (),
     file_sizes: Mapping[str, int] = {},
 ) -> OutgoingMessage:
     """The finished message, but for the content of files that lie in the template bucket.
 
-    `left_out`: keys of addresses that cc and bcc must not reach. `file_sizes`: bytes, by S3 key.
+    `hosted`: the unsubscribe page, where the request names none. `left_out`: keys of addresses that cc and
+    bcc must not reach. `file_sizes`: bytes, by S3 key.
     """
     campaign = ((CAMPAIGN_TAG, request.campaign),) if request.campaign else ()
     return OutgoingMessage(
@@ -87,7 +89,7 @@ def compose(
         subject=rendered.subject,
         html=rendered.html,
         text=rendered.text,
-        headers=(*request.headers.items(), *unsubscribe_headers(request.unsubscribe)),
+        headers=(*request.headers.items(), *unsubscribe_headers(hosted or request.unsubscribe)),
         attachments=tuple(attached_file(file, file_sizes) for file in request.attachments),
         tags=((EMAIL_ID_TAG, email_id), *campaign, *request.tags.items()),
     )

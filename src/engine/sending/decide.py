@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from engine.consent.links import Subscription
 from engine.errors import FailureCode, Refusal, Refused, unwrap
 from engine.requests.addresses import address_key
+from engine.requests.checks import brings_unsubscribe, refuse_full_headers, unsubscribe_headers
 from engine.requests.email_job import EmailJob
-from engine.schemas.request import EmailRequest
+from engine.schemas.request import EmailRequest, Unsubscribe
 from engine.schemas.rows import BrakeRow
 from engine.schemas.status import Reason
 from engine.sending.compose import OutgoingMessage, compose, refuse_oversized
@@ -86,7 +88,14 @@ def message_of(
         raise Refused(unsubscribed(topic, left))
     copies = map(address_key, (*request.cc, *request.bcc))
     left_out = {key for key in copies if key in checks.suppressed or opt_out(topic, key, checks.opt_outs)}
-    rendered = template.render(request.template_data)
+    hosted, variables = None, request.template_data
+    if topic and policy.links:
+        link = policy.links.url(Subscription(topic, job.to))
+        variables = {"unsubscribeUrl": link, "preferencesUrl": link} | variables
+        if not brings_unsubscribe(request):
+            hosted = Unsubscribe(url=link)
+            unwrap(refuse_full_headers(request, len(unsubscribe_headers(hosted))))
+    rendered = template.render(variables)
     sender = unwrap(resolve_sender(request.sender_override, rendered, policy.sender))
     keys = {file.s3_key for file in request.attachments if file.s3_key}
     message = compose(
@@ -94,6 +103,7 @@ def message_of(
         rendered,
         sender,
         job.email_id,
+        hosted=hosted,
         left_out=left_out,
         file_sizes={key: unwrap(prepared.attachment_sizes[key]) for key in keys},
     )

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
+from engine.consent.links import UnsubscribeLinks
 from engine.errors import Refusal, Refused, SendFailure, ServiceUnavailable
 from engine.schemas.request import Lane
 from engine.sending.compose import OutgoingMessage
@@ -79,13 +80,17 @@ LARGEST_CALL: Final = 50
 
 
 class SendingPolicy(Struct, frozen=True, kw_only=True):
-    """What the settings say about sending. `largest_call`: how many bulk emails one call to SES may carry."""
+    """What the settings say about sending. `largest_call`: how many bulk emails one call to SES may carry.
+
+    `links` to the hosted unsubscribe page; None where there is none.
+    """
 
     sender: SenderPolicy
     quota: QuotaPolicy
     retention_days: int
     reconcile_seconds: float
     largest_call: int = LARGEST_CALL
+    links: UnsubscribeLinks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

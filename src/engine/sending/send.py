@@ -140,7 +140,8 @@ class BatchSend:
 
         They are read a little ahead, so that reading takes no time of the slots.
         """
-        if not self.brakes.is_fresh(due):
+        # What it waited for besides may have come after its slot.
+        if not self.brakes.is_fresh(max(due, self.deps.clock())):
             await self._sleep_until(due - _LOOK_AHEAD)
             await self.brakes.look()
         await self._sleep_until(due)

@@ -11,10 +11,10 @@ from engine.errors import FailureCode, Refusal
 from engine.schemas.rows import SuppressionRow
 
 UNSUBSCRIBE: Final = "unsubscribe"
-_EVERY_TOPIC: Final = "*"
+EVERY_TOPIC: Final = "*"
 
 
-def opt_out_key(address: str, topic: str = _EVERY_TOPIC) -> str:
+def opt_out_key(address: str, topic: str = EVERY_TOPIC) -> str:
     """The key of an opt-out; `address` is an address key."""
     return f"{topic}#{address}"
 

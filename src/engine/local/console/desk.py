@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.concurrency import first_error
-from engine.errors import EngineError
+from engine.errors import EngineError, describe_bug
 from engine.local.web.pages import Watchers
 from engine.operations import dlq, dlq_verdicts, stopping
 from engine.operations.actions import tell
@@ -152,11 +152,12 @@ class Desk:
         except asyncio.CancelledError:
             act.verdict = Verdict(good=False, sentence="It was broken off. It may be run again.")
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and stays
             told = first_error(error, TOLD) if isinstance(error, ExceptionGroup) else error
             if not isinstance(told, TOLD):
-                logger.exception("%s failed", act.title)
-                told = EngineError("This failed for a reason that is in the log of the console.")
+                # No trace: its last line may quote an address.
+                logger.error("An act failed: %s", describe_bug(error))  # noqa: TRY400 - as said above
+                told = EngineError("This failed for a reason that the console's log names.")
             act.verdict = Verdict(good=False, sentence=sentence_of(told, self._here().address))
         finally:
             self._watchers.wake()

@@ -45,17 +45,20 @@ def tell_errors(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except TOLD as error:
-            first: Exception | None = error
+            return _trouble(request, error)
         except ExceptionGroup as group:
             first = first_error(group, TOLD)
             if first is None:
                 raise
-        assert first is not None  # noqa: S101 - says it to the type checker
-        desk = request.app[SITE].desk
-        address = desk.stack.address if desk and desk.stack else StackAddress()
-        return render(request, "trouble.html", status=502, sentence=sentence_of(first, address))
+            return _trouble(request, first)
 
     return told
+
+
+def _trouble(request: web.Request, error: Exception) -> web.Response:
+    desk = request.app[SITE].desk
+    address = desk.stack.address if desk and desk.stack else StackAddress()
+    return render(request, "trouble.html", status=502, sentence=sentence_of(error, address))
 
 
 async def _stack(request: web.Request) -> web.Response:

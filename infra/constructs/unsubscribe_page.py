@@ -1,0 +1,113 @@
+"""The hosted unsubscribe page, where the parameter asks for it: a function URL with a role of its own."""
+
+import json
+
+from aws_cdk import Token
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.acknowledged import acknowledge
+from infra.constructs.bus import EmailBus
+from infra.constructs.fingerprints import Fingerprints
+from infra.constructs.functions import EngineFunction, snapshots
+from infra.constructs.parameters import Parameters
+from infra.constructs.tables import EmailTables
+
+_MEMORY, _TIMEOUT = 256, 10
+
+
+class UnsubscribePage(Construct):
+    """`address` is the page's URL, `secret_arn` what signs its links; both are nothing where not wanted."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        prefix: str,
+        parameters: Parameters,
+        fingerprints: Fingerprints,
+        code: lambda_.Code,
+        bus: EmailBus,
+        tables: EmailTables,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        secret = _signing_keys(self, prefix)
+        self.function = EngineFunction(
+            self,
+            "Function",
+            name=f"{prefix}-Unsubscribe",
+            handler="engine.handlers.unsubscribe.handler",
+            code=code,
+            memory=_MEMORY,
+            timeout=_TIMEOUT,
+            concurrency=parameters.reserved("unsubscribe_concurrency"),
+            log_days=parameters.number("log_retention_days"),
+            fingerprint=fingerprints.of(
+                "Unsubscribe", ["unsubscribe_topics", "environment", "log_level", "snap_start"], parameters
+            ),
+            snap_start=snapshots(parameters),
+            environment={
+                "SUPPRESSION_TABLE": tables.suppression.table_name,
+                "EVENT_BUS_NAME": bus.bus.event_bus_name,
+                "UNSUBSCRIBE_SECRET_ARN": secret.ref,
+                "UNSUBSCRIBE_TOPICS": parameters.text("unsubscribe_topics"),
+                "ENVIRONMENT": parameters.text("environment"),
+                "LOG_LEVEL": parameters.text("log_level"),
+            },
+            may=[
+                # Keys of consent are `topic#address`; that the row is one of consent, the writes' own
+                # conditions see to.
+                iam.PolicyStatement(
+                    sid="KeepConsent",
+                    actions=["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
+                    resources=[tables.suppression.table_arn],
+                    conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#*"]}},
+                ),
+                iam.PolicyStatement(
+                    sid="ReadSigningKeys", actions=["secretsmanager:GetSecretValue"], resources=[secret.ref]
+                ),
+                iam.PolicyStatement(sid="PublishChange", actions=["events:PutEvents"], resources=[bus.arn]),
+            ],
+        )
+        # Whoever holds a link may use it: the page authorizes by the link's signature.
+        url = self.function.alias.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE)
+
+        def chosen(value: str) -> str:
+            return Token.as_string(parameters.choose("hosted_unsubscribe", value))
+
+        self.address = chosen(url.url)
+        self.secret_arn = chosen(secret.ref)
+        self.role_arn = chosen(self.function.role.role_arn)
+        parameters.make_only_if("hosted_unsubscribe", self)
+        self._parameters, self._secret = parameters, secret
+
+    def let_sign(self, sender: iam.IRole) -> None:
+        """Let the function that sends read what links are signed with."""
+        read = iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self._secret.ref])
+        policy = iam.Policy(self, "SenderSignsLinks", roles=[sender], statements=[read])
+        self._parameters.make_only_if("hosted_unsubscribe", policy)
+
+
+def _signing_keys(scope: Construct, prefix: str) -> secretsmanager.CfnSecret:
+    """`current` signs. To change it, move it to `previous` first (docs/consent.md)."""
+    secret = secretsmanager.CfnSecret(
+        scope,
+        "SigningKeys",
+        name=f"{prefix}-Unsubscribe",
+        description="What unsubscribe links are signed with: current signs, previous is still believed",
+        generate_secret_string=secretsmanager.CfnSecret.GenerateSecretStringProperty(
+            secret_string_template=json.dumps({"previous": ""}),
+            generate_string_key="current",
+            password_length=48,
+            exclude_punctuation=True,
+        ),
+    )
+    acknowledge(
+        secret,
+        "AwsSolutions-SMG4",
+        "rotating by a timer would break links that people got; an operator rotates it with both keys",
+    )
+    return secret

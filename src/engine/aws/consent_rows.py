@@ -1,0 +1,57 @@
+"""Rows of type `unsubscribe` in the suppression table. The page may touch no others, whatever their key."""
+
+import asyncio
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from engine.aws.dynamodb import conditional, to_item
+from engine.aws.error_codes import service_errors
+from engine.schemas.rows import SuppressionRow
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+_SERVICE = "DynamoDB (Suppression)"
+_OURS = "suppressionType = :unsubscribe"
+
+
+class ConsentTable:
+    """Implements `ConsentRows`."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    async def read(self, keys: Collection[str]) -> Collection[str]:
+        found = await asyncio.gather(*map(self._is_there, keys))
+        return {key for key, there in zip(keys, found, strict=True) if there}
+
+    async def _is_there(self, key: str) -> bool:
+        """One by one, and consistently: the role may do no more, and a page shows what it just changed."""
+        with service_errors(_SERVICE):
+            answer = await self._client.get_item(
+                TableName=self._table, Key={"email": {"S": key}}, ConsistentRead=True
+            )
+        return answer.get("Item", {}).get("suppressionType") == {"S": "unsubscribe"}
+
+    async def add(self, row: SuppressionRow) -> None:
+        await conditional(
+            _SERVICE,
+            self._client.put_item(
+                TableName=self._table,
+                Item=to_item(row),
+                ConditionExpression=f"attribute_not_exists(email) OR {_OURS}",
+                ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
+            ),
+        )
+
+    async def remove(self, key: str) -> None:
+        await conditional(
+            _SERVICE,
+            self._client.delete_item(
+                TableName=self._table,
+                Key={"email": {"S": key}},
+                ConditionExpression=_OURS,
+                ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
+            ),
+        )

@@ -1,0 +1,34 @@
+"""What unsubscribe links are signed with, in Secrets Manager: the sender signs, the page believes."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine.aws.error_codes import service_errors
+from engine.bootstrap.settings import SettingsError
+
+
+class SigningKeys(Struct, frozen=True):
+    """The secret: `current` signs, `previous` is still believed; empty where there is none."""
+
+    current: str
+    previous: str = ""
+
+
+async def read_signing_keys(client: Any, arn: str) -> list[str]:
+    """The keys, the oldest first. `client`: of Secrets Manager.
+
+    Raises SettingsError for a secret of another shape.
+    """
+    with service_errors("Secrets Manager"):
+        answer = await client.get_secret_value(SecretId=arn)
+    try:
+        keys = msgspec.json.decode(answer["SecretString"], type=SigningKeys)
+    except (msgspec.MsgspecError, KeyError):
+        raise SettingsError(
+            ['the secret of UNSUBSCRIBE_SECRET_ARN must be JSON such as {"current": "…", "previous": ""}']
+        ) from None
+    if not keys.current:
+        raise SettingsError(["the secret of UNSUBSCRIBE_SECRET_ARN has an empty `current` key"])
+    return [key for key in (keys.previous, keys.current) if key]

@@ -1,0 +1,28 @@
+"""The unsubscribe function: from its environment's variables to a page that is ready to be asked for."""
+
+from collections.abc import Mapping
+
+from engine.aws.clients import Clients
+from engine.aws.consent_rows import ConsentTable
+from engine.aws.event_bus import StatusBus
+from engine.bootstrap.host import LAMBDA, Host
+from engine.bootstrap.settings import UnsubscribeSettings, read_settings
+from engine.bootstrap.signing_keys import read_signing_keys
+from engine.consent.links import UnsubscribeLinks
+from engine.consent.subscriptions import SubscriptionPage
+
+
+async def open_subscription_page(
+    variables: Mapping[str, str], clients: Clients, host: Host = LAMBDA
+) -> SubscriptionPage:
+    """Raises SettingsError, which lists all that is wrong with the variables, and ServiceUnavailable."""
+    settings = read_settings(UnsubscribeSettings, variables)
+    keys = await read_signing_keys(await clients.open("secretsmanager"), settings.unsubscribe_secret_arn)
+    return SubscriptionPage(
+        links=UnsubscribeLinks("", keys),
+        rows=ConsentTable(await clients.open("dynamodb"), settings.suppression_table),
+        events=StatusBus(await clients.open("events"), settings.event_bus_name),
+        topics=settings.topics,
+        clock=host.clock,
+        telemetry=host.telemetry("Unsubscribe", settings.environment, settings.log_level),
+    )

@@ -1,0 +1,172 @@
+"""Topics that people unsubscribe from: which there are, what an address gets, and changing that."""
+
+import asyncio
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from engine.aws.consent_rows import ConsentTable
+from engine.aws.error_codes import is_code
+from engine.aws.event_bus import StatusBus
+from engine.bootstrap.settings import named_topics
+from engine.operations.stack import DeployedStack
+from engine.operations.verdict import Verdict
+from engine.requests.addresses import address_key
+from engine.schemas.consent import SubscriptionChanged
+from engine.schemas.rows import SuppressionRow
+from engine.schemas.times import iso
+from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE, opt_out_key
+
+_AT_ONCE: Final = 10
+
+
+class Topic(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`name`: what the hosted page calls it. `templates`: those whose metadata names the topic."""
+
+    topic: str
+    name: str
+    templates: list[str]
+
+
+class Topics(Struct, frozen=True, rename="camel"):
+    topics: list[Topic]
+
+    def verdict(self) -> Verdict:
+        if not self.topics:
+            sentence = (
+                "No template names a topic, and the page has none: nobody can unsubscribe from anything."
+            )
+            return Verdict(good=True, sentence=sentence)
+        return Verdict(good=True, sentence=f"{len(self.topics)} topic(s). Requests may name others.")
+
+
+class TopicOfAddress(Struct, frozen=True, kw_only=True, rename="camel"):
+    topic: str
+    subscribed: bool
+
+
+class Subscriptions(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an address gets, of the topics that are known. `all_off`: it gets no mail with a topic."""
+
+    address: str
+    all_off: bool
+    topics: list[TopicOfAddress]
+
+    def verdict(self) -> Verdict:
+        gone = [each.topic for each in self.topics if not each.subscribed]
+        if self.all_off:
+            sentence = f"{self.address} has unsubscribed from everything that one can unsubscribe from."
+        elif gone:
+            sentence = f"{self.address} has unsubscribed from {', '.join(gone)}."
+        else:
+            sentence = f"{self.address} has unsubscribed from none of these topics."
+        return Verdict(good=True, sentence=sentence)
+
+
+class _Metadata(Struct, frozen=True):
+    topic: str | None = None
+
+
+async def list_topics(stack: DeployedStack) -> Topics:
+    """The hosted page's topics, and those that templates name."""
+    names, templates = await asyncio.gather(_names(stack), _topics_of_templates(stack))
+    using: dict[str, list[str]] = {topic: [] for topic in names}
+    for template, topic in sorted(templates.items()):
+        using.setdefault(topic, []).append(template)
+    return Topics(
+        [Topic(topic=topic, name=names.get(topic, topic), templates=used) for topic, used in using.items()]
+    )
+
+
+async def show_subscriptions(stack: DeployedStack, address: str, topic: str | None) -> Subscriptions:
+    """`topic`: one more to look at, which neither the page nor a template names."""
+    key = address_key(address)
+    known = [each.topic for each in (await list_topics(stack)).topics]
+    topics = list(dict.fromkeys([*known, *([topic] if topic else [])]))
+    keys = {each: opt_out_key(key, each) for each in (*topics, EVERY_TOPIC)}
+    # A plain address with a row of that type counts as every topic.
+    gone = await (await _rows(stack)).read([*keys.values(), key])
+    all_off = keys[EVERY_TOPIC] in gone or key in gone
+    return Subscriptions(
+        address=key,
+        all_off=all_off,
+        topics=[
+            TopicOfAddress(topic=each, subscribed=not all_off and keys[each] not in gone) for each in topics
+        ],
+    )
+
+
+async def set_subscription(
+    stack: DeployedStack, address: str, topic: str, now: datetime, *, subscribed: bool
+) -> Verdict:
+    """Write or take out the row, then tell the bus, as the hosted page does."""
+    key = address_key(address)
+    rows = await _rows(stack)
+    if subscribed:
+        await rows.remove(opt_out_key(key, topic))
+        if topic == EVERY_TOPIC:
+            await rows.remove(key)
+    else:
+        await rows.add(
+            SuppressionRow(
+                email=opt_out_key(key, topic),
+                suppression_type=UNSUBSCRIBE,
+                reason="operator",
+                added_to_suppression_date=iso(now),
+                added_by=await stack.operator(),
+            )
+        )
+    change = SubscriptionChanged(
+        address=key, topic=topic, subscribed=subscribed, via="operator", timestamp=iso(now)
+    )
+    await StatusBus(await stack.client("events"), stack.event_bus).publish_change(change)
+    what = "every topic" if topic == EVERY_TOPIC else topic
+    does = "gets" if subscribed else "gets no more"
+    return Verdict(good=True, sentence=f"{key} {does} mail of {what}.")
+
+
+async def _rows(stack: DeployedStack) -> ConsentTable:
+    return ConsentTable(await stack.client("dynamodb"), stack.suppression_table)
+
+
+async def _names(stack: DeployedStack) -> dict[str, str]:
+    functions = await stack.client("lambda")
+    try:
+        page = await functions.get_function_configuration(FunctionName=stack.resource("Unsubscribe"))
+    except ClientError as error:
+        if is_code(error, "ResourceNotFoundException"):
+            return {}  # not hosted
+        raise
+    return named_topics(page.get("Environment", {}).get("Variables", {}).get("UNSUBSCRIBE_TOPICS", ""))
+
+
+async def _topics_of_templates(stack: DeployedStack) -> dict[str, str]:
+    s3, bucket = await stack.client("s3"), await stack.template_bucket()
+    names: list[str] = []
+    async for page in s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix="templates/", Delimiter="/"
+    ):
+        names += [each["Prefix"].split("/")[1] for each in page.get("CommonPrefixes", ())]
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def topic_of(name: str) -> str | None:
+        async with gate:
+            return await _topic_of(s3, bucket, name)
+
+    topics = await asyncio.gather(*map(topic_of, names))
+    return {name: topic for name, topic in zip(names, topics, strict=True) if topic}
+
+
+async def _topic_of(s3: Any, bucket: str, name: str) -> str | None:
+    try:
+        answer = await s3.get_object(Bucket=bucket, Key=f"templates/{name}/metadata.json")
+        return msgspec.json.decode(await answer["Body"].read(), type=_Metadata).topic
+    except ClientError as error:
+        if is_code(error, "NoSuchKey"):
+            return None
+        raise
+    except msgspec.MsgspecError:
+        return None  # `templates lint` says what is wrong with it

@@ -1,0 +1,69 @@
+"""The hosted unsubscribe page in the template: only where it is wanted, with a role that can do little."""
+
+from typing import Any
+
+from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed
+
+HANDLER = "engine.handlers.unsubscribe.handler"
+TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/mail-Suppression"
+
+
+def hosted(**more: Any) -> Deployed:
+    return deployed(HostedUnsubscribe="true", UnsubscribeTopics="news=Newsletter", **more)
+
+
+def statement(sid: str) -> dict[str, Any]:
+    (found,) = (one for one in hosted().statements(HANDLER) if one.get("Sid") == sid)
+    return found
+
+
+def test_nothing_of_the_page_is_there_unless_it_is_wanted() -> None:
+    stack = deployed()
+    assert stack.all("AWS::Lambda::Url") == stack.all("AWS::SecretsManager::Secret") == {}
+    functions = stack.all("AWS::Lambda::Function").values()
+    assert not [one for one in functions if one["Properties"]["Handler"] == HANDLER]
+
+
+def test_the_page_has_an_address_that_anybody_may_ask() -> None:
+    stack = hosted()
+    assert stack.properties("AWS::Lambda::Url")["AuthType"] == "NONE"
+    function = stack.properties("AWS::Lambda::Function", FunctionName="mail-Unsubscribe")
+    assert function["ReservedConcurrentExecutions"] == 2
+    assert function["Environment"]["Variables"]["UNSUBSCRIBE_TOPICS"] == "news=Newsletter"
+
+
+def test_nothing_is_reserved_for_the_page_where_an_account_has_little() -> None:
+    function = hosted(UnsubscribeConcurrency="0").properties(
+        "AWS::Lambda::Function", FunctionName="mail-Unsubscribe"
+    )
+    assert "ReservedConcurrentExecutions" not in function
+
+
+def test_the_role_may_touch_rows_of_consent_its_secret_and_the_bus_and_nothing_else() -> None:
+    allowed = {one["Sid"] for one in hosted().statements(HANDLER)}
+    assert allowed == {"WriteLog", "KeepConsent", "ReadSigningKeys", "PublishChange"}
+    rows = statement("KeepConsent")
+    assert set(rows["Action"]) == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
+    assert rows["Resource"] == TABLE
+    assert rows["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#*"]}}
+
+
+def test_the_sender_knows_the_page_and_may_read_what_its_links_are_signed_with() -> None:
+    stack = hosted()
+    function = stack.properties("AWS::Lambda::Function", FunctionName="mail-EmailSender")
+    variables = function["Environment"]["Variables"]
+    assert variables["UNSUBSCRIBE_URL"]
+    assert variables["UNSUBSCRIBE_SECRET_ARN"]
+    (policy,) = stack.all("AWS::IAM::Policy").values()
+    (may,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (may["Action"], may["Resource"]) == (
+        "secretsmanager:GetSecretValue",
+        variables["UNSUBSCRIBE_SECRET_ARN"],
+    )
+
+
+def test_two_keys_sign_of_which_the_second_starts_empty() -> None:
+    made = hosted().properties("AWS::SecretsManager::Secret", Name="mail-Unsubscribe")
+    generated = made["GenerateSecretString"]
+    assert generated["SecretStringTemplate"] == '{"previous": ""}'
+    assert (generated["GenerateStringKey"], generated["PasswordLength"]) == ("current", 48)

@@ -1,0 +1,88 @@
+"""`sesmailengine topics`: which topics there are, what an address gets, and changing it for a person."""
+
+import json
+
+import pytest
+from tests.support.cloud import Cloud
+from typer.testing import CliRunner
+
+from engine.cli import app
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> Cloud:
+    """A stack with a template that names a topic, one that names none, and one whose metadata is broken."""
+    cloud.s3.create_bucket(
+        Bucket=f"{cloud.stack}-templates-123456789012",
+        CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
+    )
+    for name, metadata in (("news", '{"topic": "news"}'), ("reset", "{}"), ("broken", "{")):
+        cloud.s3.put_object(
+            Bucket=f"{cloud.stack}-templates-123456789012",
+            Key=f"templates/{name}/metadata.json",
+            Body=metadata.encode(),
+        )
+    cloud.events.put_rule(
+        Name="status",
+        EventBusName=cloud.bus,
+        EventPattern=json.dumps({"detail-type": ["Subscription Changed"]}),
+    )
+    return cloud
+
+
+def run(cloud: Cloud, *arguments: str) -> tuple[int, str]:
+    options = ["--stack", cloud.stack, "--endpoint-url", cloud.endpoint, "--region", "eu-west-1"]
+    result = CliRunner().invoke(app, ["topics", *arguments, *options])
+    return result.exit_code, result.output
+
+
+def test_the_topics_of_the_templates_are_listed(stack: Cloud) -> None:
+    code, output = run(stack, "list", "--json")
+    assert code == 0
+    assert json.loads(output)["topics"] == [{"topic": "news", "name": "news", "templates": ["news"]}]
+    code, output = run(stack, "list")
+    assert "1 topic(s)" in output
+
+
+def test_an_operator_unsubscribes_a_person_and_takes_it_back(stack: Cloud) -> None:
+    code, output = run(stack, "set", " Ada@Example.com", "news", "--off", "--yes")
+    assert code == 0
+    assert "ada@example.com gets no more mail of news" in output
+    (row,) = stack.items("Suppression")
+    assert (row["email"], row["suppressionType"]) == ("news#ada@example.com", "unsubscribe")
+    _, output = run(stack, "show", "ada@example.com", "--json")
+    assert json.loads(output)["topics"] == [{"topic": "news", "subscribed": False}]
+    assert run(stack, "set", "ada@example.com", "news", "--on", "--yes")[0] == 0
+    assert stack.items("Suppression") == []
+    told = [(event["topic"], event["subscribed"], event["via"]) for event in stack.status_events()]
+    assert told == [("news", False, "operator"), ("news", True, "operator")]
+
+
+@pytest.mark.parametrize("key", ["*#ada@example.com", "ada@example.com"])
+def test_whoever_has_unsubscribed_from_everything_is_shown_so_until_it_is_taken_back(
+    stack: Cloud, key: str
+) -> None:
+    stack.put("Suppression", email=key, suppressionType="unsubscribe")
+    _, output = run(stack, "show", "ada@example.com", "--topic", "club", "--json")
+    shown = json.loads(output)
+    assert shown["allOff"]
+    assert [(each["topic"], each["subscribed"]) for each in shown["topics"]] == [
+        ("news", False),
+        ("club", False),
+    ]
+    assert run(stack, "set", "ada@example.com", "*", "--on", "--yes")[0] == 0
+    assert stack.items("Suppression") == []
+
+
+def test_a_row_of_another_type_is_neither_shown_nor_taken_out(stack: Cloud) -> None:
+    stack.put("Suppression", email="ada@example.com", suppressionType="bounce")
+    _, output = run(stack, "show", "ada@example.com")
+    assert "has unsubscribed from none of these topics" in " ".join(output.split())
+    run(stack, "set", "ada@example.com", "*", "--on", "--yes")
+    assert len(stack.items("Suppression")) == 1
+
+
+def test_a_topic_that_can_not_be_one_is_named(stack: Cloud) -> None:
+    code, output = run(stack, "set", "ada@example.com", "News!", "--off", "--yes")
+    assert code == 2
+    assert "News!" in output
