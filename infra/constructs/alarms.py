@@ -21,11 +21,13 @@ from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 
-SENDER_LOG: Final = "aws logs tail /aws/lambda/{stack}-EmailSender --since 1h"
-FEEDBACK_LOG: Final = "aws logs tail /aws/lambda/{stack}-FeedbackProcessor --since 1h"
-ACCOUNT: Final = "aws sesv2 get-account"
+LOG: Final = "aws logs tail /aws/lambda/{{stack}}-{function} --since 1h"
+SENDER_LOG: Final = LOG.format(function="EmailSender")
 STATUS: Final = "sesmailengine status --stack {stack}"
-QUEUES: Final = "aws sqs list-queues --queue-name-prefix {stack}-"
+DOCTOR: Final = "sesmailengine doctor --stack {stack}"
+DEAD_LETTERS: Final = "sesmailengine dlq --stack {stack}"
+# Emails that are claimed and have no outcome yet.
+UNSETTLED: Final = "sesmailengine find --status sending --since 2h --stack {stack}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +77,10 @@ _SENDING: Final = {
         0,
         _ONCE,
         AlarmText(
-            look="SES does not let the account send; its console says why. Mail is deferred, and what is"
-            " never received is deleted 14 days after it was published.",
-            command=ACCOUNT,
-            page="ses",
+            look="SES does not let the account send: look into its console, which says why. Mail is deferred,"
+            " and what is never received is deleted 14 days after it was published.",
+            command=STATUS,
+            page="paused-by-ses",
         ),
     ),
     "SES-Throttles": (
@@ -86,7 +88,9 @@ _SENDING: Final = {
         50,
         _TWICE,
         AlarmText(
-            look="SES throttles sends: look for another system that uses the account's rate.", page="ses"
+            look="SES throttles sends: look for another system that uses the account's rate.",
+            command=STATUS,
+            page="ses",
         ),
     ),
     "SES-UnknownOutcomes": (
@@ -95,7 +99,7 @@ _SENDING: Final = {
         _TWICE,
         AlarmText(
             look="Sends end without an answer: look at AWS Health for SES. SES's own reports settle each.",
-            command=FEEDBACK_LOG,
+            command=UNSETTLED,
             page="ses",
         ),
     ),
@@ -106,7 +110,7 @@ _SENDING: Final = {
         AlarmText(
             look="SES refuses sends for how the account is set up: look at identity, MAIL FROM domain and"
             " configuration set.",
-            command=ACCOUNT,
+            command=DOCTOR,
             page="ses",
         ),
     ),
@@ -127,7 +131,6 @@ _SENDING: Final = {
         AlarmText(
             look="SendBulkEmail is denied, so bulk mail goes one by one, more slowly: look at EmailSender's"
             " role and at policies of the organization.",
-            command=ACCOUNT,
             page="ses",
         ),
     ),
@@ -160,9 +163,10 @@ _SENDING: Final = {
         0,
         _REPEATEDLY,
         AlarmText(
-            look="Emails are deferred because SES does not let the account send; its console says why.",
-            command=ACCOUNT,
-            page="mail-that-waits",
+            look="Emails are deferred because SES does not let the account send: look into its console, which"
+            " says why.",
+            command=STATUS,
+            page="paused-by-ses",
         ),
     ),
     "Deferred-ServiceUnavailable": (
@@ -182,7 +186,7 @@ _SENDING: Final = {
         AlarmText(
             look="Emails are deferred because nobody knows yet whether SES took them: look whether its"
             " reports arrive, in FeedbackProcessor's log and errors.",
-            command=FEEDBACK_LOG,
+            command=UNSETTLED,
             page="mail-that-waits",
         ),
     ),
@@ -192,6 +196,7 @@ _SENDING: Final = {
         _REPEATEDLY,
         AlarmText(
             look="Emails are deferred because SES throttles: look for another system that uses the rate.",
+            command=STATUS,
             page="mail-that-waits",
         ),
     ),
@@ -218,40 +223,42 @@ class Alarms(Construct):
 
     def watch_dead_letters(self, queues: EmailQueues) -> None:
         dead = {
-            "EventBridgeDLQ": queues.event_bridge_dead,
-            "RetryDLQ": queues.retry_dead,
-            "FeedbackDLQ": queues.feedback_dead,
-            "BulkDLQ": queues.bulk_dead,
+            "EventBridgeDLQ": ("EventBridgeDLQ", queues.event_bridge_dead),
+            "RetryDLQ": ("EmailRetryDLQ", queues.retry_dead),
+            "FeedbackDLQ": ("FeedbackProcessorDLQ", queues.feedback_dead),
+            "BulkDLQ": ("BulkEmailDLQ", queues.bulk_dead),
         }
-        for name, queue in dead.items():
+        for name, (called, queue) in dead.items():
             self._watch_dead(
                 name,
                 queue,
+                f"sesmailengine dlq show {called} --stack {{stack}}",
                 "Mail or a report was given up and lies whole in the queue: look for the cause, mend it, then"
-                " redrive.",
+                f" redrive by `sesmailengine dlq redrive {called}`.",
                 "SQS will delete what lies here, some of it within days: look at it now, and redrive or drop"
                 " it.",
             )
         self._watch_dead(
             "WebhookDLQ",
             queues.webhook_dead,
+            "sesmailengine dlq show WebhookDLQ --stack {stack}",
             "A webhook did not take an event, which lies whole in the queue; EventBridge does not post it"
             " again: look at the webhook, mend it, and read what it missed.",
             "SQS will delete what webhooks missed after 14 days: look at it now, and drop it.",
         )
 
-    def _watch_dead(self, name: str, queue: sqs.IQueue, filled: str, old: str) -> None:
+    def _watch_dead(self, name: str, queue: sqs.IQueue, command: str, filled: str, old: str) -> None:
         self._above(
             f"{name}-Depth",
             0,
             of_queue(queue, "ApproximateNumberOfMessagesVisible"),
-            AlarmText(look=filled, command=QUEUES, page="dead-letter-queues"),
+            AlarmText(look=filled, command=command, page="dead-letter-queues"),
         )
         self._above(
             f"{name}-Age",
             _DEAD_AGE.to_seconds(),
             of_queue(queue, "ApproximateAgeOfOldestMessage"),
-            AlarmText(look=old, command=QUEUES, page="dead-letter-queues"),
+            AlarmText(look=old, command=command, page="dead-letter-queues"),
         )
 
     def watch_parked(self, queues: EmailQueues) -> None:
@@ -279,6 +286,7 @@ class Alarms(Construct):
                 AlarmText(
                     look=f"Mail waits longer than {hours} hours: look for a pause, throttles, errors, or a"
                     " campaign larger than the rate. SQS deletes it 14 days after it was published.",
+                    command=STATUS,
                     page="mail-that-waits",
                 ),
             )
@@ -297,6 +305,7 @@ class Alarms(Construct):
                 AlarmText(
                     look=f"For {hours} hours some mail has been deferred at any moment: look at the alarms"
                     " named Deferred-.",
+                    command=STATUS,
                     page="mail-that-waits",
                 ),
                 times=(hours, hours),
@@ -308,6 +317,7 @@ class Alarms(Construct):
                 AlarmText(
                     look=f"For {_RETRY_HOURS} hours more than {_DELAYED} messages have been delayed: look for"
                     " a flood of soft bounces, or of mail that could not be sent directly.",
+                    command=STATUS,
                     page="mail-that-waits",
                 ),
                 times=(_RETRY_HOURS, _RETRY_HOURS),
@@ -321,6 +331,7 @@ class Alarms(Construct):
             of_function(function, "Errors"),
             AlarmText(
                 look="Invocations have failed for ten minutes: look into the function's log.",
+                command=LOG.format(function=name),
                 page="functions",
             ),
             times=_TWICE,
@@ -331,7 +342,7 @@ class Alarms(Construct):
             of_function(function, "AsyncEventsDropped"),
             AlarmText(
                 look="Lambda gave up events: look into the function's dead-letter queue, which has them.",
-                command=QUEUES,
+                command=DEAD_LETTERS,
                 page="functions",
             ),
         )
@@ -342,6 +353,7 @@ class Alarms(Construct):
             AlarmText(
                 look="Events wait a quarter of an hour for the function: look whether it fails, is throttled,"
                 " or reserves too little concurrency.",
+                command=DOCTOR,
                 page="functions",
             ),
         )
@@ -367,7 +379,8 @@ class Alarms(Construct):
                 of_account(f"Reputation.{name}", configuration_set=configuration_set),
                 AlarmText(
                     look=f"{whose} share of {label} nears what SES puts it under review for: look for"
-                    " the list or template that causes them, and stop it.",
+                    " the campaign or template that causes them, and stop it by `sesmailengine stop`.",
+                    command=STATUS,
                     page="reputation",
                 ),
                 # SES computes the rate from time to time; between two readings the last one holds.

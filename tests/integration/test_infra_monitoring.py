@@ -189,15 +189,22 @@ class TestAlarmsBesideThem:
     def test_every_alarm_says_what_to_look_at_which_command_helps_and_where_to_read_on(self) -> None:
         for made in alarms():
             name, description = made["AlarmName"].removeprefix("mail-"), made["AlarmDescription"]
+            page = operations()
             said = re.fullmatch(
-                r".*(?:look|its console says why).*"
+                r".*look.*"
                 r" Run `(?:aws [a-z0-9]+|sesmailengine) [^`{}]+`\."
                 r" More: docs/operations\.md#(?P<section>[a-z-]+)",
                 description,
             )
             assert said is not None, description
             assert len(description) <= 1024  # what CloudWatch takes
-            assert f"`{name}`" in operations()[said["section"]]
+            assert f"`{name}`" in page[said["section"]]
+            for command in re.findall(r"`(sesmailengine \w+)", description):
+                assert any(f"$ {command}" in section for section in page.values()), command
+
+    @pytest.mark.parametrize("function", ["EmailSender", "FeedbackProcessor"])
+    def test_a_functions_errors_lead_to_its_own_log(self, function: str) -> None:
+        assert f"/mail-{function} " in alarm(f"{function}-Errors")["AlarmDescription"]
 
     def test_the_page_tells_of_no_alarm_that_is_not_there(self) -> None:
         rows = re.findall(r"^\| (`.*?`) \|", "\n".join(operations().values()), re.MULTILINE)

@@ -135,6 +135,13 @@ class TestFind:
             assert text in result.output
         assert f"sesmailengine explain one --stack {cloud.stack}" in result.output
 
+    def test_eighty_columns_show_who_what_and_the_whole_id(self, cloud: Cloud, run: Run) -> None:
+        own_id = email_id("shop", "order-7")
+        ask(cloud, own_id, status="failed", failureCode="suppressed", campaign="spring")
+        shown = run("find", "--template", "welcome").output
+        for text in ("ada@example.com", "welcome · spring", own_id, "failed", "suppressed"):
+            assert text in shown
+
     def test_an_email_that_is_worked_on_shows_its_claims_age(self, cloud: Cloud, run: Run) -> None:
         at = datetime.now(UTC).timestamp()  # as the command takes it: this module may be an hour old by now
         ask(cloud, "live", status="sending", leaseUntil=at + 3000)

@@ -154,6 +154,7 @@ async def test_the_list_shows_what_is_due_first_and_none_of_the_content(
     code, output = await run(cloud, "list")
     assert code == 0
     assert "2 scheduled email(s)" in output
+    assert first in output  # whole, in eighty columns: it is what `cancel` takes
 
 
 async def test_the_list_says_that_there_are_more(emails: EmailClient, cloud: Cloud) -> None:

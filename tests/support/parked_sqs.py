@@ -1,6 +1,7 @@
 """SQS as a run over ParkedEmailQueue sees it: receives hide, batches answer for each entry."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,17 @@ PARKED, BULK, RETRY = "parked", "bulk", "retry"
 
 @dataclass
 class FakeSqs:
-    """The three queues by URL. `refuses`: bodies that a lane does not take. `breaks`: a call that fails."""
+    """The three queues by URL. `refuses`: bodies that a lane does not take. `breaks`: a call that fails.
+
+    `parks_again`: what a lane does before it parks all that it takes again, as under a brake.
+    """
 
     parked: dict[str, str] = field(default_factory=dict)  # by message id
     lanes: dict[str, list[str]] = field(default_factory=lambda: {BULK: [], RETRY: []})
     hidden: set[str] = field(default_factory=set)
     refuses: set[str] = field(default_factory=set)
     breaks: str = ""
+    parks_again: Callable[[], None] | None = None
     _handles: Any = field(default_factory=itertools.count)
     _received: dict[str, str] = field(default_factory=dict)
 
@@ -52,6 +57,9 @@ class FakeSqs:
         self._break("SendMessageBatch")
         taken = [entry for entry in Entries if entry["MessageBody"] not in self.refuses]
         self.lanes[QueueUrl] += [entry["MessageBody"] for entry in taken]
+        if self.parks_again:
+            self.parks_again()
+            self.parked |= {f"again-{next(self._handles)}": entry["MessageBody"] for entry in taken}
         left = [{"Id": entry["Id"], "Code": "InternalError"} for entry in Entries if entry not in taken]
         return {"Successful": [{"Id": entry["Id"]} for entry in taken], **({"Failed": left} if left else {})}
 

@@ -88,6 +88,27 @@ async def test_a_large_queue_comes_back_whole_and_reads_each_brake_once(sqs: Fak
     assert brakes.reads == 1
 
 
+async def test_a_lane_that_stops_meanwhile_and_parks_it_all_again_ends_the_run(
+    sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the engine does over the bounce rate, with BOUNCE_RATE_ACTION=hold-bulk."""
+    monkeypatch.setattr(parked, "FRESH_SECONDS", 0.0)  # every look is a new second's
+    brakes = SetBrakes()
+    rounds: list[int] = []
+
+    def stop() -> None:
+        brakes.keys.add("stop#bulk")
+        rounds.append(1)
+        assert len(rounds) < 100, "it goes round for ever"
+
+    sqs.parks_again = stop
+    sqs.park(*[event(number, priority="bulk") for number in range(25)])
+    mail = ParkedMail(sqs, brakes, QueueUrls(parked=PARKED, bulk=BULK, retry=RETRY))
+    returned = await mail.bring_back()
+    assert returned.held == {"stop#bulk": 25}
+    assert len(sqs.left) == 25
+
+
 async def test_messages_too_large_for_one_call_go_in_several(sqs: FakeSqs) -> None:
     sqs.park(*[event(number, templateData={"name": "x" * 600_000}) for number in range(4)])
     assert (await run(sqs).bring_back()).moved == 4

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +76,15 @@ class LocalEnvironment:
 
 @asynccontextmanager
 async def running_environment(
-    say: Callable[[str], None], *, inbox_port: int = INBOX_PORT, folder: Path = FOLDER
+    say: Callable[[str], None],
+    *,
+    inbox_port: int = INBOX_PORT,
+    folder: Path = FOLDER,
+    parameters: Mapping[str, str] | None = None,
 ) -> AsyncIterator[LocalEnvironment]:
     """Start and deploy everything, and keep it until the block ends. `say` gets what is being done.
+
+    `parameters` are the stack's, where they differ from the template's defaults.
 
     Raises EmulatorError, CdkError, and OSError where the inbox's port is taken.
     """
@@ -106,7 +112,7 @@ async def running_environment(
         # Closes before the topic: what SES would still report could not be published any more.
         stack.push_async_callback(simulator.aclose)
         say("Deploying with cdk deploy")
-        deployment = await deploy(emulator, synthesis.result())
+        deployment = await deploy(emulator, synthesis.result(), parameters=parameters)
         environment = LocalEnvironment(url, emulator, deployment, simulator, inbox, [inbox.record_status])
         await stack.enter_async_context(status_events(environment))
         desk.stack = await stack.enter_async_context(_deployed(emulator))

@@ -4,6 +4,7 @@ A message is deleted only when its lane has it, and its id follows from its cont
 off at any point and run again: what was sent twice is one email to the engine.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ PARKED: Final = "ParkedEmailQueue"
 RECEIVERS: Final = 32
 # Seconds that a received message is hidden. What a run that died had in hand comes back then.
 HIDDEN_SECONDS: Final = 300
+FRESH_SECONDS: Final = 1.0
 # Seconds. A long poll asks all of a queue's servers, so that an empty answer means an empty queue:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
 WAIT_SECONDS: Final = 2
@@ -71,6 +73,7 @@ class ParkedMail:
         self._brakes = brakes
         self._urls = urls
         self._known: dict[str, BrakeRow | None] = {}
+        self._read_at = -FRESH_SECONDS
         # What was received and is still in the queue: receipt handle by message id; and what holds it.
         self._received: dict[str, str] = {}
         self._held: dict[str, str] = {}
@@ -127,8 +130,7 @@ class ParkedMail:
     async def _bring_back(self, messages: Sequence[Any]) -> None:
         envelopes = [_read(message["Body"]) for message in messages]
         requests = [_request(envelope) for envelope in envelopes]
-        await self._look(key for request in requests if request for key in brake_keys(request))
-        brakes = {key: brake for key, brake in self._known.items() if brake}
+        brakes = await self._look(key for request in requests if request for key in brake_keys(request))
         lanes: dict[str, list[Any]] = {}
         for message, envelope, request in zip(messages, envelopes, requests, strict=True):
             brake = applying(request, brakes) if request else None
@@ -143,12 +145,21 @@ class ParkedMail:
             for batch in batched_by_size([len(each["Body"].encode()) for each in leaving], _MOST_BYTES):
                 await self._move([leaving[index] for index in batch], url)
 
-    async def _look(self, keys: Iterable[str]) -> None:
-        """Each brake is read once a run: one that is set meanwhile, the lane itself will see."""
-        unknown = [key for key in dict.fromkeys(keys) if key not in self._known]
-        if unknown:
+    async def _look(self, keys: Iterable[str]) -> dict[str, BrakeRow]:
+        """Those of the brakes that are set, as of the last second.
+
+        The engine itself may set one while mail comes back (`BOUNCE_RATE_ACTION=hold-bulk`), and park that
+        mail again: were brakes read once, it would go round for ever.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._read_at >= FRESH_SECONDS:
+            self._known, self._read_at = {}, now
+        known = self._known  # of this second, also when another receiver has begun the next
+        wanted = list(dict.fromkeys(keys))
+        if unknown := [key for key in wanted if key not in known]:
             found = await self._brakes.read(unknown)
-            self._known |= {key: found.get(key) for key in unknown}
+            known |= {key: found.get(key) for key in unknown}
+        return {key: brake for key in wanted if (brake := known[key])}
 
     async def _move(self, messages: Sequence[Any], url: str) -> None:
         """Send to the lane, then delete what it has taken."""

@@ -18,6 +18,8 @@ from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.tracking.lifecycle import Status
 
+_TIME_WIDTH: Final = 19
+_ID_WIDTH: Final = 36
 STYLES: Final = {
     "sending": "dim",
     "sent": "cyan",
@@ -97,18 +99,20 @@ def _verdict(found: FoundEmails, options: str) -> Verdict:
 def _draw(console: Console, found: FoundEmails) -> None:
     if not found.emails:
         return
+    # Two lines for each: next to its id nothing else fits into eighty columns, and the id is to be copied.
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("asked (UTC)", "to", "template", "status", "now", "email id"):
-        table.add_column(name, overflow="fold", no_wrap=name in {"asked (UTC)", "status", "email id"})
+    table.add_column("asked UTC, template", overflow="fold", width=_TIME_WIDTH)
+    table.add_column("to, email id", overflow="fold", width=_ID_WIDTH)
+    table.add_column("status, now", overflow="fold")
     for email in found.emails:
         attempt = f" ({email.attempt})" if email.attempt > 1 else ""
         template = email.template_name + (f" · {email.campaign}" if email.campaign else "")
+        status = email.status.replace("_", " ") + attempt
         table.add_row(
-            email.at[:19].replace("T", " "),
-            Text(email.to),
-            Text(template),
-            Text(email.status.replace("_", " ") + attempt, style=STYLES.get(email.status, "")),
-            Text(email.now),
-            email.email_id,
+            Text(f"{email.at[:19].replace('T', ' ')}\n{template}"),
+            Text(f"{email.to}\n{email.email_id}"),
+            Text.assemble(
+                (status, STYLES.get(email.status, "")), f"\n{email.now}" if email.now != status else ""
+            ),
         )
     console.print(table)

@@ -6,6 +6,7 @@ import typer
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.operations.scheduled import ScheduledEmails, open_scheduled
@@ -48,8 +49,9 @@ def cancel_scheduled(call: Call, email_id: str, *, yes: YesOption = False) -> No
 def _draw(console: Console, found: ScheduledEmails) -> None:
     if not found.emails:
         return
-    table = Table("due (UTC)", "to", "template", "source", "email id")
+    table = Table("due (UTC)", "to, and the email's id", "template", "source")
+    table.columns[1].no_wrap = True  # `scheduled cancel` takes the id whole
     for email in found.emails:
         at = f"{email.at:%Y-%m-%d %H:%M:%S}" if email.at else "?"
-        table.add_row(at, email.to, email.template_name, email.source, email.email_id)
+        table.add_row(at, Text(f"{email.to}\n{email.email_id}"), email.template_name, email.source)
     console.print(table)
