@@ -58,13 +58,18 @@ class UnsubscribePage(Construct):
                 "LOG_LEVEL": parameters.text("log_level"),
             },
             may=[
-                # Keys of consent are `topic#address`; that the row is one of consent, the writes' own
-                # conditions see to.
+                # An opt-out may lie under a bare address as well, where a person put it; that a row is one of
+                # consent, the writes' own conditions see to. New ones have keys `topic#address`.
                 iam.PolicyStatement(
-                    sid="KeepConsent",
-                    actions=["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
+                    sid="EndConsent",
+                    actions=["dynamodb:PutItem"],
                     resources=[tables.suppression.table_arn],
                     conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#*"]}},
+                ),
+                iam.PolicyStatement(
+                    sid="ReadAndRenewConsent",
+                    actions=["dynamodb:DeleteItem", "dynamodb:GetItem"],
+                    resources=[tables.suppression.table_arn],
                 ),
                 iam.PolicyStatement(
                     sid="ReadSigningKeys", actions=["secretsmanager:GetSecretValue"], resources=[secret.ref]

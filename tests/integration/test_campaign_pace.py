@@ -200,3 +200,14 @@ def test_nothing_is_asked_for_again_while_emails_wait_in_queues_unless_told(camp
     assert "10 emails wait in the queues" in result.output
     assert campaign.send("--bulk", "--missing", "--yes").exit_code == 0
     assert len(campaign.arrived()) == 20
+
+
+def test_without_the_file_that_tells_its_keys_nothing_counts_as_never_seen(campaign: Campaign) -> None:
+    """Under new keys every row would be another email."""
+    campaign.send("--bulk")
+    campaign.deliver()
+    campaign.file.with_name(f"{campaign.file.name}.progress").unlink()
+    result = campaign.send("--bulk", "--missing")
+    assert result.exit_code == 1
+    assert "name it with --state" in " ".join(result.output.split())
+    assert campaign.arrived() == []

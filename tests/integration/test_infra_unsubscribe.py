@@ -50,11 +50,12 @@ def test_nothing_is_reserved_for_the_page_where_an_account_has_little() -> None:
 
 def test_the_role_may_touch_rows_of_consent_its_secret_and_the_bus_and_nothing_else() -> None:
     allowed = {one["Sid"] for one in hosted().statements(HANDLER)}
-    assert allowed == {"WriteLog", "KeepConsent", "ReadSigningKeys", "PublishChange"}
-    rows = statement("KeepConsent")
-    assert set(rows["Action"]) == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
-    assert rows["Resource"] == TABLE
-    assert rows["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#*"]}}
+    assert allowed == {"WriteLog", "EndConsent", "ReadAndRenewConsent", "ReadSigningKeys", "PublishChange"}
+    end, renew = statement("EndConsent"), statement("ReadAndRenewConsent")
+    assert end["Action"] == "dynamodb:PutItem"
+    assert end["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#*"]}}
+    assert set(renew["Action"]) == {"dynamodb:GetItem", "dynamodb:DeleteItem"}
+    assert end["Resource"] == renew["Resource"] == TABLE
 
 
 def test_the_sender_knows_the_page_and_may_read_what_its_links_are_signed_with() -> None:

@@ -132,3 +132,19 @@ def test_the_receipt_says_what_stays_and_names_nobody(
     assert receipt["addressSha256"] == hashed(ADA)
     assert heard() == [("person-forget", f"sha256:{hashed(ADA)}", "")]
     assert "forget again tomorrow" in answer.output
+
+
+@pytest.mark.usefixtures("ada")
+def test_nothing_is_forgotten_where_the_receipt_can_not_be_written(
+    person: Callable[..., Result], cloud: Cloud, tmp_path: Path
+) -> None:
+    answer = person("forget", ADA, "--yes", "--to", str(tmp_path / "missing" / "receipt.json"))
+    assert answer.exit_code == 1
+    assert "can't be written" in " ".join(answer.output.split())
+    assert ADA in everything(cloud)
+
+
+def test_an_address_of_which_nothing_is_held_is_said_to_be_unknown(person: Callable[..., Result]) -> None:
+    answer = person("forget", "nobody@example.com", "--yes")
+    assert answer.exit_code == 1
+    assert "Nothing is held about this address" in " ".join(answer.output.split())

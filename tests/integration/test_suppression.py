@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 from tests.support.real_clients import ONE_AT_A_TIME, items, make_table, opened
 
-from engine.aws.dynamodb import from_item
+from engine.aws.dynamodb import from_item, to_item
 from engine.aws.suppression import SuppressionList
 from engine.errors import ServiceUnavailable
 from engine.schemas.rows import SuppressionRow
@@ -75,3 +76,10 @@ async def test_an_address_that_could_not_be_added_is_no_silence() -> None:
     client: Any = Denied()
     with pytest.raises(ServiceUnavailable, match=r"\(Suppression\) PutItem answered AccessDeniedException"):
         await SuppressionList(client, "table").add(ADA)
+
+
+async def test_an_address_that_spells_somebodys_opt_out_leaves_it_alone(table: Table) -> None:
+    opt_out = SuppressionRow(email="news#ada@example.com", suppression_type="unsubscribe")
+    await table.client.put_item(TableName=table.name, Item=to_item(opt_out))
+    await table.list.add(replace(ADA, email="news#ada@example.com"))
+    assert await items(table.client, table.name) == [to_item(opt_out)]

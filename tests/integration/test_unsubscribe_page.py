@@ -134,9 +134,10 @@ def test_an_address_nobody_has_written_to_gets_the_same_page(page: Cloud) -> Non
     assert rows(page) == set()
 
 
-def test_the_page_touches_no_row_of_another_type(page: Cloud) -> None:
+def test_the_page_touches_no_row_of_another_type_and_tells_of_no_change(page: Cloud) -> None:
     page.put("Suppression", email="news#ada@example.com", suppressionType="manual", reason="asked for")
-    assert press("unsubscribe", "news")[0] == 200
+    assert press("unsubscribe", "news")[0] == 503
+    assert page.status_events() == []
     assert press("subscribe", "news")[0] == 200
     (row,) = page.items("Suppression")
     assert (row["suppressionType"], row["reason"]) == ("manual", "asked for")
@@ -165,6 +166,7 @@ def test_the_page_speaks_the_readers_language(accept: str, code: str) -> None:
         UnsubscribeLinks("https://page.example/", ["another"]).url(ADA),
         LINKS.url(ADA)[:-1],
     ],
+    ids=["no token", "an empty one", "nonsense", "too long", "another key", "cut off"],
 )
 def test_a_link_that_is_not_ours_shows_that_and_changes_nothing(page: Cloud, url: str) -> None:
     for method, body in (("GET", ""), ("POST", ONE_CLICK), ("POST", "topic=news&action=unsubscribe")):
@@ -272,3 +274,10 @@ def test_the_longest_address_and_topic_fit_into_a_header() -> None:
 )
 def test_the_language_that_the_header_prefers_is_chosen(header: str, code: str) -> None:
     assert choose(header).code == code
+
+
+def test_an_opt_out_under_the_bare_address_counts_as_every_topic_and_can_be_taken_back(page: Cloud) -> None:
+    page.put("Suppression", email="ada@example.com", suppressionType="unsubscribe")
+    assert "Allow emails again" in ask("GET", LINKS.url(ADA))[1]
+    assert press("subscribe", "*")[0] == 200
+    assert rows(page) == set()

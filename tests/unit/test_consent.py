@@ -259,3 +259,30 @@ async def test_a_dry_run_says_that_it_has_expired(harness: Harness) -> None:
     answer = await ask(harness, expiresAt="2026-03-02T09:00:00Z", dryRun=True)
     assert answer.reason is not None
     assert (answer.status, answer.reason.code) == ("dry_run", "expired")
+
+
+async def test_a_template_that_never_expires_for_its_number_is_too_large_takes_no_batch_along(
+    harness: Harness,
+) -> None:
+    """The end of such an email lies beyond the calendar; the emails beside it are sent and recorded."""
+    odd = FakeTemplate("odd", valid_for_seconds=10**12)
+    harness.fake_aws.templates.templates["odd"] = odd
+    harness.fake_aws.pre_send.stop("stop#template#odd")
+    events = [request_event(templateName=name, priority="bulk") for name in ("odd", "welcome")]
+    assert await harness.deliver(*events) == BatchAnswer()
+    assert sorted(row.status for row in harness.fake_aws.ledger.rows.values()) == ["sending", "sent"]
+    assert len(harness.fake_aws.retry_queue.parked) == 1
+
+
+async def test_a_time_that_utc_does_not_have_is_refused_by_its_field(harness: Harness) -> None:
+    answer = await ask(harness, expiresAt="0001-01-01T00:00:00+01:00")
+    assert answer.reason
+    assert (answer.reason.code, answer.reason.message[:10]) == (FailureCode.VALIDATION, "expiresAt:")
+
+
+async def test_a_refusal_keeps_the_topic_that_only_the_template_told(harness: Harness) -> None:
+    opt(harness, "*#ada@example.com")
+    answer = await ask(harness, templateName="newsletter")
+    assert answer.reason
+    assert answer.reason.code == FailureCode.UNSUBSCRIBED
+    assert harness.row.topic == "news"

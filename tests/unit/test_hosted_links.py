@@ -107,3 +107,9 @@ async def test_headers_that_leave_no_room_are_refused_by_number(harness: Harness
     assert answer.reason
     assert answer.reason.code == FailureCode.VALIDATION
     assert "16 with those of the hosted unsubscribe page" in answer.reason.message
+
+
+async def test_mail_with_copies_gets_no_link_for_a_copy_could_unsubscribe_the_recipient(
+    harness: Harness,
+) -> None:
+    assert (await sent(harness, topic="news", cc=["bob@example.com"])).headers == ()

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from engine.aws.dynamodb import conditional, to_item
+from engine.aws.dynamodb import ConditionFailed, conditional, to_item
 from engine.aws.error_codes import service_errors
+from engine.errors import ServiceUnavailable
 from engine.schemas.rows import SuppressionRow
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class ConsentTable:
         return answer.get("Item", {}).get("suppressionType") == {"S": "unsubscribe"}
 
     async def add(self, row: SuppressionRow) -> None:
-        await conditional(
+        """Raises ServiceUnavailable also where an address of that very spelling is suppressed itself."""
+        written = await conditional(
             _SERVICE,
             self._client.put_item(
                 TableName=self._table,
@@ -44,6 +46,8 @@ class ConsentTable:
                 ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
             ),
         )
+        if isinstance(written, ConditionFailed):
+            raise ServiceUnavailable(f"{_SERVICE} has a row of another type under that key")
 
     async def remove(self, key: str) -> None:
         await conditional(

@@ -13,7 +13,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from engine.cli.campaign.asked import asked_by, progress_file
+from engine.cli.campaign.asked import asked_by, progress_file, saved_progress
 from engine.cli.campaign.campaign import Campaign, survey
 from engine.cli.campaign.missing import unseen
 from engine.cli.campaign.pacing import Pace, PacedRun
@@ -141,6 +141,8 @@ def send(
 def _run(screen: CampaignScreen, options: SendOptions) -> int:
     """The exit code."""
     name = options.recipients.name
+    if options.missing and options.prefix is None:
+        saved_progress(options.recipients, options.state)  # or every row would count as never seen
     saved = options.progress()
     plan = options.plan(saved.prefix)
     with screen.checking(name) as show_rows:

@@ -114,6 +114,8 @@ class SubscriptionPage:
             )
         else:
             await self.rows.remove(key)
+            if subscription.topic == EVERY_TOPIC:
+                await self.rows.remove(subscription.address)
         await self.events.publish_change(
             SubscriptionChanged(
                 address=subscription.address,
@@ -129,8 +131,9 @@ class SubscriptionPage:
         names = {subscription.topic: self._name(subscription.topic), **self.topics}
         names.pop(EVERY_TOPIC, None)
         keys = {topic: opt_out_key(subscription.address, topic) for topic in (*names, EVERY_TOPIC)}
-        gone = await self.rows.read(keys.values())
-        all_off = keys[EVERY_TOPIC] in gone
+        # A bare address with a row of that type counts as every topic.
+        gone = await self.rows.read([*keys.values(), subscription.address])
+        all_off = keys[EVERY_TOPIC] in gone or subscription.address in gone
         states = [
             TopicState(topic, name, subscribed=not all_off and keys[topic] not in gone)
             for topic, name in names.items()

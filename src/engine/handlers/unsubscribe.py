@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl
 from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
 
 from engine.bootstrap.runtime import Environment, LambdaContext
-from engine.bootstrap.unsubscribe import open_subscription_page
+from engine.bootstrap.unsubscribe import open_hosted_page
 from engine.consent.languages import Texts, choose
 from engine.consent.links import TOKEN
 from engine.consent.page import HEADERS, message_page
 from engine.consent.subscriptions import Action, Answer, SubscriptionPage
 
-environment = Environment(open_subscription_page)
+environment = Environment(open_hosted_page)
 environment.prepare()
 app = LambdaFunctionUrlResolver()
 
@@ -53,7 +53,7 @@ def _refused(status: int) -> Answer:
 
 def _answer(ask: Callable[[SubscriptionPage, str, Texts], Coroutine[Any, Any, Answer]]) -> Response[str]:
     token, texts = app.current_event.query_string_parameters.get(TOKEN, ""), _texts()
-    return _page(environment.invoke(lambda page: ask(page, token, texts)))
+    return _page(environment.invoke(lambda hosted: hosted.answer(lambda page: ask(page, token, texts))))
 
 
 def _page(answer: Answer) -> Response[str]:

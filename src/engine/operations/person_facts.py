@@ -107,6 +107,11 @@ def held_verdict(held: HeldSummary, file: str | None, address: str, options: str
 
 
 def forgotten_verdict(done: Receipt, file: str) -> Verdict:
+    if not (done.emails or done.requests or done.soft_bounces or done.scheduled or done.opt_out):
+        sentence = (
+            f"Nothing is held about this address: is it written as in the emails? The receipt is {file}."
+        )
+        return Verdict(good=False, sentence=sentence)
     deleted = f"{done.requests:,} requests and {done.scheduled:,} schedules deleted"
     told = f"{done.emails:,} rows are blank, {deleted}."
     if done.opt_out:

@@ -81,13 +81,15 @@ class ScheduledMail:
         emails = sorted((one for one in found if one), key=lambda one: (one.at is None, one.at))
         return ScheduledEmails(emails=emails, more=len(names) > limit)
 
-    async def cancel(self, email_id: str) -> Verdict:
+    async def cancel(self, email_id: str, options: str = "") -> Verdict:
         if await delete(self._client, self._group, email_id):
             return Verdict(good=True, sentence=f"Email {email_id} is cancelled; it will not be sent.")
         sentence = (
             f"No email {email_id} is scheduled: it is due or sent already, or the id is another stack's."
         )
-        return Verdict(good=False, sentence=sentence, next_command=f"sesmailengine explain {email_id}")
+        return Verdict(
+            good=False, sentence=sentence, next_command=f"sesmailengine explain {email_id}{options}"
+        )
 
 
 def _email(name: str, event: str) -> ScheduledEmail:

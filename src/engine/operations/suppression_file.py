@@ -7,6 +7,7 @@ Source: https://owasp.org/www-community/attacks/CSV_Injection
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -16,7 +17,9 @@ from msgspec import Struct
 from engine.errors import EngineError
 from engine.operations.suppression_table import TYPES, Entry
 from engine.requests.addresses import BadAddress, address_key, normalised
+from engine.schemas.request import TOPIC_PATTERN
 from engine.schemas.times import iso, parse_iso
+from engine.tracking.consent import EVERY_TOPIC
 
 COLUMNS: Final = (
     "email",
@@ -127,6 +130,8 @@ def _problem(address: str, topic: str | None, kind: str) -> str | None:
         return f"suppressionType is none of {', '.join(TYPES)}"
     if topic and kind != "unsubscribe":
         return "only a row of type unsubscribe has a topic"
+    if topic and topic != EVERY_TOPIC and not re.fullmatch(TOPIC_PATTERN, topic):
+        return f"topic is none: expected {EVERY_TOPIC}, or 1 to 64 of a-z 0-9 -"
     return None
 
 

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator
+from datetime import UTC
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -85,6 +86,10 @@ def check(request: EmailRequest) -> EmailRequest | Refusal:
         return invalid(f"replyTo names {count} addresses; expected at most {MAX_REPLY_TO}")
     sender, unsubscribe = request.sender_override, request.unsubscribe
     try:
+        expires = request.expires_at.astimezone(UTC) if request.expires_at else None
+    except OverflowError:
+        return invalid("expiresAt: is at an end of the calendar; expected a time that UTC has too")
+    try:
         good = {place: _address(place, address) for place, address in recipients.values()}
         if sender:
             sender = replace(sender, email=_address("senderOverride.email", sender.email))
@@ -100,6 +105,7 @@ def check(request: EmailRequest) -> EmailRequest | Refusal:
             reply_to=[_address(f"replyTo[{index}]", one) for index, one in enumerate(request.reply_to)],
             sender_override=sender,
             unsubscribe=unsubscribe,
+            expires_at=expires,
         )
     except BadAddress as error:
         return invalid(str(error))

@@ -37,13 +37,19 @@ def decide(
     try:
         message = message_of(email.job, request, prepared, policy, now)
     except Refused as refused:
-        return email.refused(refused.refusal, now)
+        return email.refused(refused.refusal, now, topic_of(request, prepared))
     if email.job.dry_run:
         would = f"would go to {message.recipients} recipient(s), from {message.sender}, with the subject"
         reason = Reason(code="would-send", message=f"{would} {message.subject!r}")
         return email.completed("dry_run", now, reason=reason)
     template = unwrap(prepared.templates[request.template_name])
     return Ready(email, request, message, template, expiry(email.job, request, template))
+
+
+def topic_of(request: EmailRequest, prepared: Prepared) -> str | None:
+    """The topic of an email, as far as it is known."""
+    template = prepared.templates.get(request.template_name)
+    return request.topic or (template.topic if isinstance(template, Template) else None)
 
 
 def expiry(job: EmailJob, request: EmailRequest, template: Template) -> datetime | None:
@@ -89,7 +95,8 @@ def message_of(
     copies = map(address_key, (*request.cc, *request.bcc))
     left_out = {key for key in copies if key in checks.suppressed or opt_out(topic, key, checks.opt_outs)}
     hosted, variables = None, request.template_data
-    if topic and policy.links:
+    # Copies carry the same headers: one click of theirs would unsubscribe the recipient.
+    if topic and policy.links and len(request.recipients) == 1:
         link = policy.links.url(Subscription(topic, job.to))
         variables = {"unsubscribeUrl": link, "preferencesUrl": link} | variables
         if not brings_unsubscribe(request):

@@ -97,8 +97,15 @@ class SendingPipeline:
                     "retry-needless", email_id=job.email_id, original_status=original.status
                 )
                 return Completed()
+        request = job.request and replace(
+            job.request,
+            campaign=job.request.campaign or original.campaign,
+            topic=job.request.topic or original.topic,
+        )
         return replace(
             job,
+            request=request,
+            campaign=job.campaign or original.campaign,
             superseded=superseded,
             first_requested_at=parse_iso(original.timestamp) or job.first_requested_at,
             source=job.source or original.original_source,

@@ -101,11 +101,11 @@ class Email:
         move = None if self.job.dry_run else move
         return Completed(events=(event,), move=move, labels=log_labels(self.row))
 
-    def refused(self, refusal: Refusal, now: datetime) -> Completed:
-        """A final no to a claimed email."""
+    def refused(self, refusal: Refusal, now: datetime, topic: str | None = None) -> Completed:
+        """A final no to a claimed email. `topic`: as its template says, where that is known."""
         refusal = refusal.shortened()
         reason = Reason(code=refusal.code.value, message=refusal.message)
-        move = Move(email_id=self.row.email_id, to=Status.FAILED, at=now, refusal=refusal)
+        move = Move(email_id=self.row.email_id, to=Status.FAILED, at=now, refusal=refusal, topic=topic)
         return self.completed(Status.FAILED, now, reason=reason, move=move)
 
     def refused_as_it_came(self, now: datetime) -> Completed:

@@ -195,14 +195,13 @@ class BatchSend:
         problem = f"{left_out} of cc and bcc left out: they are suppressed or unsubscribed"
         reason = Reason(code="recipients-suppressed", message=problem) if left_out else None
         row, template = item.email.row, item.template
-        topic = item.request.topic or template.topic
         move = Move(
             email_id=row.email_id,
             to=Status.SENT,
             at=now,
             ses_message_id=ses_message_id,
             template_version=template.version,
-            topic=topic if topic != row.topic else None,
+            topic=item.request.topic or template.topic,
         )
         completed = item.email.completed(Status.SENT, now, reason=reason, move=move)
         return replace(completed, counted=sum(map(counts, item.message.addresses)))

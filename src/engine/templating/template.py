@@ -21,6 +21,8 @@ MAX_LINE: Final = 998
 _LONGEST_EXPLANATION: Final = 300
 _VERSION: Final = 16  # hexadecimal digits
 
+LONGEST_VALID: Final = 315_360_000  # seconds, ten years
+
 HTML_FILE: Final = "template.html"
 TEXT_FILE: Final = "template.txt"
 METADATA_FILE: Final = "metadata.json"
@@ -44,7 +46,7 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel"):
     sender_email: str | None = None
     description: str | None = None
     topic: Annotated[str, Meta(pattern=TOPIC_PATTERN)] | None = None
-    valid_for_seconds: Annotated[int, Meta(ge=1)] | None = None
+    valid_for_seconds: Annotated[int, Meta(ge=1, le=LONGEST_VALID)] | None = None
     required_variables: list[str] = []
     optional_variables: list[str] = []
 

@@ -12,7 +12,10 @@ def expires_at(
     """When an email expires: as its request asked for, else so long after it; None for never."""
     if asked_for or valid_for_seconds is None:
         return asked_for
-    return requested_at + timedelta(seconds=valid_for_seconds)
+    try:
+        return requested_at + timedelta(seconds=valid_for_seconds)
+    except OverflowError:
+        return None  # beyond the calendar
 
 
 def refuse_expired(expires: datetime | None, now: datetime) -> Refusal | None:

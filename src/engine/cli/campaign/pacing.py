@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from engine.cli.campaign.campaign import Campaign
 from engine.client import EmailClient, PublishProgress, PublishReport
-from engine.operations.campaign import UNSEEN, WAITING, Counts
+from engine.operations.campaign import Counts
 from engine.operations.campaign_report import MOST_BOUNCES, MOST_COMPLAINTS, in_words, over_limits
 from engine.types import Sleep
 
@@ -42,9 +42,8 @@ def judge_first(counts: Counts, pace: Pace) -> str | None:
     """Why the rest may not go; None where it may."""
     if problem := over_limits(counts, pace.most_bounces, pace.most_complaints):
         return problem
-    settled = counts.emails - counts.of(WAITING, UNSEEN)
-    if settled * 2 < counts.emails:
-        return f"Only {settled:,} of {counts.emails:,} have left, too few to tell."
+    if counts.left * 2 < counts.emails:
+        return f"Only {counts.left:,} of {counts.emails:,} have left, too few to tell."
     return None
 
 

@@ -84,9 +84,9 @@ def campaign_report(
             cells = (entry.to, entry.status, entry.code, entry.reason, entry.email_id, entry.asked_at, line)
             rows.writerow([quoted(cell) for cell in cells])
 
-    beside = Console(stderr=True)  # for standard output is the file
-    facts = _ask(call, question, beside, write)
-    Call(call.address, call.json, beside).show(facts, judge(facts, options))
+    beside = Call(call.address, call.json, Console(stderr=True))  # for standard output is the file
+    facts = _ask(beside, question, beside.console, write)
+    beside.show(facts, judge(facts, options))
 
 
 @stack_command(campaigns, "plan")

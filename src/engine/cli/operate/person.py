@@ -42,6 +42,8 @@ def export(
     async def work(stack: DeployedStack) -> HeldData:
         return await (await open_personal_data(stack, _now)).held(address)
 
+    if to:
+        _make(call, to)
     found = call.run(work)
     if to:
         _write(to, found)
@@ -68,10 +70,14 @@ def forget(
     digest = hashed(address_key(address))
     file = to or Path(f"forgotten-{digest[:12]}-{_now():%Y%m%dT%H%M%SZ}.json")
 
+    _make(call, file)  # before anything is gone for good
+
     async def work(stack: DeployedStack) -> Receipt:
-        receipt = await (await open_personal_data(stack, _now)).forget(address, drop_opt_out=drop_opt_out)
-        _write(file, receipt)
-        await tell(stack, "person-forget", f"sha256:{digest}", "", _now())
+        try:
+            receipt = await (await open_personal_data(stack, _now)).forget(address, drop_opt_out=drop_opt_out)
+            _write(file, receipt)
+        finally:  # what was begun is told, too
+            await tell(stack, "person-forget", f"sha256:{digest}", "", _now())
         return receipt
 
     done = call.run(work)
@@ -82,9 +88,15 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _write(file: Path, facts: msgspec.Struct) -> None:
+def _make(call: Call, file: Path) -> None:
     """For the one who asked alone: it is personal data."""
-    file.touch(mode=0o600)
+    try:
+        file.touch(mode=0o600)
+    except OSError as error:
+        call.fail(f"{file} can't be written: {error.strerror}. Nothing was done: name another file by --to.")
+
+
+def _write(file: Path, facts: msgspec.Struct) -> None:
     file.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
 
 

@@ -1,5 +1,6 @@
 """`sesmailengine scheduled list|cancel`."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.operations.actions import tell
 from engine.operations.scheduled import ScheduledEmails, open_scheduled
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
@@ -40,7 +42,10 @@ def cancel_scheduled(call: Call, email_id: str, *, yes: YesOption = False) -> No
     call.confirm(f"Cancel the scheduled email {email_id}?", yes=yes)
 
     async def act(stack: DeployedStack) -> Verdict:
-        return await (await open_scheduled(stack)).cancel(email_id)
+        verdict = await (await open_scheduled(stack)).cancel(email_id, call.address.options)
+        if verdict.good:
+            await tell(stack, "scheduled-cancel", email_id, "", datetime.now(UTC))
+        return verdict
 
     verdict = call.run(act)
     call.show(_Cancelled(email_id, verdict.good), verdict)
@@ -53,5 +58,7 @@ def _draw(console: Console, found: ScheduledEmails) -> None:
     table.columns[1].no_wrap = True  # `scheduled cancel` takes the id whole
     for email in found.emails:
         at = f"{email.at:%Y-%m-%d %H:%M:%S}" if email.at else "?"
-        table.add_row(at, Text(f"{email.to}\n{email.email_id}"), email.template_name, email.source)
+        table.add_row(
+            at, Text(f"{email.to}\n{email.email_id}"), Text(email.template_name), Text(email.source)
+        )
     console.print(table)

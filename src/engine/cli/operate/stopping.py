@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engine.cli.bar import progress_bar
 from engine.cli.operate.command import Call, YesOption
@@ -153,5 +154,5 @@ def _draw(console: Console, brakes: Sequence[BrakeRow], held: Mapping[str, int] 
     for brake in brakes:
         count = (f"{held[brake.pk]:,}",) if held else ()
         since, by = brake.since[:16].replace("T", " "), brake.by.rpartition("/")[2].rpartition(":")[2]
-        table.add_row(brake.pk, *count, since, by, brake.because)
+        table.add_row(Text(brake.pk), *count, since, Text(by), Text(brake.because))
     console.print(table)
