@@ -19,6 +19,7 @@ async def test_nothing_is_lost_or_doubled_while_processes_die_and_connections_br
     outcome = await run(SIZE, seed=1, log=log, say=print)
     assert not outcome.unfinished
     assert not outcome.history.violations, f"{outcome.history.text()}\n\nThe emulator's log: {log}"
-    assert outcome.killed
+    # The dice may spare every call; the restart ends all environments in any case.
+    assert outcome.killed or outcome.restarts
     assert outcome.struck
     assert outcome.accepted
