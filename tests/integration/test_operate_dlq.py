@@ -9,8 +9,10 @@ from tests.support.cloud import Cloud, request_event
 from tests.support.operators import Operator
 from typer.testing import Result
 
+from engine.cli.operate.command import INTERRUPTED
 from engine.operations.dlq import UnknownQueueError, queue_named
 from engine.operations.queues import DEAD_LETTER_QUEUES
+from engine.operations.redrive import Redrive
 from engine.requests.email_job import email_id
 
 
@@ -170,3 +172,16 @@ def test_what_webhooks_missed_is_shown_and_dropped_and_never_redriven(
     assert refused.exit_code == 1
     assert "only the engine may publish" in refused.output
     assert len(cloud.messages(queues["WebhookDLQ"])) == 1
+
+
+def test_a_redrive_that_is_broken_off_is_told_all_the_same(
+    dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    heard = Operator(cloud).listen()
+    put(cloud, queues["BulkEmailDLQ"], request_event())
+    monkeypatch.setattr(Redrive, "run", interrupted)
+    assert dlq("redrive", "bulk", "--yes").exit_code == INTERRUPTED
+    assert heard() == [("dlq-redrive", "BulkEmailDLQ", "")]

@@ -9,6 +9,7 @@ from msgspec import Struct
 from engine.aws.clients import INVOKE_CONFIG
 from engine.concurrency import concurrently
 from engine.errors import EngineError
+from engine.operations.actions import tell
 from engine.operations.dead_letters import Condition, DeadLetter, Group, grouped, oldest
 from engine.operations.ledger_reader import open_ledger
 from engine.operations.queue_pass import QueuePass
@@ -133,7 +134,7 @@ async def redrive(
     rate: float | None = None,
     advance: Callable[[int], None] = lambda _seen: None,
 ) -> Redriven:
-    """As `Redrive.run`, over the stack's own queues and function."""
+    """As `Redrive.run`, over the stack's own queues and function; told also where it is broken off."""
     run = Redrive(
         sqs=await stack.client("sqs"),
         functions=await stack.client("lambda", INVOKE_CONFIG),
@@ -142,13 +143,21 @@ async def redrive(
         feedback_function=f"{stack.resource('FeedbackProcessor')}:live",
         clock=clock,
     )
-    return await run.run(await stack.queue_url(name), conditions=conditions, rate=rate, advance=advance)
+    url = await stack.queue_url(name)
+    try:
+        done = await run.run(url, conditions=conditions, rate=rate, advance=advance)
+    except BaseException:  # broken off: some may have been handed on
+        await tell(stack, "dlq-redrive", scope(name, conditions), "", clock())
+        raise
+    if done.handed_on:
+        await tell(stack, "dlq-redrive", scope(name, conditions), "", clock())
+    return done
 
 
 async def drop(
-    stack: DeployedStack, name: str, clock: Clock, *, conditions: Sequence[Condition] = ()
+    stack: DeployedStack, name: str, clock: Clock, *, because: str, conditions: Sequence[Condition] = ()
 ) -> Dropped:
-    """Delete what meets the conditions, for good."""
+    """Delete what meets the conditions, for good; told also where it is broken off."""
     ledger = await open_ledger(stack)
 
     async def act(letter: DeadLetter) -> bool:
@@ -162,7 +171,11 @@ async def drop(
         visibility=_LOOK_SECONDS,
         workers=4,
     )
-    await one_pass.run()
+    try:
+        await one_pass.run()
+    finally:
+        if one_pass.deleted:
+            await tell(stack, "dlq-drop", scope(name, conditions), because, clock())
     return Dropped(
         queue=name, seen=len(one_pass.seen), dropped=len(one_pass.deleted), stopped=one_pass.stopped
     )

@@ -14,9 +14,8 @@ from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
 from engine.operations import dlq_verdicts as verdicts
-from engine.operations.actions import tell
 from engine.operations.dead_letters import BadMatchError, Condition, condition
-from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents, UnknownQueueError, queue_named
+from engine.operations.dlq import DeadLetterQueues, QueueContents, UnknownQueueError, queue_named
 from engine.operations.queues import DEAD_LETTER_QUEUES, NOT_POSTED_AGAIN, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven
 from engine.operations.stack import DeployedStack
@@ -94,10 +93,7 @@ def redrive(
     call.confirm(f"Redrive what {name} holds, about {total:,} messages{which}?", yes=yes)
 
     async def work(stack: DeployedStack, show: Advance) -> Redriven:
-        done = await queues.redrive(stack, name, now, conditions=conditions, rate=rate, advance=show)
-        if done.handed_on:
-            await tell(stack, "dlq-redrive", queues.scope(name, conditions), "", now())
-        return done
+        return await queues.redrive(stack, name, now, conditions=conditions, rate=rate, advance=show)
 
     with progress_bar(call.console, "handed on", total, hidden=call.json) as show:
         done = call.run(lambda stack: work(stack, show))
@@ -122,13 +118,7 @@ def drop(
     more = " or more" if found.messages.total > 1000 else ""
     call.confirm(f"Delete {found.looked_at:,}{more} messages of {name} for good?", yes=yes)
 
-    async def work(stack: DeployedStack) -> Dropped:
-        done = await queues.drop(stack, name, now, conditions=conditions)
-        if done.dropped:
-            await tell(stack, "dlq-drop", queues.scope(name, conditions), because, now())
-        return done
-
-    done = call.run(work)
+    done = call.run(lambda stack: queues.drop(stack, name, now, because=because, conditions=conditions))
     call.show(done, verdicts.dropped_verdict(done, call.address.options))
 
 

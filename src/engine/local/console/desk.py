@@ -114,8 +114,6 @@ class Desk:
 
         async def act() -> Verdict:
             done = await dlq.redrive(stack, queue, self.clock)
-            if done.handed_on:
-                await tell(stack, "dlq-redrive", dlq.scope(queue, []), "", self.clock())
             return dlq_verdicts.redriven_verdict(done, queue, self.options)
 
         await self._begin(f"Redrive {queue}", act)
