@@ -117,7 +117,6 @@ class EmailEngineStack(Stack):
 
         roles = [sender.role.role_arn, processor.role.role_arn]
         if page:
-            page.let_sign(sender.role)
             roles.append(page.role_arn)
         bus.restrict_publishers(roles)
         bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)

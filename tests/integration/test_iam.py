@@ -86,13 +86,14 @@ def calls(aws_endpoint: str) -> Wiretap:
         # 0: SES is asked for the rate.
         for name, value in (variables(cloud, ses.url) | {"SES_MAX_SEND_RATE": "0"}).items():
             patch.setenv(name, value)
+        host(cloud, patch)
+        patch.setenv("UNSUBSCRIBE_URL", "https://page.example/")
         patch.setattr(Clients, "open", open_and_attach)
         send(cloud, ses)
         wiretap.opening = wiretap.processor
         hear(ses)
         seed(cloud, wiretap.seeder)
         wiretap.opening = wiretap.page
-        host(cloud, patch)
         visit()
         unsubscribe.environment.close()
         email_sender.environment.close()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.support.synthesized import ACCOUNT, REGION, STACK
+from tests.support.synthesized import ACCOUNT, LETTERS, REGION, STACK
 
 Params = Mapping[str, Any]
 
@@ -69,9 +69,9 @@ class Recorder:
             yield Ask("s3:ListBucket", bucket, (("s3:prefix", params["Key"]),))
 
     def _secretsmanager(self, operation: str, params: Params) -> Iterator[Ask]:
-        """By its name: a policy that refers to a secret has its ARN, which ends in characters of AWS's."""
-        name = params["SecretId"].rpartition(":")[2].rpartition("-")[0]
-        yield Ask(f"secretsmanager:{operation}", self.name(name))
+        name = self.name(params["SecretId"].rpartition(":")[2].rpartition("-")[0])
+        arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{LETTERS}"
+        yield Ask(f"secretsmanager:{operation}", arn)
 
     def _sqs(self, operation: str, params: Params) -> Iterator[Ask]:
         queue = self.name(params["QueueUrl"].rpartition("/")[2])

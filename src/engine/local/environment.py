@@ -25,7 +25,7 @@ from engine.local.ses.outgoing import lifelike
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator, utc_now
 from engine.local.ses.topic import sns_topic
-from engine.local.unsubscribing import one_click, unsubscribe_link
+from engine.local.unsubscribing import post, unsubscribe_link
 from engine.operations.stack import DeployedStack, StackAddress
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, EmailStatusChanged
 
@@ -79,7 +79,7 @@ class LocalEnvironment:
         link = unsubscribe_link(sent[0]) if sent else None
         if link is None:
             raise LookupError(f"no email {email_id} with a List-Unsubscribe header was sent")
-        return await one_click(link, self.emulator.endpoint)
+        return await post(link, self.emulator.endpoint)
 
     def emails(self, source: str) -> EmailClient:
         options: dict[str, Any] = {"endpoint_url": self.emulator.endpoint, **_CREDENTIALS}

@@ -1,11 +1,15 @@
 """What a mail program does with List-Unsubscribe, against the hosted page on this machine."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
 
 from engine.local.ses.message import Message
+
+ONE_CLICK: Final = {"List-Unsubscribe": "One-Click"}
+"""Source: https://www.rfc-editor.org/rfc/rfc8058#section-3.2"""
 
 _FUNCTION_URL: Final = re.compile(r"https://([a-z0-9-]+)\.lambda-url\.[a-z0-9-]+\.on\.aws/")
 _ADDRESS: Final = re.compile(r"<(https://[^>]+)>")
@@ -26,13 +30,10 @@ def reachable(text: str, endpoint: str) -> str:
     return _FUNCTION_URL.sub(rf"{endpoint}/_aws/lambda-url/\1/", text)
 
 
-async def one_click(link: str, endpoint: str) -> int:
-    """Press "Unsubscribe" as a mail program does for its reader; the HTTP status of the answer.
-
-    Source: https://www.rfc-editor.org/rfc/rfc8058#section-3.2
-    """
+async def post(link: str, endpoint: str, form: Mapping[str, str] = ONE_CLICK) -> int:
+    """Press a button of the page, or "Unsubscribe" as a mail program does; the HTTP status of the answer."""
     async with (
         aiohttp.ClientSession() as session,
-        session.post(reachable(link, endpoint), data={"List-Unsubscribe": "One-Click"}) as answer,
+        session.post(reachable(link, endpoint), data=form) as answer,
     ):
         return answer.status
