@@ -46,6 +46,6 @@ async def _topics(options: SendOptions, templates: Mapping[str, int]) -> dict[st
 def _unknown(without_topic: Mapping[str, int], why: str) -> str:
     rows = sum(without_topic.values())
     return (
-        f"{rows:,} row(s) of bulk mail name no topic, and whether their templates do is not known: {why}"
-        f" {_REMEDY}"
+        f"{rows:,} row(s) of bulk mail name no topic, and whether their templates do is not known:"
+        f" {why.removesuffix('.')}. {_REMEDY}"
     )
