@@ -15,12 +15,14 @@ from typer.testing import CliRunner, Result
 
 from engine.cli import app
 from engine.cli.campaign import campaign, survey
+from engine.cli.campaign.asked import saved_progress, wanted_emails
 from engine.cli.campaign.progress import CampaignIdentity, RowMarks, SavedProgress
 from engine.cli.campaign.screen import CampaignScreen
 from engine.client import EmailClient, NotAccepted, PublishProgress
 from engine.client.publisher import PublishResult, RetryingPublisher
 from engine.handlers.email_sender import handler
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.requests.email_job import email_id
 
 RESUME = "Run the same command again"
 
@@ -200,6 +202,14 @@ def test_a_topic_is_the_rows_own_or_else_the_campaigns(sender: Sender) -> None:
     }
     assert sender.send("--bulk", "--topic", "offers").exit_code == 1  # another campaign than the saved one
     assert sender.send("--topic", "News!").exit_code == 2
+
+
+def test_a_report_finds_the_emails_of_a_campaign_with_a_topic(sender: Sender) -> None:
+    sender.write(3)
+    sender.send("--bulk", "--topic", "news")
+    asked_for = {email_id("sesmailengine-send", detail["idempotencyKey"]) for detail in sender.arrived()}
+    wanted = wanted_emails(sender.file, saved_progress(sender.file, None))
+    assert {one.email_id for one in wanted} == asked_for
 
 
 @pytest.fixture
