@@ -134,7 +134,7 @@ class EmailEngineStack(Stack):
         sender.keep_failures_in(queues.event_bridge_dead)
         Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
         Webhooks(self, "Webhooks", prefix=prefix, undelivered=queues.webhook_dead)
-        if parameters.wanted("signed_webhooks"):
+        signed_webhooks = (
             SignedWebhooks(
                 self,
                 "SignedWebhooks",
@@ -145,6 +145,9 @@ class EmailEngineStack(Stack):
                 code=code.sender,
                 undelivered=queues.webhook_dead,
             )
+            if parameters.wanted("signed_webhooks")
+            else None
+        )
 
         configuration_sets.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
@@ -161,6 +164,8 @@ class EmailEngineStack(Stack):
             tables=tables,
             sender=sender,
             processor=processor,
+            page=page,
+            webhooks=signed_webhooks,
             configuration_sets=configuration_sets,
         )
         OperatorPolicies(self, "OperatorPolicies", prefix=prefix)

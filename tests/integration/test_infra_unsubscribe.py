@@ -36,6 +36,14 @@ def test_a_region_without_function_urls_gets_a_stack_without_the_page(region: st
 def test_the_page_has_an_address_that_anybody_may_ask() -> None:
     stack = hosted()
     assert stack.properties("AWS::Lambda::Url")["AuthType"] == "NONE"
+    # Function URLs made since October 2025 need both: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    public = {
+        one["Properties"]["Action"]: one["Properties"]
+        for one in stack.all("AWS::Lambda::Permission").values()
+        if one["Properties"]["Principal"] == "*"
+    }
+    assert public["lambda:InvokeFunctionUrl"]["FunctionUrlAuthType"] == "NONE"
+    assert public["lambda:InvokeFunction"]["InvokedViaFunctionUrl"] is True
     function = stack.properties("AWS::Lambda::Function", FunctionName="mail-Unsubscribe")
     assert function["ReservedConcurrentExecutions"] == 2
     assert function["Environment"]["Variables"]["UNSUBSCRIBE_TOPICS"] == "news=Newsletter"

@@ -1,6 +1,7 @@
 """Topics that people unsubscribe from: which there are, what an address gets, and changing that."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -68,6 +69,22 @@ class Subscriptions(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class _Metadata(Struct, frozen=True):
     topic: str | None = None
+
+
+async def topics_of(stack: DeployedStack, templates: Iterable[str]) -> dict[str, str]:
+    """The topics that these templates' metadata name, by template; a template without one is left out.
+
+    Raises ClientError where the bucket is not there or may not be read.
+    """
+    s3, bucket = await stack.client("s3"), await stack.template_bucket()
+    names, gate = list(templates), asyncio.Semaphore(_AT_ONCE)
+
+    async def topic_of(name: str) -> str | None:
+        async with gate:
+            return await _topic_of(s3, bucket, name)
+
+    topics = await asyncio.gather(*map(topic_of, names))
+    return {name: topic for name, topic in zip(names, topics, strict=True) if topic}
 
 
 async def list_topics(stack: DeployedStack) -> Topics:
@@ -150,14 +167,7 @@ async def _topics_of_templates(stack: DeployedStack) -> dict[str, str]:
         Bucket=bucket, Prefix="templates/", Delimiter="/"
     ):
         names += [each["Prefix"].split("/")[1] for each in page.get("CommonPrefixes", ())]
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def topic_of(name: str) -> str | None:
-        async with gate:
-            return await _topic_of(s3, bucket, name)
-
-    topics = await asyncio.gather(*map(topic_of, names))
-    return {name: topic for name, topic in zip(names, topics, strict=True) if topic}
+    return await topics_of(stack, names)
 
 
 async def _topic_of(s3: Any, bucket: str, name: str) -> str | None:
