@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from engine.aws.error_codes import is_code
-from engine.operations.actions import tell
+from engine.operations.actions import tell, telling
 from engine.operations.brakes import Brakes, open_brakes
 from engine.operations.parked import PARKED, ParkedMail, Return, open_parked
 from engine.operations.stack import DeployedStack
@@ -66,7 +66,7 @@ async def stop(stack: DeployedStack, scope: str, because: str) -> Stopped:
     brakes = await open_brakes(stack)
     brake = await _brake(stack, f"{STOP}{scope}", because)
     before = await brakes.set(brake)
-    await tell(stack, "stop", scope, because, datetime.now(UTC))
+    await tell(stack, "stop", scope, because, _now())
     parks = await _parked(stack, brakes) is not None
     return Stopped(scope=scope, brake=brake, before=before, parks=parks)
 
@@ -81,11 +81,9 @@ async def go(stack: DeployedStack, scope: str | None, *, uncancel: bool, on_prog
         keys = [f"{STOP}{scope}", *([f"{CANCEL}{scope}"] if uncancel else [])]
     else:
         keys = [brake.pk for brake in await brakes.listing() if brake.pk.startswith(STOP)]
-    lifted = [brake for key in keys if (brake := await brakes.lift(key))]
-    try:
+    async with telling(stack, "go", None, _now, scope=scope or "everything"):
+        lifted = [brake for key in keys if (brake := await brakes.lift(key))]
         returned = await _bring_back(stack, brakes, on_progress, settle=bool(lifted))
-    finally:
-        await tell(stack, "go", scope or "everything", None, datetime.now(UTC))
     holding = await brakes.read(returned.held) if returned and returned.held else {}
     cancelled = (await brakes.read([f"{CANCEL}{scope}"])).get(f"{CANCEL}{scope}")
     return Resumed(
@@ -97,16 +95,18 @@ async def cancel(stack: DeployedStack, scope: str, because: str, *, on_progress:
     """Let all mail of a campaign that has not left end as failed, what was parked too."""
     brakes = await open_brakes(stack)
     brake = await _brake(stack, f"{CANCEL}{scope}", because)
-    await brakes.set(brake)
-    try:
+    async with telling(stack, "cancel", because, _now, scope=scope):
+        await brakes.set(brake)
         returned = await _bring_back(stack, brakes, on_progress, settle=True)
-    finally:
-        await tell(stack, "cancel", scope, because, datetime.now(UTC))
     return Cancelled(scope=scope, brake=brake, returned=returned)
 
 
 async def _brake(stack: DeployedStack, key: str, because: str) -> BrakeRow:
-    return BrakeRow(pk=key, because=because, by=await stack.operator(), since=iso(datetime.now(UTC)))
+    return BrakeRow(pk=key, because=because, by=await stack.operator(), since=iso(_now()))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _parked(stack: DeployedStack, brakes: Brakes) -> ParkedMail | None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.cli.operate.command import Call, YesOption, stack_command
-from engine.operations.actions import tell
+from engine.operations.actions import telling
 from engine.operations.person import hashed, open_personal_data
 from engine.operations.person_facts import (
     NOT_SEARCHED,
@@ -73,11 +73,9 @@ def forget(
     _make(call, file)  # before anything is gone for good
 
     async def work(stack: DeployedStack) -> Receipt:
-        try:
+        async with telling(stack, "person-forget", "", _now, scope=f"sha256:{digest}"):
             receipt = await (await open_personal_data(stack, _now)).forget(address, drop_opt_out=drop_opt_out)
             _write(file, receipt)
-        finally:  # what was begun is told, too
-            await tell(stack, "person-forget", f"sha256:{digest}", "", _now())
         return receipt
 
     done = call.run(work)

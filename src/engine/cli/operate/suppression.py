@@ -11,7 +11,6 @@ from rich.text import Text
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.cli.spans import moment
 from engine.operations import suppression_verdicts as verdicts
-from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression import Listed, Removed, Suppression, open_book
 from engine.operations.suppression_table import TYPES, Entry
@@ -30,7 +29,7 @@ def show(call: Call, address: Address) -> None:
     """Both lists on one address: why, since when, and the email that it came of."""
 
     async def work(stack: DeployedStack) -> Suppression:
-        return await (await open_book(stack)).show(address)
+        return await (await open_book(stack, now)).show(address)
 
     found = call.run(work)
     call.show(
@@ -52,7 +51,7 @@ def list_all(
     begin = moment(since, now(), "--since") if since else None
 
     async def work(stack: DeployedStack) -> Listed:
-        return await (await open_book(stack)).list(kinds, begin, limit)
+        return await (await open_book(stack, now)).list(kinds, begin, limit)
 
     found = call.run(work)
     call.show(found, verdicts.listed_verdict(found), lambda console: _draw_entries(console, found.entries))
@@ -75,9 +74,7 @@ def add(
     call.confirm(f"Stop all mail to {address}?", yes=yes)
 
     async def work(stack: DeployedStack) -> Suppression:
-        found = await (await open_book(stack)).add(address, because, now(), also_ses=ses)
-        await tell(stack, "suppression-add", found.address, because, now())
-        return found
+        return await (await open_book(stack, now)).add(address, because, also_ses=ses)
 
     found = call.run(work)
     call.show(
@@ -99,10 +96,7 @@ def remove(
     call.confirm(f"Let mail go to {address} again?", yes=yes)
 
     async def work(stack: DeployedStack) -> Removed:
-        done = await (await open_book(stack)).remove(address, resend=resend)
-        if done.ours or done.ses or done.resent:
-            await tell(stack, "suppression-remove", done.address, "", now())
-        return done
+        return await (await open_book(stack, now)).remove(address, resend=resend)
 
     done = call.run(work)
     call.show(done, verdicts.removed_verdict(done, call.address.options))

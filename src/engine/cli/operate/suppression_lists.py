@@ -13,7 +13,6 @@ from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.cli.operate.suppression import now, suppression, type_named
 from engine.operations import suppression_sync as many
-from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression import open_book
 from engine.operations.suppression_file import (
@@ -61,12 +60,9 @@ def import_file(
     call.confirm(f"Suppress the {len(rows):,} addresses of {file}?", yes=yes)
 
     async def work(stack: DeployedStack, advance: Advance) -> Imported:
-        book = await open_book(stack)
+        book = await open_book(stack, now)
         entries = read(file, kind, added_by=await stack.operator(), today=today)
-        done = await many.import_entries(book, entries, also_ses=ses, advance=advance)
-        if done.rows:
-            await tell(stack, "suppression-import", f"{done.rows} addresses", file.name, now())
-        return done
+        return await many.import_entries(book, entries, because=file.name, also_ses=ses, advance=advance)
 
     with progress_bar(call.console, "suppressed", len(rows), hidden=call.json) as show_bar:
         done = call.run(lambda stack: work(stack, show_bar))
@@ -87,7 +83,7 @@ def export(
     """Our list as CSV, safe to open in a spreadsheet."""
 
     async def work(stack: DeployedStack) -> int:
-        book, count = await open_book(stack), 0
+        book, count = await open_book(stack, now), 0
         with file.open("w", encoding="utf-8", newline="") if file else nullcontext(sys.stdout) as target:
             if not for_ses:
                 write_header(target)
@@ -122,13 +118,8 @@ def sync(
         call.confirm("Take the addresses that only SES's account list has into ours?", yes=yes)
 
     async def work(stack: DeployedStack) -> Differences:
-        book = await open_book(stack)
-        if not pull:
-            return await many.compare(book)
-        done = await many.pull(book)
-        if done.pulled:
-            await tell(stack, "suppression-pull", f"{done.pulled} addresses", "", now())
-        return done
+        book = await open_book(stack, now)
+        return await many.pull(book) if pull else await many.compare(book)
 
     found = call.run(work)
     verdict = many.differences_verdict(found, call.address.options)
