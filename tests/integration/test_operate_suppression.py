@@ -243,6 +243,36 @@ def test_the_printed_export_is_nothing_but_csv(suppression: Callable[..., Result
     assert suppression("export", "--for-ses").output == "ada@example.com,BOUNCE\n"
 
 
+def test_printed_for_programs_it_is_a_json_object_a_line(
+    suppression: Callable[..., Result], cloud: Cloud
+) -> None:
+    suppress(cloud)
+    suppress(cloud, f"news#{ADA}", "unsubscribe")
+    rows = [json.loads(line) for line in suppression("export", "--json").stdout.splitlines()]
+    assert [(row["address"], row["type"], row.get("topic")) for row in rows] == [
+        (ADA, "bounce", None),
+        (ADA, "unsubscribe", "news"),
+    ]
+    assert suppression("export", "--json", "--for-ses").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("export",), ("export", "--json"), ("export", "--for-ses")])
+def test_what_is_wrong_with_a_printed_export_is_not_printed_into_it(
+    cloud: Cloud, words: tuple[str, ...]
+) -> None:
+    cloud.dynamodb.delete_table(TableName=cloud.name("Suppression"))
+    answer = Operator(cloud).run("suppression", *words)
+    assert answer.exit_code == 1
+    assert "no such resource" in answer.stderr
+    assert "no such resource" not in answer.stdout
+
+
+def test_a_file_that_cannot_be_written_is_named(suppression: Callable[..., Result], tmp_path: Path) -> None:
+    answer = suppression("export", str(tmp_path / "nowhere" / "list.csv"))
+    assert answer.exit_code == 1
+    assert "No such file or directory" in answer.output.replace("\n", " ")
+
+
 def test_sync_shows_what_only_one_list_has_and_pulls_when_told(
     suppression: Callable[..., Result], cloud: Cloud, ses: ThreadedSimulator
 ) -> None:

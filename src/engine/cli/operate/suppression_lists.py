@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from engine.operations.suppression import open_book
 from engine.operations.suppression_file import (
     BadRow,
     SuppressionFileError,
+    json_lines,
     read,
     ses_lines,
     write,
@@ -80,23 +82,33 @@ def export(
         bool, typer.Option("--for-ses", help="Bounces and complaints as SES's import job reads them.")
     ] = False,
 ) -> None:
-    """Our list as CSV, safe to open in a spreadsheet."""
+    """Our list as CSV, safe to open in a spreadsheet; printed with --json, a JSON object a line."""
+    as_json = call.json and file is None
+    if as_json and for_ses:
+        raise typer.BadParameter("--for-ses has a form of its own: give it a FILE, or leave --json out")
+    if file is None:  # what is printed is the list and nothing else
+        call = replace(call, console=Console(stderr=True))
 
     async def work(stack: DeployedStack) -> int:
         book, count = await open_book(stack, now), 0
         with file.open("w", encoding="utf-8", newline="") if file else nullcontext(sys.stdout) as target:
-            if not for_ses:
+            if not for_ses and not as_json:
                 write_header(target)
             async for page in many.all_entries(book):
-                if for_ses:
-                    lines = list(ses_lines(page))
+                if for_ses or as_json:
+                    lines = list(ses_lines(page) if for_ses else json_lines(page))
                     target.writelines(lines)
                     count += len(lines)
                 else:
                     count += write(target, page)
         return count
 
-    count = call.run(work)
+    try:
+        count = call.run(work)
+    except OSError as error:
+        if file is None:  # who reads has left
+            raise
+        call.fail(f"{file}: {error.strerror}")
     if file is None:
         return
     exported = Exported(rows=count, file=str(file))
