@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from engine.aws.event_bus import StatusBus
 from engine.errors import EngineError, ServiceUnavailable
@@ -12,6 +13,9 @@ from engine.operations.stack import DeployedStack
 from engine.schemas.operator_action import OperatorAction
 from engine.schemas.times import iso
 from engine.types import Clock
+
+LONGEST_REASON: Final = 500
+"""Characters of an act's `because`; at least one."""
 
 
 class NotToldError(EngineError):

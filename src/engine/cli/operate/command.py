@@ -18,12 +18,25 @@ from rich.text import Text
 
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
 from engine.concurrency import first_error
+from engine.operations.actions import LONGEST_REASON
 from engine.operations.sentences import TOLD, sentence_of
 from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
 from engine.operations.verdict import Verdict
 
 StackOption = Annotated[str, typer.Option("--stack", envvar="SESMAILENGINE_STACK", help="Name of the stack.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts for programs instead of a table.")]
+
+
+def reason(text: str) -> str:
+    """Of `--because`, trimmed. Raises BadParameter for one that says nothing, or too much."""
+    if not 1 <= len(text.strip()) <= LONGEST_REASON:
+        raise typer.BadParameter(f"expected 1 to {LONGEST_REASON} characters")
+    return text.strip()
+
+
+BecauseOption = Annotated[
+    str, typer.Option("--because", callback=reason, help="Why: told on the bus, and kept for those who ask.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 INTERRUPTED: Final = 130

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
 from engine.operations import dlq_verdicts as verdicts
@@ -103,12 +103,7 @@ def redrive(
 
 @stack_command(dlq)
 def drop(
-    call: Call,
-    queue: Queue,
-    because: Annotated[str, typer.Option("--because", help="Why; told on the bus.")],
-    match: Match = None,
-    *,
-    yes: YesOption = False,
+    call: Call, queue: Queue, because: BecauseOption, match: Match = None, *, yes: YesOption = False
 ) -> None:
     """Delete messages for good. An email that was never sent is lost by it."""
     name, conditions = _queue(queue), _conditions(match)

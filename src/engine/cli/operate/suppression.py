@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command
 from engine.cli.spans import moment
 from engine.operations import suppression_verdicts as verdicts
 from engine.operations.stack import DeployedStack
@@ -61,7 +61,7 @@ def list_all(
 def add(
     call: Call,
     address: Address,
-    because: Annotated[str, typer.Option("--because", help="Why; kept in the row and told on the bus.")],
+    because: BecauseOption,
     *,
     ses: Annotated[bool, typer.Option("--ses", help="On SES's account list too, as a bounce.")] = False,
     yes: YesOption = False,
