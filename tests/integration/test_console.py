@@ -22,12 +22,12 @@ from engine.operations.stack import StackAddress, connect
 from engine.requests.email_job import retry_id
 from engine.schemas.times import iso
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECRET = "what-the-email-said"
 
 
 def now() -> datetime:
-    return datetime.now(UTC)
+    return NOW
 
 
 class Browser:

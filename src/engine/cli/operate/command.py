@@ -7,7 +7,8 @@ the stack. It hands `Call.run` a coroutine over the stack, and shows what that f
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -22,6 +23,7 @@ from engine.operations.actions import LONGEST_REASON
 from engine.operations.sentences import TOLD, sentence_of
 from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
 from engine.operations.verdict import Verdict
+from engine.types import Clock
 
 StackOption = Annotated[str, typer.Option("--stack", envvar="SESMAILENGINE_STACK", help="Name of the stack.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts for programs instead of a table.")]
@@ -51,13 +53,22 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
 T = TypeVar("T")
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Call:
-    """One call of a command: the stack it is about, and how its answer is to be printed."""
+    """One call of a command: the stack it is about, what time it is, and how its answer is printed."""
 
     address: StackAddress
     json: bool
+    clock: Clock
     console: Console = field(default_factory=Console)
+
+    def beside_data(self) -> "Call":
+        """The same call for a command that prints data: what it says itself goes to stderr."""
+        return replace(self, console=Console(stderr=True))
 
     def run(self, work: Callable[[DeployedStack], Awaitable[T]]) -> T:
         """What the work answers. An error that a person can mend ends the command with its sentence."""
@@ -135,7 +146,7 @@ def stack_command(
         def command(**given: Any) -> None:
             stack, region, profile, endpoint_url, json = (given.pop(option) for option in _OPTIONS)
             address = StackAddress(stack=stack, region=region, profile=profile, endpoint_url=endpoint_url)
-            function(Call(address, json), **given)
+            function(Call(address, json, now), **given)
 
         keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         command.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined] # what Typer reads

@@ -48,7 +48,7 @@ def stop(
     """Stop mail within two seconds. It is parked and keeps for 14 days; `go` brings it back."""
     scope = _scope(all_=all_, bulk=bulk, template=template, campaign=campaign)
     call.confirm(f"{call.address.stack}: stop {in_words(scope)}?", yes=yes)
-    facts = call.run(lambda stack: stopping.stop(stack, scope, because))
+    facts = call.run(lambda stack: stopping.stop(stack, scope, because, call.clock))
     verdict = stopped_verdict(facts, call.address.options)
     call.show(facts, verdict, lambda console: _draw(console, [facts.brake]))
 
@@ -77,7 +77,7 @@ def go(
 
     async def work(stack: DeployedStack) -> Resumed:
         with _bar(call) as on_progress:
-            return await stopping.go(stack, scope, uncancel=uncancel, on_progress=on_progress)
+            return await stopping.go(stack, scope, call.clock, uncancel=uncancel, on_progress=on_progress)
 
     facts = call.run(work)
     held = facts.returned.held if facts.returned else {}
@@ -99,7 +99,7 @@ def cancel(
 
     async def work(stack: DeployedStack) -> Cancelled:
         with _bar(call) as on_progress:
-            return await stopping.cancel(stack, scope, because, on_progress=on_progress)
+            return await stopping.cancel(stack, scope, because, call.clock, on_progress=on_progress)
 
     facts = call.run(work)
     verdict = cancelled_verdict(facts, call.address.options)

@@ -1,6 +1,5 @@
 """`sesmailengine suppression …`: who gets no mail, by our table and by SES's account list."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -29,7 +28,7 @@ def show(call: Call, address: Address) -> None:
     """Both lists on one address: why, since when, and the email that it came of."""
 
     async def work(stack: DeployedStack) -> Suppression:
-        return await (await open_book(stack, now)).show(address)
+        return await (await open_book(stack, call.clock)).show(address)
 
     found = call.run(work)
     call.show(
@@ -48,10 +47,10 @@ def list_all(
 ) -> None:
     """Our list, the newest first."""
     kinds = [type_named(kind)] if kind else []
-    begin = moment(since, now(), "--since") if since else None
+    begin = moment(since, call.clock(), "--since") if since else None
 
     async def work(stack: DeployedStack) -> Listed:
-        return await (await open_book(stack, now)).list(kinds, begin, limit)
+        return await (await open_book(stack, call.clock)).list(kinds, begin, limit)
 
     found = call.run(work)
     call.show(found, verdicts.listed_verdict(found), lambda console: _draw_entries(console, found.entries))
@@ -74,7 +73,7 @@ def add(
     call.confirm(f"Stop all mail to {address}?", yes=yes)
 
     async def work(stack: DeployedStack) -> Suppression:
-        return await (await open_book(stack, now)).add(address, because, also_ses=ses)
+        return await (await open_book(stack, call.clock)).add(address, because, also_ses=ses)
 
     found = call.run(work)
     call.show(
@@ -96,14 +95,10 @@ def remove(
     call.confirm(f"Let mail go to {address} again?", yes=yes)
 
     async def work(stack: DeployedStack) -> Removed:
-        return await (await open_book(stack, now)).remove(address, resend=resend)
+        return await (await open_book(stack, call.clock)).remove(address, resend=resend)
 
     done = call.run(work)
     call.show(done, verdicts.removed_verdict(done, call.address.options))
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def type_named(text: str) -> str:

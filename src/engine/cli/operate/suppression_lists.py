@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
-from engine.cli.operate.suppression import now, suppression, type_named
+from engine.cli.operate.suppression import suppression, type_named
 from engine.operations import suppression_sync as many
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression import open_book
@@ -48,7 +47,7 @@ def import_file(
 ) -> None:
     """Suppress the addresses of a file; what is suppressed already keeps its reason."""
     kind = type_named(kind) if kind else None
-    today = iso(now())
+    today = iso(call.clock())
     try:
         rows = [1 for _ in read(file, kind, added_by="", today=today)]
     except SuppressionFileError as error:
@@ -62,7 +61,7 @@ def import_file(
     call.confirm(f"Suppress the {len(rows):,} addresses of {file}?", yes=yes)
 
     async def work(stack: DeployedStack, advance: Advance) -> Imported:
-        book = await open_book(stack, now)
+        book = await open_book(stack, call.clock)
         entries = read(file, kind, added_by=await stack.operator(), today=today)
         return await many.import_entries(book, entries, because=file.name, also_ses=ses, advance=advance)
 
@@ -86,11 +85,11 @@ def export(
     as_json = call.json and file is None
     if as_json and for_ses:
         raise typer.BadParameter("--for-ses has a form of its own: give it a FILE, or leave --json out")
-    if file is None:  # what is printed is the list and nothing else
-        call = replace(call, console=Console(stderr=True))
+    if file is None:
+        call = call.beside_data()
 
     async def work(stack: DeployedStack) -> int:
-        book, count = await open_book(stack, now), 0
+        book, count = await open_book(stack, call.clock), 0
         with file.open("w", encoding="utf-8", newline="") if file else nullcontext(sys.stdout) as target:
             if not for_ses and not as_json:
                 write_header(target)
@@ -130,7 +129,7 @@ def sync(
         call.confirm("Take the addresses that only SES's account list has into ours?", yes=yes)
 
     async def work(stack: DeployedStack) -> Differences:
-        book = await open_book(stack, now)
+        book = await open_book(stack, call.clock)
         return await many.pull(book) if pull else await many.compare(book)
 
     found = call.run(work)

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import socket
 from base64 import b64encode
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -46,10 +45,6 @@ class Added(Struct, frozen=True, kw_only=True, rename="camel"):
     header: str | None
     token: str | None
     secret: str | None = None
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @stack_command(webhooks)
@@ -97,7 +92,7 @@ def add(
             await there.add_signed(webhook, secret, functions, kept)
         else:
             await there.add(webhook, given or (_HEADER, f"Bearer {token}"))
-        await tell(stack, "webhook-add", f"{own} {host}", None, now())
+        await tell(stack, "webhook-add", f"{own} {host}", None, call.clock())
 
     call.run(act)
     verdict = Verdict(
@@ -126,7 +121,7 @@ def test(call: Call, name: Name) -> None:
     """Publish a test event for one webhook, which takes the way of all others."""
 
     async def act(stack: DeployedStack) -> Webhook:
-        return await (await open_webhooks(stack)).test(name, now())
+        return await (await open_webhooks(stack)).test(name, call.clock())
 
     webhook = call.run(act)
     call.show(webhook, tested_verdict(webhook))
@@ -141,7 +136,7 @@ def remove(call: Call, name: Name, *, yes: YesOption = False) -> None:
         there = await open_webhooks(stack)
         await there.remove(name)
         await there.forget_secret(name, await stack.client("secretsmanager"))
-        await tell(stack, "webhook-remove", name, None, now())
+        await tell(stack, "webhook-remove", name, None, call.clock())
 
     call.run(act)
     call.answer(Verdict(good=True, sentence=f"The webhook {name} is removed."))

@@ -95,7 +95,9 @@ class Desk:
         stack = self._here()
 
         async def act() -> Verdict:
-            return stopping.stopped_verdict(await stopping.stop(stack, scope, because), self.options)
+            return stopping.stopped_verdict(
+                await stopping.stop(stack, scope, because, self.clock), self.options
+            )
 
         await self._begin(f"Stop {stopping.in_words(scope)}", act)
 
@@ -103,7 +105,7 @@ class Desk:
         stack = self._here()
 
         async def act() -> Verdict:
-            done = await stopping.go(stack, scope, uncancel=False, on_progress=lambda *_: None)
+            done = await stopping.go(stack, scope, self.clock, uncancel=False, on_progress=lambda *_: None)
             return stopping.resumed_verdict(done, self.options)
 
         await self._begin(f"Let {stopping.in_words(scope)} go", act)
