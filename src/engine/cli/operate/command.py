@@ -131,22 +131,25 @@ class Call:
 
 
 def stack_command(
-    app: typer.Typer, name: str | None = None
+    app: typer.Typer, name: str | None = None, *, json: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose first parameter is a `Call`; Typer sees the stack's options in its place."""
+    """Register a command whose first parameter is a `Call`; Typer sees the stack's options in its place.
+
+    `json`: False for a command that has no facts to print for programs.
+    """
+    options = {option: given for option, given in _OPTIONS.items() if json or option != "json"}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         shared = [
             inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for option, (annotation, default) in _OPTIONS.items()
+            for option, (annotation, default) in options.items()
         ]
 
         @wraps(function)
         def command(**given: Any) -> None:
-            stack, region, profile, endpoint_url, json = (given.pop(option) for option in _OPTIONS)
-            address = StackAddress(stack=stack, region=region, profile=profile, endpoint_url=endpoint_url)
-            function(Call(address, json, now), **given)
+            address = StackAddress(**{option: given.pop(option) for option in options if option != "json"})
+            function(Call(address, given.pop("json", False), now), **given)
 
         keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         command.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined] # what Typer reads
