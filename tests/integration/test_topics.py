@@ -44,6 +44,15 @@ def test_the_topics_of_the_templates_are_listed(stack: Cloud) -> None:
     assert "1 topic(s)" in output
 
 
+def test_a_name_is_shown_as_it_is_and_never_taken_for_a_style(stack: Cloud) -> None:
+    bucket = f"{stack.stack}-templates-123456789012"
+    key = "templates/[red]:smile:/metadata.json"
+    stack.s3.put_object(Bucket=bucket, Key=key, Body=b'{"topic": "[bold]offers"}')
+    _, output = run(stack, "list")
+    assert "[bold]offers" in output
+    assert "[red]:smile:" in output
+
+
 def test_an_operator_unsubscribes_a_person_and_takes_it_back(stack: Cloud) -> None:
     code, output = run(stack, "set", " Ada@Example.com", "news", "--off", "--yes")
     assert code == 0

@@ -117,6 +117,11 @@ def test_the_list_shows_what_each_gets_and_that_it_is_switched_on(stack: Stack) 
     }
 
 
+def test_a_source_is_shown_as_it_is_and_never_taken_for_a_style(stack: Stack) -> None:
+    stack.add("--source", "[red]shop")
+    assert "[red]shop" in stack.run("list").output
+
+
 def test_a_webhook_that_somebody_switched_off_is_told(stack: Stack) -> None:
     stack.add()
     stack.cloud.events.disable_rule(Name=stack.own, EventBusName=stack.cloud.bus)

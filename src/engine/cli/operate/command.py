@@ -64,11 +64,12 @@ class Call:
     address: StackAddress
     json: bool
     clock: Clock
-    console: Console = field(default_factory=Console)
+    # No name of theirs is ever read as a style: `[red]` may stand in it.
+    console: Console = field(default_factory=lambda: Console(markup=False, emoji=False))
 
     def beside_data(self) -> "Call":
         """The same call for a command that prints data: what it says itself goes to stderr."""
-        return replace(self, console=Console(stderr=True))
+        return replace(self, console=Console(stderr=True, markup=False, emoji=False))
 
     def run(self, work: Callable[[DeployedStack], Awaitable[T]]) -> T:
         """What the work answers. An error that a person can mend ends the command with its sentence."""
