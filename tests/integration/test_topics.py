@@ -22,11 +22,6 @@ def stack(cloud: Cloud) -> Cloud:
             Key=f"templates/{name}/metadata.json",
             Body=metadata.encode(),
         )
-    cloud.events.put_rule(
-        Name="status",
-        EventBusName=cloud.bus,
-        EventPattern=json.dumps({"detail-type": ["Subscription Changed"]}),
-    )
     return cloud
 
 
