@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from engine.cli.main import app
 from engine.operations.stack import StackAddress, connect
-from engine.operations.webhooks import Webhook, open_webhooks
+from engine.operations.webhook import Webhook
+from engine.operations.webhooks import open_webhooks
 
 URL = "https://hooks.shop.example/mail"
 

@@ -17,6 +17,7 @@ from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
+from engine.operations.webhook import Webhook, WebhookList
 from engine.operations.webhook_target import (
     EVENTS,
     WebhookRefusedError,
@@ -26,7 +27,7 @@ from engine.operations.webhook_target import (
     host_of,
     name_of,
 )
-from engine.operations.webhooks import Webhook, WebhookList, open_webhooks
+from engine.operations.webhooks import open_webhooks
 
 webhooks = typer.Typer(help="What became of email, posted to an HTTPS endpoint.", no_args_is_help=True)
 
