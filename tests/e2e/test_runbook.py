@@ -99,7 +99,6 @@ async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Night
         ) as local:
             for name, value in local.emulator.environment.items():
                 patch.setenv(name, value)
-            patch.setenv("TEMPLATE_BUCKET", local.deployment.template_bucket)
             patch.chdir(folder)
             yield Night(local)
 

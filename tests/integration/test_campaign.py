@@ -34,13 +34,7 @@ class Sender:
         self._cloud = cloud
         self.file = file
         self.progress = file.with_name(f"{file.name}.progress")
-        cloud.events.put_rule(
-            Name="requests",
-            EventBusName=cloud.bus,
-            EventPattern=json.dumps({"detail-type": ["Email Request"]}),
-        )
-        target = {"Id": "queue", "Arn": cloud.arn("BulkEmailQueue")}
-        cloud.events.put_targets(Rule="requests", EventBusName=cloud.bus, Targets=[target])
+        cloud.route_requests()
 
     def write(self, count: int, bad: dict[int, str] | None = None) -> None:
         rows = [(bad or {}).get(n, f"user{n}@example.com,User {n}") for n in range(count)]

@@ -34,13 +34,7 @@ class Campaign:
         self.file = file
         rows = [f"user{number}@example.com,User {number}" for number in range(10)]
         file.write_text("\n".join(["to,name", *rows]) + "\n")
-        cloud.events.put_rule(
-            Name="requests",
-            EventBusName=cloud.bus,
-            EventPattern=json.dumps({"detail-type": ["Email Request"]}),
-        )
-        target = {"Id": "queue", "Arn": cloud.arn("BulkEmailQueue")}
-        cloud.events.put_targets(Rule="requests", EventBusName=cloud.bus, Targets=[target])
+        cloud.route_requests()
 
     def send(self, *options: str) -> Result:
         access = ["--stack", self._cloud.stack, "--endpoint-url", self._cloud.endpoint]

@@ -41,13 +41,8 @@ def keyed(*keys: str) -> list[EmailRequest]:
 
 @pytest.fixture
 async def emails(cloud: Cloud) -> AsyncIterator[EmailClient]:
-    """A client of the stack's bus; what it asks for lands in the bulk queue, as with the bulk rule."""
-    cloud.events.put_rule(
-        Name="requests", EventBusName=cloud.bus, EventPattern=json.dumps({"detail-type": ["Email Request"]})
-    )
-    cloud.events.put_targets(
-        Rule="requests", EventBusName=cloud.bus, Targets=[{"Id": "queue", "Arn": cloud.arn("BulkEmailQueue")}]
-    )
+    """A client of the stack's bus; what it asks for lands in the bulk queue."""
+    cloud.route_requests()
     async with EmailClient(cloud.bus, source="shop", endpoint_url=cloud.endpoint) as client:
         yield client
 

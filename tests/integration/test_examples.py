@@ -34,10 +34,7 @@ async def test_python_asks_for_one_email_and_for_many(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
-    pattern = json.dumps({"detail-type": ["Email Request"]})
-    cloud.events.put_rule(Name="requests", EventBusName=cloud.bus, EventPattern=pattern)
-    target = {"Id": "queue", "Arn": cloud.arn("BulkEmailQueue")}
-    cloud.events.put_targets(Rule="requests", EventBusName=cloud.bus, Targets=[target])
+    cloud.route_requests()
 
     await publish.main(cloud.bus)
 

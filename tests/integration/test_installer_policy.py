@@ -1,7 +1,8 @@
 """docs/install-policy.json: a role that may install, upgrade and uninstall the stack, and nothing else.
 
 CloudFormation acts with the credentials of whoever installs, and each resource type says which permissions
-its handlers may need: tests/support/handler_permissions.json has them, of the public schemas of August 2026.
+its handlers may need: tests/support/handler_permissions.json has them, without what only lists resources, of
+the public schemas of 7 August 2026.
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
 """
 
@@ -39,9 +40,9 @@ UNUSED = {
         " lambda:DeleteProvisionedConcurrencyConfig lambda:PassCapacityProvider s3:GetObjectVersion"
         " lambda:PutFunctionRecursionConfig lambda:PutFunctionScalingConfig lambda:PutRuntimeManagementConfig"
     ),
-    "managed policies of somebody, and boundaries of a role": (
-        "iam:AttachRolePolicy iam:DetachRolePolicy iam:AttachGroupPolicy iam:DetachGroupPolicy"
-        " iam:AttachUserPolicy iam:DetachUserPolicy iam:*PermissionsBoundary iam:ListRoleTags"
+    "policies of users and groups, managed ones of a role, and its boundaries": (
+        "iam:*GroupPolicy iam:*UserPolicy iam:AttachRolePolicy iam:DetachRolePolicy"
+        " iam:*PermissionsBoundary iam:ListRoleTags"
     ),
     "data protection, delivery and indexes of logs and topics": (
         "*:*DataProtectionPolicy logs:*LogDelivery logs:*IndexPolicy logs:*ResourcePolicy logs:*BearerToken*"

@@ -10,9 +10,13 @@ from tests.support.cloud import LARGE, Cloud, request_event
 from tests.support.operators import Operator
 from typer.testing import Result
 
+from engine.cli.operate.command import INTERRUPTED
+from engine.errors import ServiceUnavailable
 from engine.handlers import email_sender
 from engine.local.ses.suppression import Filter
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.operations.ses_list import SesList
+from engine.operations.suppression_table import SuppressionTable
 
 ADA = "ada@example.com"
 
@@ -21,6 +25,20 @@ ADA = "ada@example.com"
 def suppression(cloud: Cloud) -> Callable[..., Result]:
     operator = Operator(cloud)
     return lambda *words: operator.run("suppression", *words)
+
+
+@pytest.fixture(params=[(KeyboardInterrupt(), INTERRUPTED), (ServiceUnavailable("DynamoDB is away"), 1)])
+def breaks_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Whatever changes a list breaks off; the exit code of a command that does."""
+    error, exit_code = request.param
+
+    async def break_off(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(SuppressionTable, "add", break_off)
+    monkeypatch.setattr(SesList, "put", break_off)
+    monkeypatch.setattr(SesList, "remove", break_off)
+    return int(exit_code)
 
 
 def suppress(cloud: Cloud, key: str = ADA, kind: str = "bounce", **more: str) -> None:
@@ -181,12 +199,78 @@ def test_import_says_what_it_left_out_and_puts_onto_ses_when_told(
     assert suppression("import", str(tmp_path / "none.csv"), "--yes").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("import", "FILE"), ("suppression-import", "up to 3 addresses", "list.csv")),
+        (("sync", "--pull"), ("suppression-pull", "up to 1 addresses", "")),
+        (("remove", ADA), ("suppression-remove", ADA, "")),
+        (("add", ADA, "--because", "asked", "--ses"), ("suppression-add", ADA, "asked")),
+    ],
+)
+def test_what_is_broken_off_is_told_all_the_same(
+    suppression: Callable[..., Result],
+    cloud: Cloud,
+    ses: ThreadedSimulator,
+    tmp_path: Path,
+    *,
+    breaks_off: int,
+    words: tuple[str, ...],
+    told: tuple[str, str, str],
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("email\na@example.com\nb@example.com\nc@example.com\n")
+    suppress(cloud)
+    on_ses(ses, "theirs@example.com")
+    heard = Operator(cloud).listen()
+    answer = suppression(*(str(file) if word == "FILE" else word for word in words), "--yes")
+    assert answer.exit_code == breaks_off
+    assert heard() == [told]
+
+
+def test_what_changed_nothing_is_not_told(suppression: Callable[..., Result], cloud: Cloud) -> None:
+    heard = Operator(cloud).listen()
+    suppression("remove", ADA, "--yes")
+    suppression("sync", "--pull", "--yes")
+    assert heard() == []
+
+
 def test_the_printed_export_is_nothing_but_csv(suppression: Callable[..., Result], cloud: Cloud) -> None:
     suppress(cloud)
     lines = suppression("export").output.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("ada@example.com,,bounce,hard-bounce,2026-11-24")
     assert suppression("export", "--for-ses").output == "ada@example.com,BOUNCE\n"
+
+
+def test_printed_for_programs_it_is_a_json_object_a_line(
+    suppression: Callable[..., Result], cloud: Cloud
+) -> None:
+    suppress(cloud)
+    suppress(cloud, f"news#{ADA}", "unsubscribe")
+    rows = [json.loads(line) for line in suppression("export", "--json").stdout.splitlines()]
+    assert [(row["address"], row["type"], row.get("topic")) for row in rows] == [
+        (ADA, "bounce", None),
+        (ADA, "unsubscribe", "news"),
+    ]
+    assert suppression("export", "--json", "--for-ses").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("export",), ("export", "--json"), ("export", "--for-ses")])
+def test_what_is_wrong_with_a_printed_export_is_not_printed_into_it(
+    cloud: Cloud, words: tuple[str, ...]
+) -> None:
+    cloud.dynamodb.delete_table(TableName=cloud.name("Suppression"))
+    answer = Operator(cloud).run("suppression", *words)
+    assert answer.exit_code == 1
+    assert "no such resource" in answer.stderr
+    assert "no such resource" not in answer.stdout
+
+
+def test_a_file_that_cannot_be_written_is_named(suppression: Callable[..., Result], tmp_path: Path) -> None:
+    answer = suppression("export", str(tmp_path / "nowhere" / "list.csv"))
+    assert answer.exit_code == 1
+    assert "No such file or directory" in answer.output.replace("\n", " ")
 
 
 def test_sync_shows_what_only_one_list_has_and_pulls_when_told(

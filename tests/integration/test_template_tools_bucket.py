@@ -11,7 +11,6 @@ import pytest
 from tests.support.cloud import Cloud
 from typer.testing import CliRunner
 
-from engine.authoring.bucket import BucketError, open_bucket
 from engine.authoring.scaffold import create
 from engine.cli import app
 
@@ -114,7 +113,7 @@ def test_what_is_only_in_the_bucket_stays_there_and_is_told(run: Run, mine: Path
 def test_a_diff_tells_by_its_exit_code_whether_there_is_one(run: Run, mine: Path) -> None:
     assert "template.html: new" in run("diff", code=1)
     run("push", "--yes")
-    assert run("diff", "mine") == ""
+    assert run("diff", "mine") == "The bucket has what is here.\n"
     subject(mine, "Another")
     assert "metadata.json: changed" in run("diff", "mine", code=1)
 
@@ -191,10 +190,34 @@ def test_a_bucket_that_is_not_there_is_named(run: Run, mine: Path) -> None:
     assert "NoSuchBucket" in said
 
 
-async def test_errors_of_aws_come_out_as_one_of_the_bucket(aws_endpoint: str) -> None:
-    with pytest.raises(BucketError, match="s3://nobodys-bucket"):
-        async with open_bucket("nobodys-bucket", endpoint_url=aws_endpoint) as store:
-            await store.list_templates()
+def test_the_stack_names_the_bucket_and_the_bus(
+    run: Run, cloud: Cloud, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = cloud.s3
+    name = f"{cloud.stack}-templates-123456789012"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    stack = ("--stack", cloud.stack, "--bucket", "")
+    assert "pushed 7 files" in run("push", mine.name, "--yes", *stack)
+    listed = json.loads(run("list", "--json", *stack))
+    assert [(each["name"], len(each["files"])) for each in listed["templates"]] == [("mine", 7)]
+    monkeypatch.delenv("EVENT_BUS_NAME")
+    said = run("test-send", "mine", "--to", "ada@example.com", "--stack", cloud.stack)
+    assert f"status events on {cloud.bus}" in said
+
+
+@pytest.mark.parametrize("words", ["list", "diff", "push --yes", "pull", "rollback mine", "test-send mine"])
+def test_every_command_that_asks_aws_takes_a_profile(run: Run, mine: Path, words: str) -> None:
+    assert mine.is_dir()
+    to = ("--to", "ada@example.com") if "test-send" in words else ()
+    said = run(*words.split(), *to, "--profile", "nobodys", code=1)
+    assert "The config profile (nobodys) could not be found" in said
+
+
+def test_differences_are_told_for_programs_too(run: Run, mine: Path) -> None:
+    run("push", mine.name, "--yes")
+    subject(mine, "Another")
+    found = json.loads(run("diff", "--json", code=1))
+    assert found["differences"] == [{"template": "mine", "file": "metadata.json", "kind": "changed"}]
 
 
 def test_a_test_email_is_asked_for_as_an_application_would(run: Run, cloud: Cloud, mine: Path) -> None:

@@ -22,11 +22,6 @@ def stack(cloud: Cloud) -> Cloud:
             Key=f"templates/{name}/metadata.json",
             Body=metadata.encode(),
         )
-    cloud.events.put_rule(
-        Name="status",
-        EventBusName=cloud.bus,
-        EventPattern=json.dumps({"detail-type": ["Subscription Changed"]}),
-    )
     return cloud
 
 
@@ -42,6 +37,15 @@ def test_the_topics_of_the_templates_are_listed(stack: Cloud) -> None:
     assert json.loads(output)["topics"] == [{"topic": "news", "name": "news", "templates": ["news"]}]
     code, output = run(stack, "list")
     assert "1 topic(s)" in output
+
+
+def test_a_name_is_shown_as_it_is_and_never_taken_for_a_style(stack: Cloud) -> None:
+    bucket = f"{stack.stack}-templates-123456789012"
+    key = "templates/[red]:smile:/metadata.json"
+    stack.s3.put_object(Bucket=bucket, Key=key, Body=b'{"topic": "[bold]offers"}')
+    _, output = run(stack, "list")
+    assert "[bold]offers" in output
+    assert "[red]:smile:" in output
 
 
 def test_an_operator_unsubscribes_a_person_and_takes_it_back(stack: Cloud) -> None:

@@ -1,6 +1,5 @@
 """The hosted unsubscribe page, as Lambda calls it and as a browser or a mail program sees it."""
 
-import json
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -19,11 +18,6 @@ from engine.handlers import unsubscribe
 @pytest.fixture
 def page(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     host(cloud, monkeypatch)
-    cloud.events.put_rule(
-        Name="status",
-        EventBusName=cloud.bus,
-        EventPattern=json.dumps({"detail-type": ["Subscription Changed"]}),
-    )
     yield cloud
     unsubscribe.environment.close()
 

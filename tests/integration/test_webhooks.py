@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from engine.cli.main import app
 from engine.operations.stack import StackAddress, connect
-from engine.operations.webhooks import Webhook, open_webhooks
+from engine.operations.webhook import Webhook
+from engine.operations.webhooks import open_webhooks
 
 URL = "https://hooks.shop.example/mail"
 
@@ -115,6 +116,11 @@ def test_the_list_shows_what_each_gets_and_that_it_is_switched_on(stack: Stack) 
         "signed": False,
         "state": "active",
     }
+
+
+def test_a_source_is_shown_as_it_is_and_never_taken_for_a_style(stack: Stack) -> None:
+    stack.add("--source", "[red]shop")
+    assert "[red]shop" in stack.run("list").output
 
 
 def test_a_webhook_that_somebody_switched_off_is_told(stack: Stack) -> None:

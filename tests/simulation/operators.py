@@ -6,6 +6,7 @@ They pause SES, suppress and free addresses, stop mail, let it go, cancel campai
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,6 +24,7 @@ from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.stack import DeployedStack, StackAddress
 from engine.tracking.brakes import STOP
 from engine.tracking.consent import opt_out_key
+from engine.types import Clock
 
 REPORTS: Final = "FeedbackProcessorDLQ"
 LATEST: Final = 5.5  # of a redrive: ten to this power seconds, three days and a half
@@ -91,18 +93,19 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
 
 def act_of(cloud: Cloud, action: str, what: str) -> Act:
     """What the command of that name does."""
+    now = cloud.world.now
 
     async def act(stack: DeployedStack) -> Any:
         match action:
             case "stop":
-                return await stopping.stop(stack, what, "a wrong price")
+                return await stopping.stop(stack, what, "a wrong price", now)
             case "go" | "uncancel":
                 uncancel = action == "uncancel"
-                return await stopping.go(stack, what, uncancel=uncancel, on_progress=_nobody_listens)
+                return await stopping.go(stack, what, now, uncancel=uncancel, on_progress=_nobody_listens)
             case "cancel":
-                return await stopping.cancel(stack, what, "a wrong price", on_progress=_nobody_listens)
+                return await stopping.cancel(stack, what, "a wrong price", now, on_progress=_nobody_listens)
             case _:
-                return await dlq.redrive(stack, what, cloud.world.now)
+                return await dlq.redrive(stack, what, now)
 
     return act
 
@@ -152,12 +155,12 @@ async def _attempt(act: Act, stack: DeployedStack) -> str:
     return problem
 
 
-async def _let_all_go(stack: DeployedStack) -> None:
+async def _let_all_go(stack: DeployedStack, clock: Clock) -> None:
     """Also what is held by a brake that the list of brakes has lost; the answer names it."""
-    resumed = await stopping.go(stack, None, uncancel=False, on_progress=_nobody_listens)
+    resumed = await stopping.go(stack, None, clock, uncancel=False, on_progress=_nobody_listens)
     for brake in resumed.holding:
         scope = brake.pk.removeprefix(STOP)
-        await stopping.go(stack, scope, uncancel=False, on_progress=_nobody_listens)
+        await stopping.go(stack, scope, clock, uncancel=False, on_progress=_nobody_listens)
 
 
 async def finish(world: World, cloud: Cloud) -> None:
@@ -166,13 +169,14 @@ async def finish(world: World, cloud: Cloud) -> None:
     First the reports, as docs/reliability.md says: they settle what became of the requests.
     """
     queues = (REPORTS, *cloud.dead) if world.plan.ends_redriven else ()
+    let_all_go = partial(_let_all_go, clock=world.now)
     watched = (cloud.parked, *(cloud.dead[name] for name in queues))
     if world.plan.stops or world.plan.cancels:
-        await run(cloud, "go", _let_all_go)
+        await run(cloud, "go", let_all_go)
         await world.quiet()
     while any(queue.messages for queue in watched):
         if cloud.parked.messages:
-            await run(cloud, "go", _let_all_go)
+            await run(cloud, "go", let_all_go)
         for name in queues:
             await run(cloud, f"redrive {name}", act_of(cloud, "redrive", name))
             await world.quiet()

@@ -32,6 +32,21 @@ def plenty() -> float:
     return INVOCATION
 
 
+def feedback_pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
+    return FeedbackPipeline(
+        ledger=fake_aws.ledger,
+        suppression=fake_aws.suppression,
+        quota=fake_aws.quota,
+        soft_bounces=fake_aws.soft_bounces,
+        payloads=fake_aws.payloads,
+        retry_queue=fake_aws.retry_queue,
+        status_events=fake_aws.status_events,
+        telemetry=fake_aws.telemetry,
+        clock=fake_aws.clock,
+        policy=FeedbackPolicy(),
+    )
+
+
 class Harness:
     """Both functions over one `FakeAws`. Time passes only when a test says so."""
 
@@ -64,18 +79,7 @@ class Harness:
             telemetry=fake_aws.telemetry,
             clock=fake_aws.clock,
         )
-        self.feedback = FeedbackPipeline(
-            ledger=fake_aws.ledger,
-            suppression=fake_aws.suppression,
-            quota=fake_aws.quota,
-            soft_bounces=fake_aws.soft_bounces,
-            payloads=fake_aws.payloads,
-            retry_queue=fake_aws.retry_queue,
-            status_events=fake_aws.status_events,
-            telemetry=fake_aws.telemetry,
-            clock=fake_aws.clock,
-            policy=FeedbackPolicy(),
-        )
+        self.feedback = feedback_pipeline(fake_aws)
         self.ses_lateness = 0.0
         self._taken: dict[str, datetime] = {}
         self._reported: set[str] = set()

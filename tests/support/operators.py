@@ -16,10 +16,7 @@ class Listener:
         self._cloud = cloud
         name = detail_type.replace(" ", "")
         self._url = str(cloud.sqs.create_queue(QueueName=cloud.name(name))["QueueUrl"])
-        pattern = json.dumps({"detail-type": [detail_type]})
-        cloud.events.put_rule(Name=name, EventBusName=cloud.bus, EventPattern=pattern)
-        target = {"Id": "queue", "Arn": cloud.arn(name)}
-        cloud.events.put_targets(Rule=name, EventBusName=cloud.bus, Targets=[target])
+        cloud.route(name, {"detail-type": [detail_type]}, name)
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self._cloud.messages(self._url)]

@@ -29,3 +29,14 @@ def test_the_command_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 0
+
+
+@pytest.mark.parametrize("because", ["", " ", "x" * 501])
+@pytest.mark.parametrize(
+    "words",
+    ["stop --all", "cancel --campaign spring", "dlq drop EmailRetryDLQ", "suppression add ada@example.com"],
+)
+def test_an_act_without_a_reason_is_refused(words: str, because: str) -> None:
+    result = CliRunner().invoke(app, [*words.split(), "--because", because, "--yes"])
+    assert result.exit_code == 2
+    assert "--because" in result.stderr

@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from tests.support.stand_ins import stack_of
 
 from engine.cli.operate.cost import judge_cost
 from engine.errors import EngineError
 from engine.operations import prices
 from engine.operations.cost import MonthCost, month_cost, month_of
-from engine.operations.stack import DeployedStack, StackAddress
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 REQUIRED = ("TRACKING_TABLE", "SUPPRESSION_TABLE", "STATE_TABLE", "EVENT_BUS_NAME", "TEMPLATE_BUCKET")
@@ -77,26 +76,8 @@ class Explorer:
         return {"ResultsByTime": [{"Groups": [group]}]}
 
 
-class Closed:
-    def __getattr__(self, operation: str) -> Any:
-        async def refuse(**_: Any) -> Any:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, operation)
-
-        return refuse
-
-
-class Services:
-    """Stands in for the clients of a stack: what is not given may not be asked."""
-
-    def __init__(self, services: Mapping[str, Any]) -> None:
-        self.services = services
-
-    async def open(self, service: str, _config: Any) -> Any:
-        return self.services.get(service, Closed())
-
-
 async def cost(services: Mapping[str, Any] = {}, month: str = "2026-11") -> MonthCost:
-    return await month_cost(DeployedStack(StackAddress(), Services(services)), month, NOW)  # type: ignore[arg-type] # a stand-in
+    return await month_cost(stack_of(services), month, NOW)
 
 
 async def test_use_is_what_was_measured_at_the_prices_that_were_read() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.support.fakes import NOW, FakeAws
+from tests.support.harness import feedback_pipeline
 from tests.support.ses_examples import (
     EMAIL_ID,
     GREETING,
@@ -18,7 +19,7 @@ from tests.support.ses_examples import (
     text,
 )
 
-from engine.feedback.pipeline import FeedbackFailed, FeedbackPipeline, FeedbackPolicy
+from engine.feedback.pipeline import FeedbackFailed
 from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import SuppressionRow, TrackingRow
@@ -45,21 +46,6 @@ SENT = TrackingRow(
 LABELS = {"lane": "bulk", "template": "welcome", "campaign": "spring"}
 
 
-def pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
-    return FeedbackPipeline(
-        ledger=fake_aws.ledger,
-        suppression=fake_aws.suppression,
-        quota=fake_aws.quota,
-        soft_bounces=fake_aws.soft_bounces,
-        payloads=fake_aws.payloads,
-        retry_queue=fake_aws.retry_queue,
-        status_events=fake_aws.status_events,
-        telemetry=fake_aws.telemetry,
-        clock=fake_aws.clock,
-        policy=FeedbackPolicy(soft_bounce_retry_seconds=900),
-    )
-
-
 def world_with(*rows: TrackingRow) -> FakeAws:
     fake_aws = FakeAws()
     fake_aws.ledger.put(*rows)
@@ -72,7 +58,7 @@ def world_with(*rows: TrackingRow) -> FakeAws:
 
 async def after(*events: Event, row: TrackingRow = SENT) -> FakeAws:
     fake_aws = world_with(row)
-    await pipeline(fake_aws).process([text(one) for one in events])
+    await feedback_pipeline(fake_aws).process([text(one) for one in events])
     return fake_aws
 
 
@@ -156,7 +142,7 @@ async def test_an_open_writes_its_time_only_once() -> None:
 
     fake_aws = world_with(SENT)
     fake_aws.switch(watch)
-    await pipeline(fake_aws).process([text(event("Open"))])
+    await feedback_pipeline(fake_aws).process([text(event("Open"))])
     assert "ledger.note:before" not in seen
 
 
@@ -274,7 +260,7 @@ async def test_not_spam_changes_nothing() -> None:
 async def test_a_suppressed_address_keeps_its_first_reason() -> None:
     fake_aws = world_with(SENT)
     fake_aws.suppression.rows[TO] = SuppressionRow(email=TO, reason="asked by phone")
-    await pipeline(fake_aws).process([text(event("Bounce"))])
+    await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
     assert fake_aws.suppression.rows[TO].reason == "asked by phone"
 
 
@@ -304,7 +290,7 @@ async def test_a_retry_that_bounces_fails_and_is_not_suppressed() -> None:
     own_id = retry_id(EMAIL_ID, 1)
     row = replace(SENT, email_id=own_id, retry_attempt=1)
     fake_aws = world_with(row)
-    await pipeline(fake_aws).process(
+    await feedback_pipeline(fake_aws).process(
         [text(bounce("Transient", "MailboxFull", mail_tags={"emailId": [own_id]}, **DSN))]
     )
     assert fake_aws.ledger.rows[own_id].status == "failed"
@@ -317,7 +303,7 @@ async def test_a_retry_that_bounces_fails_and_is_not_suppressed() -> None:
 async def test_without_its_saved_request_a_soft_bounce_stays_one_and_says_why() -> None:
     fake_aws = world_with(SENT)
     fake_aws.payloads.saved.clear()
-    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
+    await feedback_pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
     assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("soft_bounced", [])
     (told,) = fake_aws.status_events.published
     assert told.reason is not None
@@ -384,7 +370,7 @@ def earlier_bounces(count: int, **changes: Any) -> list[TrackingRow]:
 
 async def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses() -> None:
     fake_aws = world_with(SENT, *earlier_bounces(14, timestamp="2026-02-01T00:00:00.000Z"))
-    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
+    await feedback_pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
     assert fake_aws.suppression.rows[TO].reason == "soft-bounce-exceeded"
     assert fake_aws.suppression.rows[TO].suppression_type == "bounce"
     assert (the_row(fake_aws).status, fake_aws.retry_queue.retries) == ("soft_bounced", [])
@@ -393,7 +379,9 @@ async def test_the_fifteenth_soft_bounce_in_thirty_days_suppresses() -> None:
 async def test_the_fifteenth_soft_bounce_of_a_copy_suppresses_the_copy() -> None:
     to_the_copy = earlier_bounces(14, to_email="c@x.org")
     fake_aws = world_with(COPIED, *to_the_copy)
-    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", to="c@x.org", **TWO, **DSN))])
+    await feedback_pipeline(fake_aws).process(
+        [text(bounce("Transient", "MailboxFull", to="c@x.org", **TWO, **DSN))]
+    )
     assert set(fake_aws.suppression.rows) == {"c@x.org"}
     assert the_row(fake_aws).status == "sent"
 
@@ -401,7 +389,7 @@ async def test_the_fifteenth_soft_bounce_of_a_copy_suppresses_the_copy() -> None
 async def test_an_out_of_office_answer_of_a_copy_is_no_soft_bounce() -> None:
     """No row knows whether a copy was delivered, so its answers must not add up."""
     fake_aws = world_with(COPIED, *earlier_bounces(14, to_email="c@x.org"))
-    await pipeline(fake_aws).process([text(bounce("Transient", "General", to="c@x.org", **TWO))])
+    await feedback_pipeline(fake_aws).process([text(bounce("Transient", "General", to="c@x.org", **TWO))])
     assert fake_aws.suppression.rows == {}
 
 
@@ -412,14 +400,14 @@ async def test_an_out_of_office_answer_of_a_copy_is_no_soft_bounce() -> None:
 )
 async def test_others_do_not_add_up(changes: dict[str, str]) -> None:
     fake_aws = world_with(SENT, *earlier_bounces(20, **changes))
-    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
+    await feedback_pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))])
     assert fake_aws.suppression.rows == {}
     assert len(fake_aws.retry_queue.retries) == 1
 
 
 async def test_a_redelivery_is_not_counted_as_one_more() -> None:
     fake_aws = world_with(SENT, *earlier_bounces(13))
-    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))] * 3)
+    await feedback_pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", **DSN))] * 3)
     assert fake_aws.suppression.rows == {}
 
 
@@ -536,7 +524,7 @@ async def test_the_only_recipient_of_an_email_is_the_one_who_bounced_whatever_th
 @pytest.mark.parametrize("named", ["forwarded@elsewhere.org", "rfc822;recipient@example.com", "undisclosed"])
 async def test_his_soft_bounces_are_counted_whatever_the_report_calls_him(named: str) -> None:
     fake_aws = world_with(SENT, *earlier_bounces(14))
-    await pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", to=named, **DSN))])
+    await feedback_pipeline(fake_aws).process([text(bounce("Transient", "MailboxFull", to=named, **DSN))])
     assert fake_aws.suppression.rows[TO].reason == "soft-bounce-exceeded"
 
 
@@ -656,7 +644,7 @@ async def test_an_overtaken_soft_bounce_that_comes_again_schedules_nothing_more(
 async def test_greetings_and_unknown_types_are_acknowledged() -> None:
     fake_aws = world_with(SENT)
     unknown = json.dumps({"eventType": "Telepathy", "mail": {"tags": {"emailId": [EMAIL_ID]}}})
-    await pipeline(fake_aws).process([GREETING, unknown])
+    await feedback_pipeline(fake_aws).process([GREETING, unknown])
     assert fake_aws.telemetry.events == [
         ("ses-topic-validated", {}),
         ("ses-event-unknown", {"type": "Telepathy"}),
@@ -669,7 +657,7 @@ async def test_one_bad_notification_does_not_stop_the_others_and_is_raised() -> 
     broken = text(event("Bounce", bouncedRecipients=None))
     messages = ["secret@example.com", broken, text(event("Delivery"))]
     with pytest.raises(FeedbackFailed) as caught:
-        await pipeline(fake_aws).process(messages)
+        await feedback_pipeline(fake_aws).process(messages)
     assert str(caught.value) == "2 of 3 SES notifications failed: UnreadableEvent (2)"
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert the_row(fake_aws).status == "delivered"
@@ -692,8 +680,8 @@ async def test_a_service_that_is_away_fails_the_invocation_and_the_redelivery_me
     fake_aws = world_with(SENT)
     getattr(fake_aws, port).fail_next.append(method)
     with pytest.raises(FeedbackFailed, match=r"1 of 1 .*: ServiceUnavailable \(1\)"):
-        await pipeline(fake_aws).process([text(event("Bounce"))])
-    await pipeline(fake_aws).process([text(event("Bounce"))])
+        await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
+    await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
     assert (the_row(fake_aws).status, set(fake_aws.suppression.rows)) == ("bounced", {TO})
     assert "bounced" in fake_aws.status_events.statuses()
 
@@ -701,7 +689,7 @@ async def test_a_service_that_is_away_fails_the_invocation_and_the_redelivery_me
 async def test_a_count_that_may_be_lost_fails_nothing_for_no_redelivery_could_count_it() -> None:
     fake_aws = world_with(SENT)
     fake_aws.quota.fail_next.append("count_bounce")
-    await pipeline(fake_aws).process([text(event("Bounce"))])
+    await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
     assert "count-lost" in fake_aws.telemetry.names
     assert fake_aws.status_events.statuses()[-1] == "bounced"
 
@@ -709,7 +697,7 @@ async def test_a_count_that_may_be_lost_fails_nothing_for_no_redelivery_could_co
 async def test_an_unforeseen_error_tells_its_place_but_not_its_words() -> None:
     fake_aws = world_with(replace(SENT, status="no status"))
     with pytest.raises(FeedbackFailed):
-        await pipeline(fake_aws).process([text(event("Bounce"))])
+        await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
     (name, fields) = fake_aws.telemetry.events[-1]
     assert name == "feedback-failed"
     assert str(fields["problem"]).startswith("ValueError at enum.py:")
@@ -722,7 +710,9 @@ async def test_no_address_reaches_the_log() -> None:
     soft = bounce("Transient", "MailboxFull", **DSN)
     broken = event("Bounce", bouncedRecipients={"emailAddress": "recipient@example.com"})
     with pytest.raises(FeedbackFailed):
-        await pipeline(fake_aws).process([text(one) for one in (foreign, soft, broken, event("Bounce"))])
+        await feedback_pipeline(fake_aws).process(
+            [text(one) for one in (foreign, soft, broken, event("Bounce"))]
+        )
     assert fake_aws.telemetry.events
     assert "@" not in repr(fake_aws.telemetry.events)
 
@@ -736,8 +726,8 @@ async def test_a_row_that_vanishes_in_between_is_found_missing_by_the_redelivery
 
     fake_aws.switch(expire)
     with pytest.raises(FeedbackFailed, match="LookupError"):
-        await pipeline(fake_aws).process([text(event("Bounce"))])
-    await pipeline(fake_aws).process([text(event("Bounce"))])
+        await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
+    await feedback_pipeline(fake_aws).process([text(event("Bounce"))])
     assert set(fake_aws.suppression.rows) == {TO}
 
 

@@ -10,8 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.support.fakes import FakeAws, Killed, KillSwitch
+from tests.support.harness import feedback_pipeline
 from tests.support.ses_examples import EMAIL_ID, Event, bounce, event, text
-from tests.unit.test_feedback import DSN, SENT, earlier_bounces, pipeline, the_row, world_with
+from tests.unit.test_feedback import DSN, SENT, earlier_bounces, the_row, world_with
 
 from engine.feedback.bounce_policy import SOFT_BOUNCE_LIMIT
 from engine.schemas.rows import TrackingRow
@@ -52,7 +53,7 @@ STARTS = {"sending": SENDING, "sent": SENT, "retry": RETRIED}
 
 def lived_through(start: TrackingRow, names: Sequence[str], earlier: int = 0) -> FakeAws:
     fake_aws = world_with(start, *earlier_bounces(earlier))
-    asyncio.run(pipeline(fake_aws).process([text(NEWS[name]) for name in names]))
+    asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS[name]) for name in names]))
     return fake_aws
 
 
@@ -90,7 +91,7 @@ def test_rank_never_goes_down_and_every_status_reached_is_told(start: str, names
     fake_aws = world_with(STARTS[start])
     reached = [the_row(fake_aws).status]
     for name in names:
-        asyncio.run(pipeline(fake_aws).process([text(NEWS[name])]))
+        asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS[name])]))
         reached.append(the_row(fake_aws).status)
     ranks = [RANK[Status(status)] for status in reached]
     assert ranks == sorted(ranks)
@@ -114,7 +115,7 @@ def killed_at(
     switch = KillSwitch(point)
     fake_aws.switch(switch)
     with suppress(Killed):
-        asyncio.run(pipeline(fake_aws).process([text(NEWS[name])]))
+        asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS[name])]))
     fake_aws.switch(None)
     return fake_aws, switch
 
@@ -128,7 +129,7 @@ def test_a_process_killed_at_any_await_loses_nothing_once_the_report_comes_again
     assert points.seen
     for point in range(len(points.seen)):
         fake_aws, _ = killed_at(point, STARTS[start], [], name)
-        asyncio.run(pipeline(fake_aws).process([text(NEWS[name])]))
+        asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS[name])]))
         assert end(fake_aws)[:3] == end(unharmed)[:3]
         assert the_row(fake_aws) == the_row(unharmed)
         assert set(fake_aws.status_events.statuses()) == set(unharmed.status_events.statuses())
@@ -139,9 +140,9 @@ def test_a_process_killed_at_any_await_loses_nothing_once_the_report_comes_again
 @pytest.mark.parametrize("point", range(12))
 def test_what_a_killed_process_did_not_tell_is_told_even_after_later_news(point: int) -> None:
     fake_aws, _ = killed_at(point, SENT, [], "out of office")
-    asyncio.run(pipeline(fake_aws).process([text(NEWS["delivery"])]))
+    asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS["delivery"])]))
     moved_before = the_row(fake_aws).soft_bounced_at is not None
-    asyncio.run(pipeline(fake_aws).process([text(NEWS["out of office"])]))
+    asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS["out of office"])]))
     assert the_row(fake_aws).status == "delivered"
     assert ("soft_bounced" in fake_aws.status_events.statuses()) is moved_before
 
@@ -150,7 +151,7 @@ def test_what_a_killed_process_did_not_tell_is_told_even_after_later_news(point:
 def test_a_failed_retry_is_told_even_where_an_open_came_in_between(point: int) -> None:
     fake_aws, _ = killed_at(point, RETRIED, [], "general")
     failed_before = the_row(fake_aws).failed_at is not None
-    asyncio.run(pipeline(fake_aws).process([text(NEWS["open"]), text(NEWS["general"])]))
+    asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS["open"]), text(NEWS["general"])]))
     assert ("failed" in fake_aws.status_events.statuses()) is failed_before
 
 

@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from msgspec.structs import replace
+from tests.support.stand_ins import stack_of
 
 from engine.operations.health import judge_status, waits_for
 from engine.operations.queues import QueueDepth
 from engine.operations.ses_account import SesAccount
-from engine.operations.stack import DeployedStack, StackAddress
 from engine.operations.status import Alarm, StackStatus, stack_status
 from engine.operations.today import Culprit, Reputation, StatusCounts, Trouble
 from engine.schemas.rows import BrakeRow
@@ -146,29 +145,9 @@ class BusyTable:
         return {}
 
 
-class Closed:
-    """A service that these credentials may not ask."""
-
-    def __getattr__(self, operation: str) -> Any:
-        async def refuse(**_: Any) -> Any:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, operation)
-
-        return refuse
-
-
-class Services:
-    """Stands in for the clients of a stack."""
-
-    def __init__(self, table: BusyTable) -> None:
-        self._table = table
-
-    async def open(self, service: str, _config: Any) -> Any:
-        return self._table if service == "dynamodb" else Closed()
-
-
 async def test_a_day_of_any_size_costs_a_bounded_number_of_calls_and_no_scan() -> None:
     table = BusyTable()
-    status = await stack_status(DeployedStack(StackAddress(), Services(table)), NOW)  # type: ignore[arg-type] # a stand-in
+    status = await stack_status(stack_of({"dynamodb": table}), NOW)
     assert status.today == StatusCounts(source="rows", by_status={"sent": 5_000}, whole=False)
     assert table.asked.count("query") == 3  # a page of the day, and one each of bounces and complaints
     assert len(table.asked) <= 80
@@ -176,6 +155,6 @@ async def test_a_day_of_any_size_costs_a_bounded_number_of_calls_and_no_scan() -
 
 
 async def test_what_may_not_be_asked_is_named_and_hides_nothing_else() -> None:
-    status = await stack_status(DeployedStack(StackAddress(), Services(BusyTable())), NOW)  # type: ignore[arg-type] # a stand-in
+    status = await stack_status(stack_of({"dynamodb": BusyTable()}), NOW)
     assert set(status.unknown) == {"ses", "queues", "alarms", "settings"}
     assert status.unknown["ses"] == "get_account answered AccessDeniedException"

@@ -5,14 +5,13 @@ and nothing else. The bucket keeps all versions: https://docs.aws.amazon.com/Ama
 """
 
 import mimetypes
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-import aioboto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from engine.authoring.files import ENCODING, SHARED, TemplateToolError, is_template_name
@@ -59,14 +58,13 @@ class RestoredFile:
     to: datetime | None
 
 
-@asynccontextmanager
-async def open_bucket(bucket: str, **options: Any) -> AsyncIterator["TemplateBucket"]:
-    """The bucket, with a client of its own. Raises BucketError for what AWS or the network refuses."""
+@contextmanager
+def bucket_errors(bucket: str) -> Iterator[None]:
+    """What AWS or the network refuses becomes a BucketError."""
     try:
-        async with aioboto3.Session().client("s3", **options) as client:
-            yield TemplateBucket(client, bucket)
+        yield
     except (ClientError, BotoCoreError) as error:
-        raise BucketError(f"s3://{bucket}: {error}") from error
+        raise BucketError(f"s3://{bucket}: {error}") from None  # its message has all that AWS said
 
 
 class TemplateBucket:

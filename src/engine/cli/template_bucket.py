@@ -1,26 +1,28 @@
 """`sesmailengine templates …`: list, diff, push, pull, rollback and test-send, against a bucket."""
 
-import asyncio
-import difflib
 from collections.abc import Callable, Coroutine, Sized
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import aioboto3
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from engine.authoring.bucket import BucketError, TemplateBucket, open_bucket
+from engine.authoring.bucket import BucketTemplate, TemplateBucket, bucket_errors
 from engine.authoring.build import build
-from engine.authoring.files import NAME_RULE, SAMPLE_FILE, SHARED, BadFileError, is_template_name, read_object
+from engine.authoring.files import NAME_RULE, SAMPLE_FILE, BadFileError, is_template_name, read_object
 from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
 from engine.authoring.lint import lint
-from engine.cli.options import BusOption, DirectoryOption, EndpointOption, RegionOption
-from engine.cli.templates import HERE, console, failures, say, show_findings, templates
-from engine.client import EmailClient, EmailRequest, NotAcceptedError
+from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.options import DirectoryOption
+from engine.cli.template_diff import Difference, differences, files_of, show_differences
+from engine.cli.templates import HERE, failures, say, show_findings, templates
+from engine.client import EmailClient, EmailRequest
+from engine.operations.stack import DeployedStack
+from engine.operations.verdict import Verdict
 
 # The commands of both files are one group; imported from here it has them all.
 __all__ = ["templates"]
@@ -28,72 +30,74 @@ __all__ = ["templates"]
 _T = TypeVar("_T")
 
 BucketOption = Annotated[
-    str,
-    typer.Option(
-        "--bucket", envvar="TEMPLATE_BUCKET", help="The template bucket, {StackName}-templates-{AccountId}."
-    ),
+    str | None, typer.Option("--bucket", envvar="TEMPLATE_BUCKET", help="The bucket; that of the stack else.")
 ]
 Names = Annotated[list[str] | None, typer.Argument(help="The templates; all of them otherwise.")]
 Name = Annotated[str, typer.Argument(help="The template.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A file that is not the same in two places; None where it is missing."""
+class BucketTemplates(Struct, frozen=True, kw_only=True, rename="camel"):
+    templates: list[BucketTemplate]
 
+
+class DifferingFile(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`kind`: what a push would make of it, `new` or `changed`; `gone`: only the bucket has it."""
+
+    template: str
     file: str
-    before: str | None
-    after: str | None
-
-    @property
-    def kind(self) -> str:
-        return "new" if self.before is None else "gone" if self.after is None else "changed"
-
-    def lines(self, before: str, after: str) -> list[str]:
-        """A unified diff."""
-        old, new = (self.before or "").splitlines(), (self.after or "").splitlines()
-        return list(
-            difflib.unified_diff(old, new, f"{before}/{self.file}", f"{after}/{self.file}", lineterm="")
-        )
+    kind: str
 
 
-@templates.command("list")
-def list_all(bucket: BucketOption, endpoint: EndpointOption = None, region: RegionOption = None) -> None:
+class Differences(Struct, frozen=True, kw_only=True, rename="camel"):
+    differences: list[DifferingFile]
+
+
+@stack_command(templates, "list")
+def list_all(call: Call, bucket: BucketOption = None) -> None:
     """The templates of the bucket."""
+    found = _in_bucket(call, bucket, lambda store: store.list_templates())
     table = Table("template", "files", "changed")
-    for template in _in_bucket(bucket, endpoint, region, lambda store: store.list_templates()):
+    for template in found:
         table.add_row(template.name, str(len(template.files)), f"{template.changed:%Y-%m-%d %H:%M:%S}")
-    console.print(table)
+    sentence = f"{len(found)} template(s)." if found else "The bucket has no template."
+    verdict = Verdict(good=bool(found), sentence=sentence)
+    call.show(BucketTemplates(templates=found), verdict, lambda console: console.print(table))
 
 
-@templates.command("diff")
+@stack_command(templates)
 def diff(
-    bucket: BucketOption,
-    names: Names = None,
-    directory: DirectoryOption = HERE,
-    endpoint: EndpointOption = None,
-    region: RegionOption = None,
+    call: Call, bucket: BucketOption = None, names: Names = None, directory: DirectoryOption = HERE
 ) -> None:
     """What a push would change, line by line; exit 1 where there is something."""
     with failures():
         folders = _folders(directory, names)
-    differing = False
-    for folder in folders:
-        remote = _fetch(bucket, endpoint, region, folder.name)
-        differing |= bool(show_differences(differences(remote, files_of(folder)), "bucket", folder.name))
-    raise typer.Exit(1 if differing else 0)
+
+    async def compare(store: TemplateBucket) -> list[tuple[str, list[Difference]]]:
+        return [(each.name, differences(await store.fetch(each.name), files_of(each))) for each in folders]
+
+    found = _in_bucket(call, bucket, compare)
+    files = [
+        DifferingFile(template=name, file=change.file, kind=change.kind)
+        for name, changes in found
+        for change in changes
+    ]
+    sentence = f"{_counted(files)} differ." if files else "The bucket has what is here."
+
+    def draw(_: Console) -> None:
+        for name, changes in found:
+            show_differences(changes, "bucket", name)
+
+    call.show(Differences(differences=files), Verdict(good=not files, sentence=sentence), draw)
 
 
-@templates.command("push")
+@stack_command(templates, json=False)
 def push(
-    bucket: BucketOption,
+    call: Call,
+    bucket: BucketOption = None,
     names: Names = None,
     directory: DirectoryOption = HERE,
-    endpoint: EndpointOption = None,
-    region: RegionOption = None,
     *,
-    yes: Yes = False,
+    yes: YesOption = False,
 ) -> None:
     """Build and check templates, show what will change, and write it to the bucket."""
     with failures():
@@ -107,7 +111,7 @@ def push(
         if errors:
             raise NoTemplateError(f"Nothing is pushed while there are errors: {errors} of them.")
     for folder in folders:
-        remote, local = _fetch(bucket, endpoint, region, folder.name), files_of(folder)
+        remote, local = _fetch(call, bucket, folder.name), files_of(folder)
         changes = show_differences(differences(remote, local), "bucket", folder.name)
         pushed = {change.file: local[change.file] for change in changes if change.after is not None}
         for change in changes:
@@ -116,30 +120,29 @@ def push(
         if not pushed:
             say(f"{folder.name}: nothing to push")
         elif yes or typer.confirm(f"Push {folder.name}?"):
-            _in_bucket(bucket, endpoint, region, partial(TemplateBucket.push, name=folder.name, files=pushed))
+            _in_bucket(call, bucket, partial(TemplateBucket.push, name=folder.name, files=pushed))
             say(f"{folder.name}: pushed {_counted(pushed)}; the functions load it within five minutes")
 
 
-@templates.command("pull")
+@stack_command(templates, json=False)
 def pull(
-    bucket: BucketOption,
+    call: Call,
+    bucket: BucketOption = None,
     names: Names = None,
     directory: DirectoryOption = HERE,
-    endpoint: EndpointOption = None,
-    region: RegionOption = None,
     *,
-    yes: Yes = False,
+    yes: YesOption = False,
 ) -> None:
     """Copy templates of the bucket to this machine; asks before it overwrites a file that differs."""
     if not names:
-        found = _in_bucket(bucket, endpoint, region, lambda store: store.list_templates())
+        found = _in_bucket(call, bucket, lambda store: store.list_templates())
         names = [template.name for template in found]
     for name in names:
         if not is_template_name(name):
-            _fail(f"{name!r} can't name a template; expected {NAME_RULE}")
-        remote = _fetch(bucket, endpoint, region, name)
+            call.fail(f"{name!r} can't name a template; expected {NAME_RULE}")
+        remote = _fetch(call, bucket, name)
         if not remote:
-            _fail(f"s3://{bucket} has no template {name}")
+            call.fail(f"The bucket has no template {name}")
         folder = Folder(directory / name)
         with failures():
             changes = [one for one in differences(files_of(folder), remote) if one.after is not None]
@@ -152,28 +155,28 @@ def pull(
         say(f"{name}: wrote {_counted(changes)}" if changes else f"{name}: the same already")
 
 
-@templates.command("rollback")
-def rollback(
-    name: Name, bucket: BucketOption, endpoint: EndpointOption = None, region: RegionOption = None
-) -> None:
+@stack_command(templates, json=False)
+def rollback(call: Call, name: Name, bucket: BucketOption = None) -> None:
     """Take back the newest change of a template in the bucket; a second rollback restores it."""
-    for restored in _in_bucket(bucket, endpoint, region, lambda store: store.roll_back(name)):
+    for restored in _in_bucket(call, bucket, lambda store: store.roll_back(name)):
         state = f"as of {restored.to:%Y-%m-%d %H:%M:%S}" if restored.to else "gone, as before"
         say(f"{name}: {restored.file} is {state}")
 
 
-@templates.command("test-send")
+@stack_command(templates, "test-send", json=False)
 def send_test(
+    call: Call,
     name: Name,
     *,
     to: Annotated[str, typer.Option(help="Who gets it.")],
-    bus: BusOption,
+    bus: Annotated[
+        str | None,
+        typer.Option("--bus", envvar="EVENT_BUS_NAME", help="The engine's bus; that of the stack else."),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="A JSON file with the data; sample.json otherwise.")
     ] = None,
     directory: DirectoryOption = HERE,
-    endpoint: EndpointOption = None,
-    region: RegionOption = None,
 ) -> None:
     """Send one email of a template that is in the bucket, as an application would."""
     source = data or directory / name / SAMPLE_FILE
@@ -182,36 +185,18 @@ def send_test(
         if given is None:
             raise BadFileError(source, "is missing")
     request = EmailRequest(to=to, template_name=name, template_data=given)
+    address = call.address
 
-    async def send() -> str:
-        options = _options(endpoint, region)
-        async with EmailClient(bus, source="sesmailengine.templates", **options) as emails:
-            return await emails.send(request)
+    async def send(stack: DeployedStack) -> tuple[str, str]:
+        session = aioboto3.Session(profile_name=address.profile, region_name=address.region)
+        own, endpoint = bus or stack.event_bus, address.endpoint_url
+        async with EmailClient(
+            own, source="sesmailengine.templates", session=session, endpoint_url=endpoint
+        ) as emails:
+            return own, await emails.send(request)
 
-    email_id = _run(send())
-    say(f"Requested {name} to {to}: email {email_id}. Its status events on {bus} report its outcome.")
-
-
-def files_of(folder: Folder) -> dict[str, str]:
-    """The files of a folder that go to the bucket."""
-    return {file: content for file in SHARED if (content := folder.read(file)) is not None}
-
-
-def differences(before: dict[str, str], after: dict[str, str]) -> list[Difference]:
-    """The files that are not the same, in a fixed order."""
-    files = [file for file in SHARED if before.get(file) != after.get(file)]
-    return [Difference(file, before.get(file), after.get(file)) for file in files]
-
-
-def show_differences(changes: list[Difference], before: str, after: str) -> list[Difference]:
-    """Print them line by line; returns them."""
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    for change in changes:
-        console.print(Text(f"{change.file}: {change.kind}", style="bold"))
-        if change.kind == "changed":
-            for line in change.lines(before, after):
-                console.print(Text(line, style=styles.get(line[:1], "")), soft_wrap=True)
-    return changes
+    own, email_id = call.run(send)
+    say(f"Requested {name} to {to}: email {email_id}. Its status events on {own} report its outcome.")
 
 
 def _counted(files: Sized) -> str:
@@ -222,37 +207,18 @@ def _folders(directory: Path, names: list[str] | None) -> list[Folder]:
     return [find_folder(directory, name) for name in names] if names else find_folders(directory)
 
 
-def _fetch(bucket: str, endpoint: str | None, region: str | None, name: str) -> dict[str, str]:
-    return _in_bucket(bucket, endpoint, region, lambda store: store.fetch(name))
+def _fetch(call: Call, bucket: str | None, name: str) -> dict[str, str]:
+    return _in_bucket(call, bucket, lambda store: store.fetch(name))
 
 
 def _in_bucket(
-    bucket: str,
-    endpoint: str | None,
-    region: str | None,
-    act: Callable[[TemplateBucket], Coroutine[Any, Any, _T]],
+    call: Call, bucket: str | None, act: Callable[[TemplateBucket], Coroutine[Any, Any, _T]]
 ) -> _T:
     """Do something in the bucket; a failure ends the command with its reason."""
 
-    async def opened() -> _T:
-        async with open_bucket(bucket, **_options(endpoint, region)) as store:
-            return await act(store)
+    async def work(stack: DeployedStack) -> _T:
+        name = bucket or await stack.template_bucket()
+        with bucket_errors(name):
+            return await act(TemplateBucket(await stack.client("s3"), name))
 
-    return _run(opened())
-
-
-def _options(endpoint: str | None, region: str | None) -> dict[str, Any]:
-    given = {"endpoint_url": endpoint, "region_name": region}
-    return {name: value for name, value in given.items() if value}
-
-
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    try:
-        return asyncio.run(work)
-    except (BucketError, NotAcceptedError, ClientError, BotoCoreError) as error:
-        _fail(str(error), error)
-
-
-def _fail(text: str, cause: Exception | None = None) -> NoReturn:
-    console.print(Text(text, style="bold red"), soft_wrap=True)
-    raise typer.Exit(1) from cause
+    return call.run(work)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from engine.aws.clients import INVOKE_CONFIG
 from engine.concurrency import concurrently
 from engine.errors import EngineError
-from engine.operations.actions import tell
+from engine.operations.actions import telling
 from engine.operations.dead_letters import Condition, DeadLetter, Group, grouped, oldest
 from engine.operations.ledger_reader import open_ledger
 from engine.operations.queue_pass import QueuePass
@@ -144,13 +144,10 @@ async def redrive(
         clock=clock,
     )
     url = await stack.queue_url(name)
-    try:
+    async with telling(stack, "dlq-redrive", "", clock, scope=scope(name, conditions)) as record:
         done = await run.run(url, conditions=conditions, rate=rate, advance=advance)
-    except BaseException:  # broken off: some may have been handed on
-        await tell(stack, "dlq-redrive", scope(name, conditions), "", clock())
-        raise
-    if done.handed_on:
-        await tell(stack, "dlq-redrive", scope(name, conditions), "", clock())
+        if not done.handed_on:
+            record.scope = None
     return done
 
 
@@ -171,11 +168,10 @@ async def drop(
         visibility=_LOOK_SECONDS,
         workers=4,
     )
-    try:
+    async with telling(stack, "dlq-drop", because, clock, scope=scope(name, conditions)) as record:
         await one_pass.run()
-    finally:
-        if one_pass.deleted:
-            await tell(stack, "dlq-drop", scope(name, conditions), because, clock())
+        if not one_pass.deleted:
+            record.scope = None
     return Dropped(
         queue=name, seen=len(one_pass.seen), dropped=len(one_pass.deleted), stopped=one_pass.stopped
     )

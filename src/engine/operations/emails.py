@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.operations.ledger_reader import LedgerReader
+from engine.operations.ledger_reader import LedgerReader, Place
 from engine.requests.email_job import email_id, retry_id
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso, parse_iso
@@ -23,7 +23,7 @@ class EmailQuery(Struct, frozen=True, kw_only=True):
     """What to find. Everything that is given must hold; `key` is a source and its idempotency key.
 
     Without an address, a key or an id it looks at the days since `since`, or one day back from `until`, which
-    is left out itself.
+    is left out itself. `after`: of what is listed by address or day, only what comes after this email.
     """
 
     address: str | None = None
@@ -35,6 +35,7 @@ class EmailQuery(Struct, frozen=True, kw_only=True):
     status: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    after: Place | None = None
     limit: int = 20
 
     def matches(self, row: TrackingRow) -> bool:
@@ -104,15 +105,19 @@ async def _candidates(
     elif query.ses_id:
         yield await ledger.by_ses_id(query.ses_id)
     elif query.address:
-        async for page in ledger.by_address(query.address, until=query.until):
+        async for page in ledger.by_address(query.address, until=query.until, after=query.after):
             yield page
     else:
-        newest = query.until or now
+        after = query.after
+        newest = (parse_iso(after.timestamp) if after else None) or query.until or now
         since = query.since or newest - _DEFAULT_SINCE
+        if newest < since:  # no start within the bounds of the question, which DynamoDB refuses
+            return
         for days_ago in range((newest.date() - since.date()).days + 1):
             day = (newest - timedelta(days=days_ago)).date().isoformat()
-            async for page in ledger.by_day(day, since=since, until=query.until):
+            async for page in ledger.by_day(day, since=since, until=query.until, after=after):
                 yield page
+            after = None  # in its own day alone
 
 
 def describe_row(row: TrackingRow, now: datetime) -> FoundEmail:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import Struct
+
 from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
 from engine.aws.error_codes import service_errors
 from engine.aws.ledger import SES_MESSAGE_ID_INDEX
@@ -21,6 +23,17 @@ ADDRESS_INDEX: Final = "to-email-timestamp-index"
 DAY_INDEX: Final = "date-partition-index"
 PAGE: Final = 100
 """Rows of a page: what one BatchGetItem reads."""
+
+
+class Place(Struct, frozen=True):
+    """A row, by its time and its id: where a listing ended, for one that goes on after it.
+
+    The time alone does not do: many rows may share it.
+    """
+
+    timestamp: str
+    email_id: str
+
 
 _MILLISECOND: Final = timedelta(milliseconds=1)  # the finest that a row's time knows
 
@@ -45,12 +58,12 @@ class LedgerReader:
         return {row.email_id: row for row in rows}
 
     def by_address(
-        self, address: str, *, until: datetime | None = None, page: int = PAGE
+        self, address: str, *, until: datetime | None = None, after: Place | None = None, page: int = PAGE
     ) -> AsyncIterator[list[TrackingRow]]:
         """Pages of the emails to an address that were requested before `until`, the newest first."""
         names, values = {"#key": "toEmail"}, {":key": address_key(address)}
         condition = "#key = :key" + _within(names, values, None, until)
-        return self._pages(ADDRESS_INDEX, condition, names, values, page=page)
+        return self._pages(ADDRESS_INDEX, condition, names, values, page=page, after=after)
 
     def by_day(
         self,
@@ -58,6 +71,7 @@ class LedgerReader:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        after: Place | None = None,
         page: int = PAGE,
         template: str | None = None,
     ) -> AsyncIterator[list[TrackingRow]]:
@@ -72,7 +86,7 @@ class LedgerReader:
         if template:
             names["#template"], values[":template"] = "templateName", template
             filtered = {"FilterExpression": "#template = :template"}
-        return self._pages(DAY_INDEX, condition, names, values, page=page, options=filtered)
+        return self._pages(DAY_INDEX, condition, names, values, page=page, after=after, options=filtered)
 
     async def by_ses_id(self, ses_message_id: str) -> list[TrackingRow]:
         """The email that SES knows by this id; a bulk call's emails have one each."""
@@ -89,9 +103,13 @@ class LedgerReader:
         values: dict[str, str],
         *,
         page: int = PAGE,
+        after: Place | None = None,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> AsyncIterator[list[TrackingRow]]:
         more: dict[str, Any] = {}
+        if after:
+            start = {names["#key"]: values[":key"], "timestamp": after.timestamp, "emailId": after.email_id}
+            more = {"ExclusiveStartKey": {name: {"S": value} for name, value in start.items()}}
         while True:
             with service_errors("DynamoDB (EmailTracking)"):
                 answer = await self._client.query(

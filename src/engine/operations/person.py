@@ -172,7 +172,7 @@ async def open_personal_data(stack: DeployedStack, clock: Clock) -> PersonalData
         dynamodb,
         await open_ledger(stack),
         RequestPayloads(dynamodb, stack.state_table, clock),
-        await open_book(stack),
+        await open_book(stack, clock),
         await open_scheduled(stack),
         clock,
     )

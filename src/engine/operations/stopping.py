@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from engine.aws.error_codes import is_code
-from engine.operations.actions import tell
+from engine.operations.actions import tell, telling
 from engine.operations.brakes import Brakes, open_brakes
 from engine.operations.parked import PARKED, ParkedMail, Return, open_parked
 from engine.operations.stack import DeployedStack
@@ -17,6 +16,7 @@ from engine.operations.verdict import Verdict
 from engine.schemas.rows import BrakeRow
 from engine.schemas.times import iso
 from engine.tracking.brakes import CANCEL, STOP, describe
+from engine.types import Clock
 
 # Seconds until no invocation acts on what it read before: it does for two, and parks within one more.
 SETTLED_SECONDS: Final = 3
@@ -61,17 +61,19 @@ class Cancelled(Struct, frozen=True, kw_only=True, rename="camel"):
     returned: Return | None
 
 
-async def stop(stack: DeployedStack, scope: str, because: str) -> Stopped:
+async def stop(stack: DeployedStack, scope: str, because: str, clock: Clock) -> Stopped:
     """Set a brake. It takes the place of one that is there."""
     brakes = await open_brakes(stack)
-    brake = await _brake(stack, f"{STOP}{scope}", because)
+    brake = await _brake(stack, f"{STOP}{scope}", because, clock)
     before = await brakes.set(brake)
-    await tell(stack, "stop", scope, because, datetime.now(UTC))
+    await tell(stack, "stop", scope, because, clock())
     parks = await _parked(stack, brakes) is not None
     return Stopped(scope=scope, brake=brake, before=before, parks=parks)
 
 
-async def go(stack: DeployedStack, scope: str | None, *, uncancel: bool, on_progress: OnProgress) -> Resumed:
+async def go(
+    stack: DeployedStack, scope: str | None, clock: Clock, *, uncancel: bool, on_progress: OnProgress
+) -> Resumed:
     """Take brakes away and bring back what they held; `scope` None: all that is stopped.
 
     What it brings back may be broken off and is told on the bus all the same: the brakes are gone.
@@ -81,11 +83,9 @@ async def go(stack: DeployedStack, scope: str | None, *, uncancel: bool, on_prog
         keys = [f"{STOP}{scope}", *([f"{CANCEL}{scope}"] if uncancel else [])]
     else:
         keys = [brake.pk for brake in await brakes.listing() if brake.pk.startswith(STOP)]
-    lifted = [brake for key in keys if (brake := await brakes.lift(key))]
-    try:
+    async with telling(stack, "go", None, clock, scope=scope or "everything"):
+        lifted = [brake for key in keys if (brake := await brakes.lift(key))]
         returned = await _bring_back(stack, brakes, on_progress, settle=bool(lifted))
-    finally:
-        await tell(stack, "go", scope or "everything", None, datetime.now(UTC))
     holding = await brakes.read(returned.held) if returned and returned.held else {}
     cancelled = (await brakes.read([f"{CANCEL}{scope}"])).get(f"{CANCEL}{scope}")
     return Resumed(
@@ -93,20 +93,20 @@ async def go(stack: DeployedStack, scope: str | None, *, uncancel: bool, on_prog
     )
 
 
-async def cancel(stack: DeployedStack, scope: str, because: str, *, on_progress: OnProgress) -> Cancelled:
+async def cancel(
+    stack: DeployedStack, scope: str, because: str, clock: Clock, *, on_progress: OnProgress
+) -> Cancelled:
     """Let all mail of a campaign that has not left end as failed, what was parked too."""
     brakes = await open_brakes(stack)
-    brake = await _brake(stack, f"{CANCEL}{scope}", because)
-    await brakes.set(brake)
-    try:
+    brake = await _brake(stack, f"{CANCEL}{scope}", because, clock)
+    async with telling(stack, "cancel", because, clock, scope=scope):
+        await brakes.set(brake)
         returned = await _bring_back(stack, brakes, on_progress, settle=True)
-    finally:
-        await tell(stack, "cancel", scope, because, datetime.now(UTC))
     return Cancelled(scope=scope, brake=brake, returned=returned)
 
 
-async def _brake(stack: DeployedStack, key: str, because: str) -> BrakeRow:
-    return BrakeRow(pk=key, because=because, by=await stack.operator(), since=iso(datetime.now(UTC)))
+async def _brake(stack: DeployedStack, key: str, because: str, clock: Clock) -> BrakeRow:
+    return BrakeRow(pk=key, because=because, by=await stack.operator(), since=iso(clock()))
 
 
 async def _parked(stack: DeployedStack, brakes: Brakes) -> ParkedMail | None:

@@ -12,16 +12,18 @@ from msgspec import Struct
 from engine.aws.error_codes import is_code
 from engine.aws.event_bus import put_events
 from engine.errors import FailureCode
+from engine.operations.actions import telling
 from engine.operations.ledger_reader import LedgerReader, open_ledger
 from engine.operations.ses_list import Reason, SesEntry, SesList, open_ses_list
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression_table import TYPES, Entry, SuppressionTable, entry, open_suppression
 from engine.requests.addresses import address_key, spellings
-from engine.schemas.rows import TrackingRow
+from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.schemas.times import iso
 from engine.tracking.kept_request import kept_request
 from engine.tracking.lifecycle import Status
+from engine.types import Clock
 
 SES_LIST_REASON: Final = "ses-list"
 _SES_REASONS: Final[dict[str, Reason]] = {"bounce": "BOUNCE", "complaint": "COMPLAINT"}
@@ -72,12 +74,13 @@ class Removed(Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True)
 class SuppressionBook:
-    """Both lists, the ledger and the soft bounces of one stack."""
+    """Both lists, the ledger and the soft bounces of one stack. What changes a list is told on the bus."""
 
     stack: DeployedStack
     table: SuppressionTable
     ses: SesList
     ledger: LedgerReader
+    clock: Clock
 
     async def show(self, address: str) -> Suppression:
         rows = await self.table.of_address(address)
@@ -107,18 +110,19 @@ class SuppressionBook:
         found.sort(key=lambda each: each.since, reverse=True)
         return Listed(entries=found[:limit], more=len(found) > limit)
 
-    async def add(self, address: str, because: str, now: datetime, *, also_ses: bool) -> Suppression:
+    async def add(self, address: str, because: str, *, also_ses: bool) -> Suppression:
         """Stop all mail to an address. A row that does so already keeps its reason."""
         added = Entry(
             address=address_key(address),
             type="manual",
             reason=because,
-            since=iso(now),
+            since=iso(self.clock()),
             added_by=await self.stack.operator(),
         )
-        await self.table.add(added)
-        if also_ses:
-            await self.ses.put(added.address, "BOUNCE")
+        async with telling(self.stack, "suppression-add", because, self.clock, scope=added.address):
+            await self.table.add(added)
+            if also_ses:
+                await self.ses.put(added.address, "BOUNCE")
         return await self.show(address)
 
     async def remove(self, address: str, *, resend: bool) -> Removed:
@@ -126,19 +130,28 @@ class SuppressionBook:
 
         What the person has unsubscribed from stays: that is their own wish.
         """
+        key = address_key(address)
         rows = await self.table.of_address(address)
+        async with telling(self.stack, "suppression-remove", "", self.clock, scope=key) as record:
+            done = await self._remove(address, rows)
+            if resend:
+                done = await self._resend(done)
+            if not (done.ours or done.ses or done.resent):
+                record.scope = None
+        return done
+
+    async def _remove(self, address: str, rows: Sequence[SuppressionRow]) -> Removed:
         going = [row for row in rows if row.suppression_type != "unsubscribe"]
         for row in going:
             await self.table.remove(row.email)
         ses = [each for each in ses_spellings(address) if await self.ses.remove(each)]
-        done = Removed(
+        return Removed(
             address=address_key(address),
             ours=[row.email for row in going],
             ses=ses,
             left=[entry(row) for row in rows if row not in going],
             soft_bounces_stay=not await self._forget_soft_bounces(address),
         )
-        return await self._resend(done) if resend else done
 
     async def _forget_soft_bounces(self, address: str) -> bool:
         """Whether these credentials may."""
@@ -194,9 +207,9 @@ class SuppressionBook:
         return None
 
 
-async def open_book(stack: DeployedStack) -> SuppressionBook:
+async def open_book(stack: DeployedStack, clock: Clock) -> SuppressionBook:
     return SuppressionBook(
-        stack, await open_suppression(stack), await open_ses_list(stack), await open_ledger(stack)
+        stack, await open_suppression(stack), await open_ses_list(stack), await open_ledger(stack), clock
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+import msgspec
 from msgspec import Struct
 
 from engine.errors import EngineError
@@ -133,6 +134,10 @@ def _problem(address: str, topic: str | None, kind: str) -> str | None:
     if topic and topic != EVERY_TOPIC and not re.fullmatch(TOPIC_PATTERN, topic):
         return f"topic is none: expected {EVERY_TOPIC}, or 1 to 64 of a-z 0-9 -"
     return None
+
+
+def json_lines(entries: Iterable[Entry]) -> Iterator[str]:
+    return (f"{msgspec.json.encode(each).decode()}\n" for each in entries)
 
 
 def ses_lines(entries: Sequence[Entry]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from engine.concurrency import concurrently
+from engine.operations.actions import ActRecord, telling
 from engine.operations.ses_list import SesEntry
 from engine.operations.suppression import SES_LIST_REASON, SuppressionBook, ses_reason
 from engine.operations.suppression_file import BadRow
@@ -52,6 +53,7 @@ async def import_entries(
     book: SuppressionBook,
     read: Iterator[Entry | BadRow],
     *,
+    because: str,
     also_ses: bool,
     advance: Callable[[int], None] = lambda _seen: None,
 ) -> Imported:
@@ -59,16 +61,31 @@ async def import_entries(
 
     `advance` hears how many rows were seen by now.
     """
+    async with telling(book.stack, "suppression-import", because, book.clock) as record:
+        return await _add(book, read, record, also_ses=also_ses, advance=advance)
+
+
+async def _add(
+    book: SuppressionBook,
+    read: Iterator[Entry | BadRow],
+    record: ActRecord,
+    *,
+    also_ses: bool = False,
+    advance: Callable[[int], None] = lambda _seen: None,
+) -> Imported:
     rows, ses, bad, shown = 0, 0, 0, list[BadRow]()
     while batch := list(islice(read, _AT_ONCE)):
         good = [each for each in batch if isinstance(each, Entry)]
         wrong = [each for each in batch if isinstance(each, BadRow)]
+        if good:
+            record.scope = f"up to {rows + len(good)} addresses"  # while it isn't known which are in
         await concurrently(book.table.add(each) for each in good)
         if also_ses:
             ses += await _put_on_ses(book, good)
         rows, bad = rows + len(good), bad + len(wrong)
         shown += wrong[: _SHOWN - len(shown)]
         advance(rows + bad)
+    record.scope = f"{rows} addresses" if rows else None
     return Imported(rows=rows, ses=ses, bad=bad, bad_rows=shown)
 
 
@@ -122,7 +139,8 @@ async def pull(book: SuppressionBook) -> Differences:
         )
         for each in found.ses_only
     ]
-    await import_entries(book, iter(added), also_ses=False)
+    async with telling(book.stack, "suppression-pull", "", book.clock) as record:
+        await _add(book, iter(added), record)
     return Differences(ses_only=[], ours_only=found.ours_only, pulled=len(added))
 
 

@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import msgspec
 from botocore.exceptions import ClientError
-from msgspec import Struct
 
 from engine.aws.event_bus import put_events
 from engine.aws.signed_webhooks import SignedWebhook
 from engine.errors import EngineError
 from engine.operations.stack import DeployedStack
+from engine.operations.webhook import Webhook, is_signed, posted_webhook, signed_webhook
 from engine.operations.webhook_names import WebhookNames
-from engine.operations.webhook_target import WebhookRefusedError, pattern, wanted_by
+from engine.operations.webhook_target import WebhookRefusedError, pattern
 from engine.schemas.status import STATUS_EVENT_SOURCE
 from engine.schemas.times import iso
 from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE, WebhookTest
@@ -27,7 +27,6 @@ from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE, WebhookTest
 # EventBridge's own, and the most: it gives an event up after either.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 _RETRIES: Final = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
-_ACTIVE: Final = "active"
 _TARGET: Final = "webhook"
 _LONGEST_DESCRIPTION: Final = 512  # of a rule
 _MISSING: Final = "ResourceNotFoundException"
@@ -35,29 +34,6 @@ _MISSING: Final = "ResourceNotFoundException"
 
 class NoSuchWebhookError(EngineError):
     """Names the webhooks there are."""
-
-
-class Webhook(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`source`: None for the email of all. `rate`: requests a second at most; a signed one has none.
-
-    `state`: `active`, or what of it is switched off or missing, in AWS's words.
-    """
-
-    name: str
-    url: str
-    events: tuple[str, ...]
-    source: str | None
-    rate: int | None
-    signed: bool = False
-    state: str = _ACTIVE
-
-    @property
-    def is_active(self) -> bool:
-        return self.state == _ACTIVE
-
-
-class WebhookList(Struct, frozen=True, kw_only=True, rename="camel"):
-    webhooks: list[Webhook]
 
 
 class Webhooks:
@@ -132,7 +108,6 @@ class Webhooks:
     async def _route(self, webhook: Webhook, target: dict[str, Any]) -> None:
         own, bus = self._names.prefix + webhook.name, self._names.bus
         wanted = msgspec.json.encode(pattern(webhook.name, webhook.events, webhook.source)).decode()
-        # Where the function posts, the rule alone can tell of the URL.
         told = {"Description": webhook.url[:_LONGEST_DESCRIPTION]} if webhook.signed else {}
         await self._events.put_rule(Name=own, EventBusName=bus, EventPattern=wanted, State="ENABLED", **told)
         target = {
@@ -155,36 +130,16 @@ class Webhooks:
 
     async def _described(self, rule: dict[str, Any]) -> Webhook:
         own = rule["Name"]
-        events, source = wanted_by(msgspec.json.decode(rule["EventPattern"], type=dict[str, Any]))
-        if url := rule.get("Description"):
-            state = _ACTIVE if rule.get("State") == "ENABLED" else f"rule is {rule.get('State')}"
-            name = own.removeprefix(self._names.prefix)
-            return Webhook(
-                name=name, url=url, events=events, source=source, rate=None, signed=True, state=state
-            )
+        name = own.removeprefix(self._names.prefix)
+        if is_signed(rule):
+            return signed_webhook(name, rule)
         destination: dict[str, Any] = {}
         connection: dict[str, Any] = {}
         with _if_there():
             destination = await self._events.describe_api_destination(Name=own)
         with _if_there():
             connection = await self._events.describe_connection(Name=own)
-        wrong = [
-            f"{part} is {state}"
-            for part, state, good in (
-                ("rule", rule.get("State"), "ENABLED"),
-                ("API destination", destination.get("ApiDestinationState"), "ACTIVE"),
-                ("connection", connection.get("ConnectionState"), "AUTHORIZED"),
-            )
-            if state != good
-        ]
-        return Webhook(
-            name=own.removeprefix(self._names.prefix),
-            url=destination.get("InvocationEndpoint", ""),
-            events=events,
-            source=source,
-            rate=destination.get("InvocationRateLimitPerSecond", 0),
-            state=", ".join(wrong) or _ACTIVE,
-        )
+        return posted_webhook(name, rule, destination, connection)
 
     async def test(self, name: str, now: datetime) -> Webhook:
         """Publish an event for this webhook alone. Raises NoSuchWebhookError, ServiceUnavailable."""

@@ -4,7 +4,6 @@ import csv
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -84,7 +83,7 @@ def campaign_report(
             cells = (entry.to, entry.status, entry.code, entry.reason, entry.email_id, entry.asked_at, line)
             rows.writerow([quoted(cell) for cell in cells])
 
-    beside = Call(call.address, call.json, Console(stderr=True))  # for standard output is the file
+    beside = call.beside_data()
     facts = _ask(beside, question, beside.console, write)
     beside.show(facts, judge(facts, options))
 
@@ -129,7 +128,7 @@ def _question(
 ) -> Question:
     if not re.search(CAMPAIGN_PATTERN, name):
         raise typer.BadParameter(f"{name!r} can't name a campaign: expected 1 to 64 of A-Z a-z 0-9 _ -")
-    at = moment(since, datetime.now(UTC), "--since")
+    at = moment(since, call.clock(), "--since")
     if recipients is None:
         return Question(campaign=name, since=at, template=template)
     try:
@@ -144,8 +143,7 @@ def _ask(
 ) -> CampaignReport:
     async def ask(stack: DeployedStack) -> CampaignReport:
         with progress_bar(console, "Reading rows", hidden=call.json) as advance:
-            now = datetime.now(UTC)
-            return await report(stack, question, now, on_rows=advance, on_entry=on_entry)
+            return await report(stack, question, call.clock(), on_rows=advance, on_entry=on_entry)
 
     return call.run(ask)
 

@@ -7,7 +7,8 @@ the stack. It hands `Call.run` a coroutine over the stack, and shows what that f
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -18,12 +19,26 @@ from rich.text import Text
 
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
 from engine.concurrency import first_error
+from engine.operations.actions import LONGEST_REASON
 from engine.operations.sentences import TOLD, sentence_of
 from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
 from engine.operations.verdict import Verdict
+from engine.types import Clock
 
 StackOption = Annotated[str, typer.Option("--stack", envvar="SESMAILENGINE_STACK", help="Name of the stack.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts for programs instead of a table.")]
+
+
+def reason(text: str) -> str:
+    """Of `--because`, trimmed. Raises BadParameter for one that says nothing, or too much."""
+    if not 1 <= len(text.strip()) <= LONGEST_REASON:
+        raise typer.BadParameter(f"expected 1 to {LONGEST_REASON} characters")
+    return text.strip()
+
+
+BecauseOption = Annotated[
+    str, typer.Option("--because", callback=reason, help="Why: told on the bus, and kept for those who ask.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 INTERRUPTED: Final = 130
@@ -38,13 +53,23 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
 T = TypeVar("T")
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Call:
-    """One call of a command: the stack it is about, and how its answer is to be printed."""
+    """One call of a command: the stack it is about, what time it is, and how its answer is printed."""
 
     address: StackAddress
     json: bool
-    console: Console = field(default_factory=Console)
+    clock: Clock
+    # No name of theirs is ever read as a style: `[red]` may stand in it.
+    console: Console = field(default_factory=lambda: Console(markup=False, emoji=False))
+
+    def beside_data(self) -> "Call":
+        """The same call for a command that prints data: what it says itself goes to stderr."""
+        return replace(self, console=Console(stderr=True, markup=False, emoji=False))
 
     def run(self, work: Callable[[DeployedStack], Awaitable[T]]) -> T:
         """What the work answers. An error that a person can mend ends the command with its sentence."""
@@ -112,22 +137,25 @@ def print_facts(console: Console, facts: msgspec.Struct | None, verdict: Verdict
 
 
 def stack_command(
-    app: typer.Typer, name: str | None = None
+    app: typer.Typer, name: str | None = None, *, json: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose first parameter is a `Call`; Typer sees the stack's options in its place."""
+    """Register a command whose first parameter is a `Call`; Typer sees the stack's options in its place.
+
+    `json`: False for a command that has no facts to print for programs.
+    """
+    options = {option: given for option, given in _OPTIONS.items() if json or option != "json"}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         shared = [
             inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for option, (annotation, default) in _OPTIONS.items()
+            for option, (annotation, default) in options.items()
         ]
 
         @wraps(function)
         def command(**given: Any) -> None:
-            stack, region, profile, endpoint_url, json = (given.pop(option) for option in _OPTIONS)
-            address = StackAddress(stack=stack, region=region, profile=profile, endpoint_url=endpoint_url)
-            function(Call(address, json), **given)
+            address = StackAddress(**{option: given.pop(option) for option in options if option != "json"})
+            function(Call(address, given.pop("json", False), now), **given)
 
         keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         command.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined] # what Typer reads

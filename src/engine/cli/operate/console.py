@@ -2,7 +2,6 @@
 
 import asyncio
 import webbrowser
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -27,7 +26,7 @@ def console(
     async def serve(stack: DeployedStack) -> None:
         await (await open_ledger(stack)).read(["is-it-there"])  # a stack that is not fails here, with why
         try:
-            async with serve_console(stack, _now, port=port) as url:
+            async with serve_console(stack, call.clock, port=port) as url:
                 _say(call, url)
                 if not no_open:
                     await asyncio.to_thread(webbrowser.open, url)
@@ -45,7 +44,3 @@ def _say(call: Call, url: str) -> None:
     text = Text.assemble("The console of ", (call.address.stack, "bold"), f" is at {url}")
     call.console.print(text, soft_wrap=True)
     call.console.print("Whoever has this address acts with your credentials. Ctrl-C ends it.", style="dim")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

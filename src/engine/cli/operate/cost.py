@@ -1,6 +1,5 @@
 """`sesmailengine cost`: a month's emails at today's prices, beside what was measured and billed."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ def cost(
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="This month where not given.")] = None,
 ) -> None:
     """What a month's email cost: by lane and template, as measured, and as billed."""
-    now = datetime.now(UTC)
+    now = call.clock()
 
     async def look(stack: DeployedStack) -> MonthCost:
         return await month_cost(stack, month or f"{now:%Y-%m}", now)

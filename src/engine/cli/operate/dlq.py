@@ -1,7 +1,6 @@
 """`sesmailengine dlq …`: look into the dead-letter queues, redrive them, drop what is of no use."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
 from engine.operations import dlq_verdicts as verdicts
@@ -39,14 +38,10 @@ Match = Annotated[
 ]
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 @stack_command(dlq, "list")
 def list_all(call: Call) -> None:
     """How many messages each queue holds, since when, and why; and how many emails are parked."""
-    found = call.run(lambda stack: queues.overview(stack, now))
+    found = call.run(lambda stack: queues.overview(stack, call.clock))
     call.show(
         found,
         verdicts.overview_verdict(found, call.address.options),
@@ -63,7 +58,7 @@ def show(
 ) -> None:
     """What lies in a queue: by cause, template and source, and of how many SES took the email."""
     name, conditions = _queue(queue), _conditions(match)
-    found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions, most=most))
+    found = call.run(lambda stack: queues.look(stack, name, call.clock, conditions=conditions, most=most))
     verdict = verdicts.contents_verdict(found, conditions, call.address.options)
     call.show(found, verdict, lambda console: _draw(console, found))
 
@@ -85,7 +80,7 @@ def redrive(
     if name == WEBHOOK_DLQ:
         call.fail(f"{WEBHOOK_DLQ} holds events that webhooks did not take. {NOT_POSTED_AGAIN}")
     if dry_run:
-        found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions))
+        found = call.run(lambda stack: queues.look(stack, name, call.clock, conditions=conditions))
         verdict = verdicts.contents_verdict(found, conditions, call.address.options)
         call.show(found, verdict, lambda console: _draw(console, found))
     total = call.run(lambda stack: queues.depth_of(stack, name))
@@ -93,7 +88,7 @@ def redrive(
     call.confirm(f"Redrive what {name} holds, about {total:,} messages{which}?", yes=yes)
 
     async def work(stack: DeployedStack, show: Advance) -> Redriven:
-        return await queues.redrive(stack, name, now, conditions=conditions, rate=rate, advance=show)
+        return await queues.redrive(stack, name, call.clock, conditions=conditions, rate=rate, advance=show)
 
     with progress_bar(call.console, "handed on", total, hidden=call.json) as show:
         done = call.run(lambda stack: work(stack, show))
@@ -103,22 +98,19 @@ def redrive(
 
 @stack_command(dlq)
 def drop(
-    call: Call,
-    queue: Queue,
-    because: Annotated[str, typer.Option("--because", help="Why; told on the bus.")],
-    match: Match = None,
-    *,
-    yes: YesOption = False,
+    call: Call, queue: Queue, because: BecauseOption, match: Match = None, *, yes: YesOption = False
 ) -> None:
     """Delete messages for good. An email that was never sent is lost by it."""
     name, conditions = _queue(queue), _conditions(match)
-    found = call.run(lambda stack: queues.look(stack, name, now, conditions=conditions, most=1000))
+    found = call.run(lambda stack: queues.look(stack, name, call.clock, conditions=conditions, most=1000))
     if not call.json:
         _draw(call.console, found)
     more = " or more" if found.messages.total > 1000 else ""
     call.confirm(f"Delete {found.looked_at:,}{more} messages of {name} for good?", yes=yes)
 
-    done = call.run(lambda stack: queues.drop(stack, name, now, because=because, conditions=conditions))
+    done = call.run(
+        lambda stack: queues.drop(stack, name, call.clock, because=because, conditions=conditions)
+    )
     call.show(done, verdicts.dropped_verdict(done, call.address.options))
 
 

@@ -1,6 +1,5 @@
 """`sesmailengine explain`: one email's timeline, what it means, and what to do."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ def explain(
     ],
 ) -> None:
     """What became of one email: its timeline, suppression, a verdict and advice."""
-    now = datetime.now(UTC)
+    now = call.clock()
 
     async def look(stack: DeployedStack) -> EmailFacts | Verdict:
         facts = await email_facts(stack, email)

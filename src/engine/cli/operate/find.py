@@ -1,6 +1,5 @@
 """`sesmailengine find`: the emails, newest first, with where each is now."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -55,7 +54,7 @@ def find(
     """
     if (address is not None) + (key is not None) + (ses_id is not None) > 1:
         raise typer.BadParameter("give one of ADDRESS, --key and --ses-id")
-    now = datetime.now(UTC)
+    now = call.clock()
     query = EmailQuery(
         address=address,
         key=key,

@@ -1,6 +1,5 @@
 """`sesmailengine person …`: what is held about an address, and forgetting it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.cli.operate.command import Call, YesOption, stack_command
-from engine.operations.actions import tell
+from engine.operations.actions import telling
 from engine.operations.person import hashed, open_personal_data
 from engine.operations.person_facts import (
     NOT_SEARCHED,
@@ -40,7 +39,7 @@ def export(
     """Everything held about an address: rows, requests, suppression, soft bounces, scheduled email."""
 
     async def work(stack: DeployedStack) -> HeldData:
-        return await (await open_personal_data(stack, _now)).held(address)
+        return await (await open_personal_data(stack, call.clock)).held(address)
 
     if to:
         _make(call, to)
@@ -68,24 +67,20 @@ def forget(
     """Blank what is held about an address and write a receipt; what stops mail stays by default."""
     call.confirm(f"Forget {address} for good?", yes=yes)
     digest = hashed(address_key(address))
-    file = to or Path(f"forgotten-{digest[:12]}-{_now():%Y%m%dT%H%M%SZ}.json")
+    file = to or Path(f"forgotten-{digest[:12]}-{call.clock():%Y%m%dT%H%M%SZ}.json")
 
     _make(call, file)  # before anything is gone for good
 
     async def work(stack: DeployedStack) -> Receipt:
-        try:
-            receipt = await (await open_personal_data(stack, _now)).forget(address, drop_opt_out=drop_opt_out)
+        async with telling(stack, "person-forget", "", call.clock, scope=f"sha256:{digest}"):
+            receipt = await (await open_personal_data(stack, call.clock)).forget(
+                address, drop_opt_out=drop_opt_out
+            )
             _write(file, receipt)
-        finally:  # what was begun is told, too
-            await tell(stack, "person-forget", f"sha256:{digest}", "", _now())
         return receipt
 
     done = call.run(work)
     call.show(done, forgotten_verdict(done, str(file)), lambda console: _draw_receipt(console, done))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _make(call: Call, file: Path) -> None:

@@ -1,6 +1,5 @@
 """`sesmailengine scheduled list|cancel`."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -44,7 +43,7 @@ def cancel_scheduled(call: Call, email_id: str, *, yes: YesOption = False) -> No
     async def act(stack: DeployedStack) -> Verdict:
         verdict = await (await open_scheduled(stack)).cancel(email_id, call.address.options)
         if verdict.good:
-            await tell(stack, "scheduled-cancel", email_id, "", datetime.now(UTC))
+            await tell(stack, "scheduled-cancel", email_id, "", call.clock())
         return verdict
 
     verdict = call.run(act)

@@ -1,7 +1,6 @@
 """`sesmailengine status`: how the stack is, the worst first."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,7 +19,7 @@ from engine.tracking.brakes import describe
 
 def status(call: Call) -> None:
     """How the stack is: SES, lanes, today's mail, brakes, dead-letter queues and alarms."""
-    now = datetime.now(UTC)
+    now = call.clock()
 
     async def look(stack: DeployedStack) -> StackStatus:
         return await stack_status(stack, now)

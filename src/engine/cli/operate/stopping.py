@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.bar import progress_bar
-from engine.cli.operate.command import Call, YesOption
+from engine.cli.operate.command import BecauseOption, Call, YesOption
 from engine.operations import stopping
 from engine.operations.parked import Return
 from engine.operations.stack import DeployedStack
@@ -31,9 +31,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="All mail.")]
 BulkOption = Annotated[bool, typer.Option("--bulk", help="Bulk mail.")]
 TemplateOption = Annotated[str | None, typer.Option("--template", help="Mail from this template.")]
 CampaignOption = Annotated[str | None, typer.Option("--campaign", help="Mail of this campaign.")]
-BecauseOption = Annotated[str, typer.Option("--because", help="Why, for those who ask later.")]
 
-_LONGEST_REASON: Final = 500
 _PATTERNS: Final = {"template": TEMPLATE_NAME_PATTERN, "campaign": CAMPAIGN_PATTERN}
 
 
@@ -49,9 +47,8 @@ def stop(
 ) -> None:
     """Stop mail within two seconds. It is parked and keeps for 14 days; `go` brings it back."""
     scope = _scope(all_=all_, bulk=bulk, template=template, campaign=campaign)
-    because = _reason(because)
     call.confirm(f"{call.address.stack}: stop {in_words(scope)}?", yes=yes)
-    facts = call.run(lambda stack: stopping.stop(stack, scope, because))
+    facts = call.run(lambda stack: stopping.stop(stack, scope, because, call.clock))
     verdict = stopped_verdict(facts, call.address.options)
     call.show(facts, verdict, lambda console: _draw(console, [facts.brake]))
 
@@ -80,7 +77,7 @@ def go(
 
     async def work(stack: DeployedStack) -> Resumed:
         with _bar(call) as on_progress:
-            return await stopping.go(stack, scope, uncancel=uncancel, on_progress=on_progress)
+            return await stopping.go(stack, scope, call.clock, uncancel=uncancel, on_progress=on_progress)
 
     facts = call.run(work)
     held = facts.returned.held if facts.returned else {}
@@ -97,13 +94,12 @@ def cancel(
 ) -> None:
     """Let all mail of a campaign that has not left yet end as failed, what is parked too."""
     scope = _scope(campaign=campaign)
-    because = _reason(because)
     question = f"{call.address.stack}: cancel {in_words(scope)}? What has not left yet fails for good."
     call.confirm(question, yes=yes)
 
     async def work(stack: DeployedStack) -> Cancelled:
         with _bar(call) as on_progress:
-            return await stopping.cancel(stack, scope, because, on_progress=on_progress)
+            return await stopping.cancel(stack, scope, because, call.clock, on_progress=on_progress)
 
     facts = call.run(work)
     verdict = cancelled_verdict(facts, call.address.options)
@@ -125,12 +121,6 @@ def _scope(
     if len(scopes) != 1:
         raise typer.BadParameter("expected one of --all, --bulk, --template NAME, --campaign NAME")
     return scopes[0]
-
-
-def _reason(because: str) -> str:
-    if not because.strip() or len(because) > _LONGEST_REASON:
-        raise typer.BadParameter(f"--because: expected 1 to {_LONGEST_REASON} characters")
-    return because.strip()
 
 
 @contextmanager

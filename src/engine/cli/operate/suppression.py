@@ -1,6 +1,5 @@
 """`sesmailengine suppression …`: who gets no mail, by our table and by SES's account list."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -8,10 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command
 from engine.cli.spans import moment
 from engine.operations import suppression_verdicts as verdicts
-from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression import Listed, Removed, Suppression, open_book
 from engine.operations.suppression_table import TYPES, Entry
@@ -30,7 +28,7 @@ def show(call: Call, address: Address) -> None:
     """Both lists on one address: why, since when, and the email that it came of."""
 
     async def work(stack: DeployedStack) -> Suppression:
-        return await (await open_book(stack)).show(address)
+        return await (await open_book(stack, call.clock)).show(address)
 
     found = call.run(work)
     call.show(
@@ -49,10 +47,10 @@ def list_all(
 ) -> None:
     """Our list, the newest first."""
     kinds = [type_named(kind)] if kind else []
-    begin = moment(since, now(), "--since") if since else None
+    begin = moment(since, call.clock(), "--since") if since else None
 
     async def work(stack: DeployedStack) -> Listed:
-        return await (await open_book(stack)).list(kinds, begin, limit)
+        return await (await open_book(stack, call.clock)).list(kinds, begin, limit)
 
     found = call.run(work)
     call.show(found, verdicts.listed_verdict(found), lambda console: _draw_entries(console, found.entries))
@@ -62,7 +60,7 @@ def list_all(
 def add(
     call: Call,
     address: Address,
-    because: Annotated[str, typer.Option("--because", help="Why; kept in the row and told on the bus.")],
+    because: BecauseOption,
     *,
     ses: Annotated[bool, typer.Option("--ses", help="On SES's account list too, as a bounce.")] = False,
     yes: YesOption = False,
@@ -75,9 +73,7 @@ def add(
     call.confirm(f"Stop all mail to {address}?", yes=yes)
 
     async def work(stack: DeployedStack) -> Suppression:
-        found = await (await open_book(stack)).add(address, because, now(), also_ses=ses)
-        await tell(stack, "suppression-add", found.address, because, now())
-        return found
+        return await (await open_book(stack, call.clock)).add(address, because, also_ses=ses)
 
     found = call.run(work)
     call.show(
@@ -99,17 +95,10 @@ def remove(
     call.confirm(f"Let mail go to {address} again?", yes=yes)
 
     async def work(stack: DeployedStack) -> Removed:
-        done = await (await open_book(stack)).remove(address, resend=resend)
-        if done.ours or done.ses or done.resent:
-            await tell(stack, "suppression-remove", done.address, "", now())
-        return done
+        return await (await open_book(stack, call.clock)).remove(address, resend=resend)
 
     done = call.run(work)
     call.show(done, verdicts.removed_verdict(done, call.address.options))
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def type_named(text: str) -> str:

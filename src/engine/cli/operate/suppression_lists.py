@@ -11,14 +11,14 @@ from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
 from engine.cli.operate.command import Call, YesOption, stack_command
-from engine.cli.operate.suppression import now, suppression, type_named
+from engine.cli.operate.suppression import suppression, type_named
 from engine.operations import suppression_sync as many
-from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression import open_book
 from engine.operations.suppression_file import (
     BadRow,
     SuppressionFileError,
+    json_lines,
     read,
     ses_lines,
     write,
@@ -47,7 +47,7 @@ def import_file(
 ) -> None:
     """Suppress the addresses of a file; what is suppressed already keeps its reason."""
     kind = type_named(kind) if kind else None
-    today = iso(now())
+    today = iso(call.clock())
     try:
         rows = [1 for _ in read(file, kind, added_by="", today=today)]
     except SuppressionFileError as error:
@@ -61,12 +61,9 @@ def import_file(
     call.confirm(f"Suppress the {len(rows):,} addresses of {file}?", yes=yes)
 
     async def work(stack: DeployedStack, advance: Advance) -> Imported:
-        book = await open_book(stack)
+        book = await open_book(stack, call.clock)
         entries = read(file, kind, added_by=await stack.operator(), today=today)
-        done = await many.import_entries(book, entries, also_ses=ses, advance=advance)
-        if done.rows:
-            await tell(stack, "suppression-import", f"{done.rows} addresses", file.name, now())
-        return done
+        return await many.import_entries(book, entries, because=file.name, also_ses=ses, advance=advance)
 
     with progress_bar(call.console, "suppressed", len(rows), hidden=call.json) as show_bar:
         done = call.run(lambda stack: work(stack, show_bar))
@@ -84,23 +81,33 @@ def export(
         bool, typer.Option("--for-ses", help="Bounces and complaints as SES's import job reads them.")
     ] = False,
 ) -> None:
-    """Our list as CSV, safe to open in a spreadsheet."""
+    """Our list as CSV, safe to open in a spreadsheet; printed with --json, a JSON object a line."""
+    as_json = call.json and file is None
+    if as_json and for_ses:
+        raise typer.BadParameter("--for-ses has a form of its own: give it a FILE, or leave --json out")
+    if file is None:
+        call = call.beside_data()
 
     async def work(stack: DeployedStack) -> int:
-        book, count = await open_book(stack), 0
+        book, count = await open_book(stack, call.clock), 0
         with file.open("w", encoding="utf-8", newline="") if file else nullcontext(sys.stdout) as target:
-            if not for_ses:
+            if not for_ses and not as_json:
                 write_header(target)
             async for page in many.all_entries(book):
-                if for_ses:
-                    lines = list(ses_lines(page))
+                if for_ses or as_json:
+                    lines = list(ses_lines(page) if for_ses else json_lines(page))
                     target.writelines(lines)
                     count += len(lines)
                 else:
                     count += write(target, page)
         return count
 
-    count = call.run(work)
+    try:
+        count = call.run(work)
+    except OSError as error:
+        if file is None:  # who reads has left
+            raise
+        call.fail(f"{file}: {error.strerror}")
     if file is None:
         return
     exported = Exported(rows=count, file=str(file))
@@ -122,13 +129,8 @@ def sync(
         call.confirm("Take the addresses that only SES's account list has into ours?", yes=yes)
 
     async def work(stack: DeployedStack) -> Differences:
-        book = await open_book(stack)
-        if not pull:
-            return await many.compare(book)
-        done = await many.pull(book)
-        if done.pulled:
-            await tell(stack, "suppression-pull", f"{done.pulled} addresses", "", now())
-        return done
+        book = await open_book(stack, call.clock)
+        return await many.pull(book) if pull else await many.compare(book)
 
     found = call.run(work)
     verdict = many.differences_verdict(found, call.address.options)

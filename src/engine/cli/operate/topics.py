@@ -1,7 +1,6 @@
 """`sesmailengine topics list|show|set`."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -78,7 +77,7 @@ def change(
     call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {topic} to {address}?", yes=yes)
 
     async def act(stack: DeployedStack) -> Verdict:
-        return await set_subscription(stack, address, topic, datetime.now(UTC), subscribed=subscribed)
+        return await set_subscription(stack, address, topic, call.clock(), subscribed=subscribed)
 
     verdict = call.run(act)
     call.show(_Changed(address, topic, subscribed), verdict)

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import socket
 from base64 import b64encode
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from engine.cli.operate.command import Call, YesOption, stack_command
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
+from engine.operations.webhook import Webhook, WebhookList
 from engine.operations.webhook_target import (
     EVENTS,
     WebhookRefusedError,
@@ -27,7 +27,7 @@ from engine.operations.webhook_target import (
     host_of,
     name_of,
 )
-from engine.operations.webhooks import Webhook, WebhookList, open_webhooks
+from engine.operations.webhooks import open_webhooks
 
 webhooks = typer.Typer(help="What became of email, posted to an HTTPS endpoint.", no_args_is_help=True)
 
@@ -46,10 +46,6 @@ class Added(Struct, frozen=True, kw_only=True, rename="camel"):
     header: str | None
     token: str | None
     secret: str | None = None
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @stack_command(webhooks)
@@ -97,7 +93,7 @@ def add(
             await there.add_signed(webhook, secret, functions, kept)
         else:
             await there.add(webhook, given or (_HEADER, f"Bearer {token}"))
-        await tell(stack, "webhook-add", f"{own} {host}", None, now())
+        await tell(stack, "webhook-add", f"{own} {host}", None, call.clock())
 
     call.run(act)
     verdict = Verdict(
@@ -126,7 +122,7 @@ def test(call: Call, name: Name) -> None:
     """Publish a test event for one webhook, which takes the way of all others."""
 
     async def act(stack: DeployedStack) -> Webhook:
-        return await (await open_webhooks(stack)).test(name, now())
+        return await (await open_webhooks(stack)).test(name, call.clock())
 
     webhook = call.run(act)
     call.show(webhook, tested_verdict(webhook))
@@ -141,7 +137,7 @@ def remove(call: Call, name: Name, *, yes: YesOption = False) -> None:
         there = await open_webhooks(stack)
         await there.remove(name)
         await there.forget_secret(name, await stack.client("secretsmanager"))
-        await tell(stack, "webhook-remove", name, None, now())
+        await tell(stack, "webhook-remove", name, None, call.clock())
 
     call.run(act)
     call.answer(Verdict(good=True, sentence=f"The webhook {name} is removed."))

@@ -13,7 +13,6 @@ from engine.concurrency import first_error
 from engine.errors import EngineError, describe_bug
 from engine.local.web.pages import Watchers
 from engine.operations import dlq, dlq_verdicts, stopping
-from engine.operations.actions import tell
 from engine.operations.advice import judge_email
 from engine.operations.asking import Unknown, ask, known
 from engine.operations.curve import Curve, today_curve
@@ -80,10 +79,10 @@ class Desk:
         return judge_email(facts, self.clock(), self.options)
 
     async def suppressed(self, kinds: Sequence[str]) -> Listed:
-        return await (await open_book(self._here())).list(kinds, None, _SHOWN_ADDRESSES)
+        return await (await open_book(self._here(), self.clock)).list(kinds, None, _SHOWN_ADDRESSES)
 
     async def suppression(self, address: str) -> Suppression:
-        return await (await open_book(self._here())).show(address)
+        return await (await open_book(self._here(), self.clock)).show(address)
 
     @property
     def options(self) -> str:
@@ -96,7 +95,9 @@ class Desk:
         stack = self._here()
 
         async def act() -> Verdict:
-            return stopping.stopped_verdict(await stopping.stop(stack, scope, because), self.options)
+            return stopping.stopped_verdict(
+                await stopping.stop(stack, scope, because, self.clock), self.options
+            )
 
         await self._begin(f"Stop {stopping.in_words(scope)}", act)
 
@@ -104,7 +105,7 @@ class Desk:
         stack = self._here()
 
         async def act() -> Verdict:
-            done = await stopping.go(stack, scope, uncancel=False, on_progress=lambda *_: None)
+            done = await stopping.go(stack, scope, self.clock, uncancel=False, on_progress=lambda *_: None)
             return stopping.resumed_verdict(done, self.options)
 
         await self._begin(f"Let {stopping.in_words(scope)} go", act)
@@ -122,9 +123,7 @@ class Desk:
         stack = self._here()
 
         async def act() -> Verdict:
-            done = await (await open_book(stack)).remove(address, resend=resend)
-            if done.ours or done.ses or done.resent:
-                await tell(stack, "suppression-remove", done.address, "", self.clock())
+            done = await (await open_book(stack, self.clock)).remove(address, resend=resend)
             return removed_verdict(done, self.options)
 
         await self._begin(f"Take {address} off the suppression lists", act)

@@ -9,7 +9,7 @@ from engine.local.inbox.mail import Entry, Mail, MailList, MailQuery, MailRow
 from engine.operations.advice import judge_email
 from engine.operations.emails import MOST_LOOKED_AT, EmailQuery, FoundEmail, find_emails
 from engine.operations.explain import EmailHistory, email_facts, history
-from engine.operations.ledger_reader import open_ledger
+from engine.operations.ledger_reader import Place, open_ledger
 from engine.operations.stack import DeployedStack
 from engine.operations.timeline import Moment
 from engine.schemas.times import parse_iso
@@ -34,7 +34,8 @@ class LedgerSource:
     async def find(self, query: MailQuery) -> MailList:
         now = self._clock()
         found = await find_emails(await open_ledger(self._stack), _question(query, now), now)
-        older = found.emails[-1].at if found.emails and not found.whole else ""
+        last = found.emails[-1] if found.emails and not found.whole else None
+        older = f"{last.at} {last.email_id}" if last else ""
         note = ""
         if not found.emails and not found.whole:
             note = f"None of the newest {MOST_LOOKED_AT:,} emails matches; narrow the question."
@@ -61,7 +62,7 @@ class LedgerSource:
 
 def _question(query: MailQuery, now: datetime) -> EmailQuery:
     day = parse_iso(query.day)
-    until = parse_iso(query.before) or (day + timedelta(days=1) if day else None)
+    at, _, last_id = query.before.partition(" ")
     since = day or (None if query.search else now - timedelta(days=DAYS_BACK))
     is_address = "@" in query.search
     is_id = not is_address and _is_email_id(query.search)
@@ -73,7 +74,8 @@ def _question(query: MailQuery, now: datetime) -> EmailQuery:
         campaign=query.campaign or None,
         status=query.status or None,
         since=since,
-        until=until,
+        until=day + timedelta(days=1) if day else None,
+        after=Place(at, last_id) if parse_iso(at) and last_id else None,
         limit=PAGE_SIZE,
     )
 

@@ -75,7 +75,7 @@ class Mail(Struct, frozen=True, kw_only=True):
 class MailQuery(Struct, frozen=True, kw_only=True):
     """What the list shows; everything that is given must hold. `day`: `YYYY-MM-DD`, UTC.
 
-    `before`: ISO 8601, for a further page.
+    `before`: for a further page, what `MailList.older` was on the one before it.
     """
 
     search: str = ""
@@ -87,9 +87,9 @@ class MailQuery(Struct, frozen=True, kw_only=True):
 
 
 class MailList(Struct, frozen=True, kw_only=True):
-    """Rows, the newest first. `counts`: by status, None where nobody counts them. `older`: the next `before`.
+    """Rows, the newest first. `counts`: by status, None where nobody counts them.
 
-    `note`: what is not shown, or why there is nothing.
+    `older`: the next `before`, where there is more. `note`: what is not shown, or why there is nothing.
     """
 
     rows: Sequence[MailRow]

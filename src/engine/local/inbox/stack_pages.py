@@ -12,6 +12,7 @@ from engine.errors import EngineError
 from engine.local.console.chart import chart
 from engine.local.console.desk import Desk
 from engine.local.inbox.site import SITE, render
+from engine.operations.actions import LONGEST_REASON
 from engine.operations.health import judge_status, waits_for
 from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.sentences import TOLD, sentence_of
@@ -24,7 +25,6 @@ from engine.tracking.brakes import STOP, describe
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 _PATTERNS: Final = {"template": TEMPLATE_NAME_PATTERN, "campaign": CAMPAIGN_PATTERN}
-_LONGEST_REASON: Final = 500
 
 
 def stack_routes() -> list[web.RouteDef]:
@@ -106,8 +106,8 @@ async def _stop(request: web.Request) -> web.Response:
     form = await request.post()
     scope = _scope(str(form.get("kind", "")), str(form.get("name", "")).strip())
     because = str(form.get("because", "")).strip()
-    if not 1 <= len(because) <= _LONGEST_REASON:
-        raise web.HTTPBadRequest(text=f"Say why, in 1 to {_LONGEST_REASON} characters.")
+    if not 1 <= len(because) <= LONGEST_REASON:
+        raise web.HTTPBadRequest(text=f"Say why, in 1 to {LONGEST_REASON} characters.")
     await _desk(request).stop(scope, because)
     _back(request, "/stack")
 

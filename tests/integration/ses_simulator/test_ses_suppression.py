@@ -1,31 +1,14 @@
 """The account suppression list of the SES simulator, as an AWS SDK sees it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.ses_requests import NOON, ManualClock, refusal, served, simple
+from tests.support.ses_requests import NOON, ManualClock, refusal, simple
 
-from engine.local.ses import Account, Simulator
+from engine.local.ses import Simulator
 
 ADA = "Ada@example.org"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def ses(clock: ManualClock) -> Simulator:
-    return Simulator(Account(max_send_rate=100), now=clock)
-
-
-@pytest.fixture
-async def client(ses: Simulator) -> AsyncIterator[Any]:
-    async with served(ses) as client:
-        yield client
 
 
 def reports(ses: Simulator) -> list[tuple[str, str | None]]:

@@ -1,26 +1,14 @@
 """How the SES simulator misbehaves when it is told to."""
 
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
 import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from tests.support.ses_requests import ManualClock, bulk, connected, entry, refusal, served, simple
+from tests.support.ses_requests import bulk, connected, entry, refusal, simple
 
-from engine.local.ses import Account, Simulator, serve
-
-
-@pytest.fixture
-def ses() -> Simulator:
-    return Simulator(Account(max_send_rate=100), now=ManualClock())
-
-
-@pytest.fixture
-async def client(ses: Simulator) -> AsyncIterator[Any]:
-    async with served(ses) as client:
-        yield client
+from engine.local.ses import Simulator, serve
 
 
 @pytest.mark.parametrize(

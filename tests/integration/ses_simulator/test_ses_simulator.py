@@ -1,6 +1,5 @@
 """The SES simulator as an AWS SDK sees it: what a request becomes."""
 
-from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from typing import Any
 
@@ -9,22 +8,6 @@ import pytest
 from tests.support.ses_requests import NOON, ManualClock, bulk, connected, entry, refusal, served, simple
 
 from engine.local.ses import Account, Simulator, ThreadedSimulator, serve
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def ses(clock: ManualClock) -> Simulator:
-    return Simulator(Account(max_send_rate=100), now=clock)
-
-
-@pytest.fixture
-async def client(ses: Simulator) -> AsyncIterator[Any]:
-    async with served(ses) as client:
-        yield client
 
 
 async def test_a_simple_message_is_kept_with_everything_the_request_said(client: Any, ses: Simulator) -> None:

@@ -1,6 +1,5 @@
 """What the SES simulator refuses, and in which words."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -14,22 +13,6 @@ from engine.local.ses.wire import AttachmentPart, EmailContent, SendEmailRequest
 
 def file(**changes: Any) -> dict[str, Any]:
     return {"RawContent": b"x", "FileName": "a.pdf", "ContentType": "application/pdf"} | changes
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def ses(clock: ManualClock) -> Simulator:
-    return Simulator(Account(max_send_rate=100), now=clock)
-
-
-@pytest.fixture
-async def client(ses: Simulator) -> AsyncIterator[Any]:
-    async with served(ses) as client:
-        yield client
 
 
 async def test_bulk_entries_beyond_the_rate_are_throttled_one_by_one(client: Any, ses: Simulator) -> None:
