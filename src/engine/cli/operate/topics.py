@@ -78,7 +78,9 @@ def change(
     call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {topic} to {address}?", yes=yes)
 
     async def act(stack: DeployedStack) -> Verdict:
-        return await set_subscription(stack, address, topic, datetime.now(UTC), subscribed=subscribed)
+        return await set_subscription(
+            stack, address, topic, datetime.now(UTC), subscribed=subscribed, options=call.address.options
+        )
 
     verdict = call.run(act)
     call.show(_Changed(address, topic, subscribed), verdict)
