@@ -15,7 +15,7 @@ from infra.export_schemas import schemas
 from infra.regions import LACKING
 
 REQUEST, STATUS = "EmailRequest", "sesmailengine@EmailStatusChanged"
-ACTION = "sesmailengine@OperatorAction"
+ACTION, SUBSCRIPTION = "sesmailengine@OperatorAction", "sesmailengine@SubscriptionChanged"
 
 
 def validator(name: str) -> Draft4Validator:
@@ -60,7 +60,7 @@ FULL_REQUEST = {
 }
 
 
-@pytest.mark.parametrize("name", [REQUEST, STATUS, ACTION])
+@pytest.mark.parametrize("name", [REQUEST, STATUS, ACTION, SUBSCRIPTION])
 def test_the_schema_is_one_of_draft_4(name: str) -> None:
     Draft4Validator.check_schema(event_schemas()[name])
 
@@ -114,6 +114,24 @@ def test_an_operator_action_fits() -> None:
     assert not validator(ACTION).is_valid(event | {"detail": {"action": "stop"}})
 
 
+def test_a_changed_subscription_fits() -> None:
+    detail = {
+        "address": "ada@example.com",
+        "topic": "*",
+        "subscribed": False,
+        "via": "page",
+        "timestamp": "now",
+    }
+    event = {
+        **request_event(),
+        "detail-type": "Subscription Changed",
+        "source": "sesmailengine",
+        "detail": detail,
+    }
+    validator(SUBSCRIPTION).validate(event)
+    assert not validator(SUBSCRIPTION).is_valid(event | {"detail": detail | {"via": "fax"}})
+
+
 class TestConversion:
     @staticmethod
     def converted(**schema: Any) -> dict[str, Any]:
@@ -157,7 +175,7 @@ class TestConversion:
 class TestRegistry:
     def test_every_event_is_registered(self) -> None:
         registered = registered_in(deployed())
-        assert registered.keys() == {REQUEST, STATUS, ACTION}
+        assert registered.keys() == {REQUEST, STATUS, ACTION, SUBSCRIPTION}
         for name, made in registered.items():
             assert made["Type"] == "JSONSchemaDraft4"
             assert json.loads(made["Content"]) == event_schemas()[name]
