@@ -34,6 +34,8 @@ _CONFIGURATION = (
     "environment",
     "log_level",
 )
+# What else it depends on: where a page is hosted, and by which sets mail leaves.
+_SWITCHES = ("snap_start", "hosted_unsubscribe", "separate_streams")
 
 # SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs
 # SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail.
@@ -69,7 +71,7 @@ class EmailSenderFunction(EngineFunction):
             concurrency=parameters.reserved("sender_concurrency"),
             log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of(
-                "EmailSender", [*_CONFIGURATION, "sender_memory", "sender_timeout", "snap_start"], parameters
+                "EmailSender", [*_CONFIGURATION, "sender_memory", "sender_timeout", *_SWITCHES], parameters
             ),
             snap_start=snapshots(parameters),
             environment={

@@ -188,7 +188,7 @@ def test_logs_are_kept_a_month_or_as_long_as_a_parameter_says() -> None:
 class TestVersions:
     """A version can't change: whatever the function's configuration is made of must make another one."""
 
-    @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor"])
+    @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor", "Unsubscribe", "Webhook"])
     def test_every_parameter_of_a_functions_configuration_is_in_its_versions_fingerprint(
         self, name: str
     ) -> None:
@@ -200,15 +200,35 @@ class TestVersions:
             and str(resource["Properties"]["FunctionName"]).endswith(f"-{name}']]}}")
         )
         # Reserving concurrency is no part of a version.
-        relevant = {k: v for k, v in configured.items() if k != "ReservedConcurrentExecutions"}
-        used = {parameter for parameter in template["Parameters"] if f"'Ref': '{parameter}'" in str(relevant)}
+        relevant = str({k: v for k, v in configured.items() if k != "ReservedConcurrentExecutions"})
+        # By its value, or by a condition that chooses between two values.
+        chosen = [made for condition, made in template["Conditions"].items() if f"'{condition}'" in relevant]
+        used = {
+            parameter
+            for parameter in template["Parameters"]
+            if f"'Ref': '{parameter}'" in relevant + str(chosen)
+        }
         (fingerprint,) = (
             resource["Properties"]
             for logical, resource in template["Resources"].items()
             if resource["Type"] == "Custom::Fingerprint" and name in logical
         )
-        # By a condition, which a region has a part in.
-        assert fingerprint.keys() - {"ServiceToken", "ServiceTimeout"} == used | {"SnapStart"}
+        assert fingerprint.keys() - {"ServiceToken", "ServiceTimeout"} == used
+
+    @pytest.mark.parametrize("setting", ["HostedUnsubscribe", "SeparateStreams"])
+    def test_switching_on_what_the_sender_depends_on_publishes_a_new_version_of_it(
+        self, setting: str
+    ) -> None:
+        """Or mail would go on as before: all that calls the function calls its published version."""
+
+        def sender(wanted: str) -> Any:
+            stack = deployed(**{setting: wanted})
+            (made,) = (
+                made for name, made in stack.all("Custom::Fingerprint").items() if "EmailSender" in name
+            )
+            return made["Properties"]
+
+        assert sender("true") != sender("false")
 
     @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor"])
     def test_the_fingerprint_is_the_versions_description(self, name: str) -> None:
