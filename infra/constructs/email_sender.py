@@ -34,7 +34,7 @@ _CONFIGURATION = (
     "environment",
     "log_level",
 )
-
+# What else a version of it depends on.
 _BESIDE = ("sender_memory", "sender_timeout", "snap_start", "separate_streams", "hosted_unsubscribe")
 
 # SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs

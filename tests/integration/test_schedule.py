@@ -108,6 +108,23 @@ async def test_a_time_without_a_zone_or_in_the_past_is_refused_before_anything_i
 
 
 @pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"to": "nobody"}, "to is not an email address"),
+        ({"template_name": "../secrets"}, "templateName"),
+        ({"expires_at": datetime(2040, 1, 1)}, "expiresAt: must be a time with its zone"),  # noqa: DTZ001
+        ({"expires_at": LATER - timedelta(seconds=1)}, "before the email is due"),
+    ],
+)
+async def test_what_would_be_refused_when_it_is_due_is_refused_now(
+    emails: EmailClient, scheduler: Any, cloud: Cloud, change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(NotScheduledError, match=told):
+        await emails.schedule(replace(REQUEST, **change), LATER)
+    assert (await scheduler.list_schedules(GroupName=cloud.name("Scheduled")))["Schedules"] == []
+
+
+@pytest.mark.parametrize(
     ("code", "advice"), [("ResourceNotFoundException", "update it"), ("AccessDeniedException", "permissions")]
 )
 async def test_a_schedule_that_is_refused_says_what_to_do(code: str, advice: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pytest
@@ -65,6 +66,34 @@ async def test_an_opt_out_under_the_bare_address_outlives_a_bounce(table: Table)
     found = {item["email"]["S"]: item for item in await items(table.client, table.name)}
     assert from_item(found.pop(ADA.email), SuppressionRow) == ADA
     assert found == {f"*#{ADA.email}": opt_out | {"email": {"S": f"*#{ADA.email}"}}}
+
+
+class BreaksOff:
+    """Takes so many writes and answers no more, as when the function is killed."""
+
+    def __init__(self, client: Any, writes: int) -> None:
+        self._client, self._left = client, writes
+
+    async def put_item(self, **request: Any) -> Any:
+        if not self._left:
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "no"}}, "PutItem")
+        self._left -= 1
+        return await self._client.put_item(**request)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+async def test_an_opt_out_is_not_lost_where_the_move_breaks_off(table: Table, writes: int) -> None:
+    opt_out = replace(ADA, suppression_type="unsubscribe")
+    await table.client.put_item(TableName=table.name, Item=to_item(opt_out))
+    breaking: Any = BreaksOff(table.client, writes)
+    with suppress(ServiceUnavailable, ClientError):
+        await SuppressionList(breaking, table.name).add(ADA)
+    await table.list.add(ADA)  # the report comes again
+    found = {item["email"]["S"]: item for item in await items(table.client, table.name)}
+    assert found == {
+        ADA.email: to_item(ADA),
+        f"*#{ADA.email}": {**to_item(opt_out), "email": {"S": f"*#{ADA.email}"}},
+    }
 
 
 class Denied:

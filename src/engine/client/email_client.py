@@ -18,7 +18,7 @@ from engine.aws.event_bus import put_events
 from engine.client.backoff import Backoff
 from engine.client.publisher import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport
-from engine.client.schedule import Scheduling, create, delete, scheduled_event
+from engine.client.schedule import Scheduling, create, delete, refuse_unsendable, scheduled_event
 from engine.client.stream import EmailRequests, OnProgress, PendingEvent, Stream
 from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
@@ -124,16 +124,17 @@ class EmailClient:
 
         The request's time is then `at`: what expires, expires so long after it. Doing it again with the same
         idempotency key and content changes nothing. Raises ValueError for a time without a zone or one that
-        has passed, and NotScheduledError.
+        has passed, and NotScheduledError, also for a request that the engine would refuse when it is due.
         """
         if at.tzinfo is None:
             raise ValueError(f"at: {at} has no time zone; an aware datetime was expected")
+        at = at.replace(microsecond=0)
         if at <= datetime.now(UTC):
             raise ValueError(f"at: {at} has passed; send the request instead")
         keyed = _with_key(request)
         own_id = email_id(self._source, keyed.idempotency_key or "")
-        at = at.replace(microsecond=0)
         event = scheduled_event(await self._arn_of_bus(), self._source, own_id, at, _encoder.encode(keyed))
+        refuse_unsendable(event, at)
         scheduling = Scheduling.of_bus(self._bus_arn)
         await create(await self._opened_scheduler(), scheduling.request(own_id, at, event))
         return own_id

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.aws.error_codes import is_code
 from engine.errors import EngineError
+from engine.requests.email_job import from_event, read_event
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.schemas.times import iso
 
@@ -74,6 +75,18 @@ def scheduled_event(bus_arn: str, source: str, email_id: str, at: datetime, deta
         "detail": msgspec.Raw(detail),
     }
     return msgspec.json.encode(event)
+
+
+def refuse_unsendable(event: bytes, at: datetime) -> None:
+    """Raise NotScheduledError for what is wrong with a request now, not when it is due.
+
+    Templates, senders and suppression are those of that moment, and so are not looked at.
+    """
+    job = from_event(read_event(msgspec.json.decode(event)), at)
+    if job.refusal:
+        raise NotScheduledError(f"the engine would refuse the request: {job.refusal.message}")
+    if job.request and job.request.expires_at and job.request.expires_at < at:
+        raise NotScheduledError(f"expiresAt: {iso(job.request.expires_at)} is before the email is due")
 
 
 async def create(client: Any, request: dict[str, Any]) -> None:

@@ -138,6 +138,8 @@ class SubscriptionPage:
             TopicState(topic, name, subscribed=not all_off and keys[topic] not in gone)
             for topic, name in names.items()
         ]
+        if done and all_off and done.topic != EVERY_TOPIC:
+            done = None  # neither the button nor its undo would bring a topic back while everything is off
         return Answer(
             200, subscriptions_page(texts, subscription.address, states, all_off=all_off, done=done)
         )

@@ -24,11 +24,11 @@ LARGEST_BODY: Final = 4096  # bytes; a form of the page has less than a hundred
 
 
 def handler(event: dict[str, Any], context: LambdaContext | None = None) -> dict[str, Any]:
-    """Answer one HTTP request. GET changes nothing; there is no redirect, and nothing of it is logged."""
+    """Answer one HTTP request. GET and HEAD change nothing; nothing redirects, and nothing is logged."""
     return app.resolve(event, context)  # type: ignore[arg-type] # Powertools' own type of the context
 
 
-@app.get("/")
+@app.route("/", ["GET", "HEAD"])
 def show() -> Response[str]:
     return _answer(lambda page, token, texts: page.show(token, texts))
 
@@ -72,9 +72,12 @@ def _body() -> bytes:
 
 
 def _form(body: bytes, content_type: str) -> dict[str, str]:
-    """The fields of a form, in either encoding that RFC 8058 allows; what is no form has none."""
+    """The fields of a form, in either encoding that RFC 8058 allows; what is no form has none.
+
+    Some mail programs end the line.
+    """
     if not content_type.lower().startswith("multipart/"):
-        return dict(parse_qsl(body.decode(errors="replace"), separator="&"))
+        return dict(parse_qsl(body.decode(errors="replace").strip(), separator="&"))
     header = f"Content-Type: {content_type}\r\n\r\n".encode(errors="replace")
     message = message_from_bytes(header + body)
     parts = [part for part in message.walk() if not part.is_multipart()]

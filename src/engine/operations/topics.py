@@ -13,6 +13,7 @@ from engine.aws.consent_rows import ConsentTable
 from engine.aws.error_codes import is_code
 from engine.aws.event_bus import StatusBus
 from engine.bootstrap.settings import named_topics
+from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.requests.addresses import address_key
@@ -117,9 +118,9 @@ async def show_subscriptions(stack: DeployedStack, address: str, topic: str | No
 
 
 async def set_subscription(
-    stack: DeployedStack, address: str, topic: str, now: datetime, *, subscribed: bool
+    stack: DeployedStack, address: str, topic: str, now: datetime, *, subscribed: bool, options: str = ""
 ) -> Verdict:
-    """Write or take out the row, then tell the bus, as the hosted page does."""
+    """Write or take out the row, then tell the bus, as the hosted page does, and who did it."""
     key = address_key(address)
     rows = await _rows(stack)
     if subscribed:
@@ -140,9 +141,21 @@ async def set_subscription(
         address=key, topic=topic, subscribed=subscribed, via="operator", timestamp=iso(now)
     )
     await StatusBus(await stack.client("events"), stack.event_bus).publish_change(change)
-    what = "every topic" if topic == EVERY_TOPIC else topic
-    does = "gets" if subscribed else "gets no more"
-    return Verdict(good=True, sentence=f"{key} {does} mail of {what}.")
+    scope = opt_out_key(key, topic)
+    await tell(stack, "topic-on" if subscribed else "topic-off", scope, None, now)
+    if not subscribed:
+        return Verdict(good=True, sentence=f"{key} gets no more mail of {_named(topic)}.")
+    if topic == EVERY_TOPIC:
+        return Verdict(good=True, sentence=f"{key} gets mail of every topic that it has not ended by name.")
+    if await rows.read([opt_out_key(key), key]):
+        sentence = f"{key} still gets no mail of {topic}: it has unsubscribed from every topic."
+        command = f"sesmailengine topics set {key} '{EVERY_TOPIC}' --on{options}"
+        return Verdict(good=False, sentence=sentence, next_command=command)
+    return Verdict(good=True, sentence=f"{key} gets mail of {topic}.")
+
+
+def _named(topic: str) -> str:
+    return "every topic" if topic == EVERY_TOPIC else topic
 
 
 async def _rows(stack: DeployedStack) -> ConsentTable:
