@@ -132,7 +132,7 @@ def test_a_topic_alone_is_not_said_to_be_back_while_everything_is_off() -> None:
     status, html = press("subscribe", "news")  # the undo of a page that was opened before
     assert status == 200
     assert "again." not in html
-    assert html.count("You don&#39;t get these emails.") == 2
+    assert html.count("You don’t get these emails.") == 2
     assert "Allow emails again" in html
 
 
