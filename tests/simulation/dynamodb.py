@@ -115,11 +115,15 @@ class DynamoDbClient:
     async def update_item(self, **request: Any) -> Any:
         return await self._connection.call("UpdateItem", lambda: self._db.conditional(request, "UpdateItem"))
 
-    async def delete_item(self, TableName: str, Key: Any, ReturnValues: str = "NONE") -> Any:
+    async def delete_item(
+        self, TableName: str, Key: Any, ReturnValues: str = "NONE", **condition: Any
+    ) -> Any:
         ((_, value),) = Key.items()
 
         def do() -> dict[str, Any]:
             before = self._db.tables[TableName].get(value["S"])
+            if not holds(condition, before or {}):
+                raise client_error("ConditionalCheckFailedException", "DeleteItem")
             if before:
                 self._db.remove(TableName, value["S"])
             return {"Attributes": before} if before and ReturnValues == "ALL_OLD" else {}

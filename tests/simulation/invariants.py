@@ -7,12 +7,16 @@
 | suppressed: nothing goes to an address that was suppressed before it was looked up | at every send |
 | stopped: nothing goes out that was stopped or cancelled for all of the two seconds before | at every send |
 | unsubscribed: nothing with a topic goes to who opted out of it before that was looked up | at every send |
+| refused: nobody is refused as unsubscribed who gets the topic, and no email that has none | at every write |
+| consent: an opt-out changes only when its person has asked for it | at every write |
+| early: nothing that is scheduled goes out before its time | at every send |
+| cancelled: what was scheduled and taken back is never sent | at every send |
 | expired: nothing goes out after it has expired | at every send |
 | contradicted: an email that was told as failed is not sent after that | at every send |
 | retry of a retry: an email is tried once more at most | at every message |
 | rank: no row goes back | at every write |
 | seconds: every `ttl` lies days ahead, not millennia | at every write |
-| untold: every status that a row reached was published | at the end |
+| untold: every status of a row was published, and every change that the page has confirmed | at the end |
 | wrong status: the row says what SES reported | at the end |
 | blame: who bounced for good, complained or bounced softly 15 times is suppressed, no other | at the end |
 | no retry: a soft bounce that deserves one got it | at the end |
@@ -30,13 +34,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from tests.simulation.applications import Fate, Fates
 from tests.simulation.cloud import RECONCILE, Cloud
+from tests.simulation.consent import Promises
 from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, Item
 from tests.simulation.functions import SKEW, Process
 from tests.simulation.ses import Acceptance
 from tests.simulation.workload import Asked
 from tests.simulation.world import World
 
+from engine.errors import FailureCode
 from engine.requests.addresses import address_key
 from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest
@@ -89,6 +96,7 @@ class Witness:
     told: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unsettled: list[str] = field(default_factory=list)
     settled: Counter[str] = field(default_factory=Counter)
+    fates: Fates = field(default_factory=dict)
     waits: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
     _recorded: int = 0  # recipients of sends whose answer came in an invocation that ended well
     _failed: int = 0  # invocations that did not
@@ -98,8 +106,10 @@ class Witness:
     _brakes: defaultdict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
     _attempts: dict[str, tuple[Asked, int]] = field(default_factory=dict)
     cloud: Cloud = field(init=False)
+    promises: Promises = field(init=False)
 
     def __post_init__(self) -> None:
+        self.promises = Promises(self.world)
         for one in self.asked:
             for email_id in one.email_ids:
                 self._attempts.setdefault(email_id, (one, 0))
@@ -116,6 +126,7 @@ class Witness:
                 self.world.violate("seconds", key, f"{table} {key} expires in {ahead:.0f} s")
         if table == SUPPRESSION:
             self._note(self._suppressed[key], before, after)
+            self.promises.wrote(key, before, after)
         elif table == STATE and key.startswith((STOP, CANCEL)):
             self._note(self._brakes[key], before, after)
         elif table == TRACKING:
@@ -124,6 +135,9 @@ class Witness:
                 self.world.violate("rank", key, f"went from {old} back to {new}")
             if new not in {old, "sending"}:
                 self._reached[key].append((self.world.time(), new))
+                if _text(after, "failureCode") == FailureCode.UNSUBSCRIBED:
+                    detail = self._attempts[key][0].detail
+                    self.promises.judge_refusal(key, detail.get("topic", ""), address_key(detail["to"]))
             self.world.log(key, f"row {old or 'new'} -> {new}, lease {_text(after, 'leaseUntil') or '-'}")
 
     def _note(self, times: list[list[float]], before: Item, after: Item) -> None:
@@ -163,13 +177,14 @@ class Witness:
                 world.violate("suppressed", email_id, f"{address} was suppressed before it was looked up")
         self._judge_brakes(acceptance)
         self._judge_consent(acceptance)
+        self._judge_schedule(email_id)
         if "failed" in self.told[email_id]:
             world.violate("contradicted", email_id, "was told as failed, and is sent all the same")
         *earlier, _ = self.cloud.ses.acceptances[email_id]
         if not earlier:
             asked, attempt = self._attempts[email_id]
             if not attempt:
-                self.waits[asked.is_bulk].append(world.time() - asked.at)
+                self.waits[asked.is_bulk].append(world.time() - (asked.due or asked.at))
         for one in earlier:
             if problem := self._settled_before(one):
                 world.violate(
@@ -177,6 +192,9 @@ class Witness:
                 )
             else:
                 self.unsettled.append(email_id)
+
+    def topic_of(self, email_id: str) -> str:
+        return str(self._attempts[email_id][0].detail.get("topic", "")) if email_id in self._attempts else ""
 
     def _judge_brakes(self, acceptance: Acceptance) -> None:
         now = self.world.time()
@@ -197,9 +215,18 @@ class Witness:
                     self.world.violate("unsubscribed", email_id, f"{key} was not looked up before the send")
                 elif any(since < looked_at < until for since, until in self._suppressed[key]):
                     self.world.violate("unsubscribed", email_id, f"{key} was there before it was looked up")
+                else:
+                    self.promises.judge_send(email_id, key, looked_at)
         expires = parse_iso(detail.get("expiresAt", ""))
         if expires and (self.world.now() - expires).total_seconds() > SKEW + 1 + process.stalled:
             self.world.violate("expired", email_id, f"is sent, and expired at {expires}")
+
+    def _judge_schedule(self, email_id: str) -> None:
+        asked, _ = self._attempts[email_id]
+        if self.world.time() < asked.due - 1:
+            self.world.violate("early", email_id, f"is scheduled for {asked.due:.0f}, and sent before")
+        if self.fates.get(asked.email_id) is Fate.CANCELLED:
+            self.world.violate("cancelled", email_id, "was taken back, and is sent all the same")
 
     def _settled_before(self, earlier: Acceptance) -> str:
         """Why the second send is not excused; empty where nobody could know of the first."""
@@ -259,7 +286,12 @@ class Witness:
     def _judge_request(self, asked: Asked, dead: set[str]) -> None:
         rows = self.cloud.dynamodb.tables[TRACKING]
         states = {email_id: _text(rows.get(email_id, {}), "status") for email_id in asked.email_ids}
-        if f"request {asked.event_id}" in dead:
+        fate = self.fates.get(asked.email_id, Fate.SCHEDULED)
+        if fate is Fate.CANCELLED and (any(states.values()) or f"request {asked.event_id}" in dead):
+            self.world.violate("cancelled", asked.email_id, "was taken back, and came all the same")
+        if fate is not Fate.SCHEDULED and not any(states.values()):
+            self.settled["never came, scheduled and " + fate] += 1
+        elif f"request {asked.event_id}" in dead:
             self.settled["in a dead-letter queue"] += 1
         elif asked.kind == "dry-run":
             if "dry_run" not in self.told[asked.email_id]:
@@ -319,9 +351,8 @@ class Witness:
             codes.add("cancelled")
         if "expiresAt" in asked.detail:
             codes.add("expired")
-        keys = opt_out_keys(asked.detail.get("topic", ""), address_key(asked.detail["to"]))
-        if any(self._suppressed[key] for key in keys):
-            codes.add("unsubscribed")
+        if "topic" in asked.detail:
+            codes.add("unsubscribed")  # why it was refused, was judged then
         original = self.cloud.dynamodb.tables[TRACKING].get(asked.email_id, {})
         if email_id != asked.email_id and int(_text(original, "statusRank") or 0) > RANK[Status.SOFT_BOUNCED]:
             codes.add("superseded")

@@ -9,12 +9,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.simulation.cloud import Clients, Cloud
+from tests.simulation.clients import Clients
+from tests.simulation.cloud import Cloud
 from tests.simulation.dynamodb import SUPPRESSION
 from tests.simulation.functions import Process
 from tests.simulation.plan import Plan
 from tests.simulation.stalls import OUTSIDE
-from tests.simulation.workload import CAMPAIGNS, TOPICS, Asked
+from tests.simulation.workload import CAMPAIGNS, Asked
 from tests.simulation.world import World
 
 from engine.errors import EngineError
@@ -22,7 +23,6 @@ from engine.operations import dlq, stopping
 from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.stack import DeployedStack, StackAddress
 from engine.tracking.brakes import STOP
-from engine.tracking.consent import opt_out_key
 
 REPORTS: Final = "FeedbackProcessorDLQ"
 LATEST: Final = 5.5  # of a redrive: ten to this power seconds, three days and a half
@@ -33,9 +33,8 @@ SCOPES: Final = ("all", "bulk", "template#welcome", *(f"campaign#{name}" for nam
 Act = Callable[[DeployedStack], Coroutine[Any, Any, Any]]
 
 
-def suppress(cloud: Cloud, address: str, kind: str = "manual") -> None:
-    """`kind` unsubscribe: somebody opts out; the address is the key of that then."""
-    item = {"email": address, "suppressionType": kind, "reason": "operator", "addedBy": "operator"}
+def suppress(cloud: Cloud, address: str) -> None:
+    item = {"email": address, "suppressionType": "manual", "reason": "operator", "addedBy": "operator"}
     cloud.dynamodb.write(SUPPRESSION, address, {name: {"S": value} for name, value in item.items()})
 
 
@@ -49,9 +48,7 @@ async def operate(world: World, cloud: Cloud, asked: list[Asked]) -> None:
                 cloud.ses.paused = action == "pause"
             case "suppress":
                 suppress(cloud, what)
-            case "unsubscribe":
-                suppress(cloud, what, action)
-            case "free" | "subscribe":
+            case "free":
                 cloud.dynamodb.remove(SUPPRESSION, what)
             case _:
                 world.begin()
@@ -71,11 +68,6 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
         yield begin, "suppress", address
         yield begin + dice.uniform(10, 1200), "free", address
         yield dice.uniform(0, 1200), "free", dice.choice(asked).detail["to"]
-    for _ in range(plan.opt_outs if receivers else 0):
-        begin, address = dice.uniform(0, 2 * plan.seconds), dice.choice(receivers)
-        key = opt_out_key(address, dice.choice(("*", *TOPICS)))
-        yield begin, "unsubscribe", key
-        yield begin + dice.uniform(10, 1200), "subscribe", key
     for _ in range(plan.redrives):
         yield 10 ** dice.uniform(1, LATEST), "redrive", dice.choice(QUEUES)
     for _ in range(plan.stops):

@@ -36,6 +36,7 @@ class Acceptance:
     process: Process
     addresses: tuple[str, ...]
     outcomes: dict[str, str]  # by address; of the first recipient first
+    unsubscribe: str = ""  # its header List-Unsubscribe
     answered: bool = False  # whether the sender has heard of it
     due: list[SesReport] = field(default_factory=list)  # what will be reported, once at least
     handled: list[tuple[float, SesReport]] = field(default_factory=list)  # and when feedback was done with it
@@ -84,14 +85,16 @@ class Ses:
                 return self.world.time() - at
         return self.world.time()
 
-    def take(self, process: Process, email_id: str, addresses: tuple[str, ...], source: str) -> Acceptance:
+    def take(
+        self, process: Process, email_id: str, addresses: tuple[str, ...], source: str, unsubscribe: str
+    ) -> Acceptance:
         """Accept one email, and let its reports begin."""
         world = self.world
         self._usage.take(len(addresses), counts_for_day=len(addresses))
         self.taken.append((world.time(), len(addresses)))
         message_id = f"0100{world.number():012x}-{email_id}-000000"
         outcomes = {address: self._outcome(address) for address in addresses}
-        acceptance = Acceptance(email_id, message_id, world.time(), process, addresses, outcomes)
+        acceptance = Acceptance(email_id, message_id, world.time(), process, addresses, outcomes, unsubscribe)
         world.log(
             email_id, f"SES takes it from {process.name} as {message_id[:16]}, outcome {[*outcomes.values()]}"
         )
@@ -179,7 +182,10 @@ class SesClient:
             if self._ses.world.chance(self._ses.world.plan.faults.refused):
                 self._ses.refused[email_id].append(self._ses.world.time())
                 raise client_error("MessageRejected", "SendEmail", message="Email content is not allowed")
-            return self._ses.take(self._process, email_id, addresses, request["FromEmailAddress"])
+            unsubscribe = _unsubscribe(request["Content"]["Simple"].get("Headers", ()))
+            return self._ses.take(
+                self._process, email_id, addresses, request["FromEmailAddress"], unsubscribe
+            )
 
         acceptance = await self._connection.call("SendEmail", do)
         acceptance.answered = True
@@ -200,7 +206,9 @@ class SesClient:
         if self._ses.world.chance(self._ses.world.plan.faults.refused):
             self._ses.refused[email_id].append(self._ses.world.time())
             return None
-        return self._ses.take(self._process, email_id, tuple(entry["Destination"]["ToAddresses"]), sender)
+        addresses = tuple(entry["Destination"]["ToAddresses"])
+        unsubscribe = _unsubscribe(entry.get("ReplacementHeaders", ()))
+        return self._ses.take(self._process, email_id, addresses, sender, unsubscribe)
 
 
 def _result(acceptance: Acceptance | None) -> dict[str, str]:
@@ -212,3 +220,7 @@ def _result(acceptance: Acceptance | None) -> dict[str, str]:
 
 def _email_id(tags: Sequence[dict[str, str]]) -> str:
     return next(tag["Value"] for tag in tags if tag["Name"] == "emailId")
+
+
+def _unsubscribe(headers: Sequence[dict[str, str]]) -> str:
+    return next((each["Value"] for each in headers if each["Name"] == "List-Unsubscribe"), "")
