@@ -49,7 +49,7 @@ from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.times import parse_iso
 from engine.tracking.brakes import CANCEL, STOP, brake_keys, cancel_campaign
-from engine.tracking.consent import opt_out_keys
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_keys
 from engine.tracking.lifecycle import RANK, Status
 
 # The gate keeps two percent of a second for what lies between a slot and SES's count, and its lead after idle
@@ -125,8 +125,8 @@ class Witness:
             if not soonest < ahead < _YEARS:
                 self.world.violate("seconds", key, f"{table} {key} expires in {ahead:.0f} s")
         if table == SUPPRESSION:
-            self._note(self._suppressed[key], before, after)
-            self.promises.wrote(key, before, after)
+            self._note(self._suppressed[key], *(_stops(key, item) for item in (before, after)))
+            self.promises.wrote(key, before, after, self.cloud.dynamodb.tables[SUPPRESSION])
         elif table == STATE and key.startswith((STOP, CANCEL)):
             self._note(self._brakes[key], before, after)
         elif table == TRACKING:
@@ -140,7 +140,7 @@ class Witness:
                     self.promises.judge_refusal(key, detail.get("topic", ""), address_key(detail["to"]))
             self.world.log(key, f"row {old or 'new'} -> {new}, lease {_text(after, 'leaseUntil') or '-'}")
 
-    def _note(self, times: list[list[float]], before: Item, after: Item) -> None:
+    def _note(self, times: list[list[float]], before: object, after: object) -> None:
         """From when to when an item was there."""
         if after and not before:
             times.append([self.world.time(), float("inf")])
@@ -175,6 +175,8 @@ class Witness:
                 world.violate("suppressed", email_id, f"{address} was not looked up before the send")
             elif any(since < looked_at < until for since, until in self._suppressed[address]):
                 world.violate("suppressed", email_id, f"{address} was suppressed before it was looked up")
+            else:
+                self.promises.judge_send(email_id, address, looked_at)
         self._judge_brakes(acceptance)
         self._judge_consent(acceptance)
         self._judge_schedule(email_id)
@@ -393,7 +395,7 @@ class Witness:
         blamed |= {address for address, emails in softly.items() if len(emails) >= 15}
         rows = self.cloud.dynamodb.tables[SUPPRESSION]
         freed = {address for address, times in self._suppressed.items() if times and times[0][1] < LONGEST}
-        for address in sorted(blamed - rows.keys() - freed):
+        for address in sorted(blamed - rows.keys() - freed - self.promises.freed):
             self.world.violate("blame", "", f"{address} should be suppressed")
         for address, row in rows.items():
             if _text(row, "addedBy") == "feedback" and address not in blamed and not self._unhandled(address):
@@ -440,6 +442,11 @@ class Witness:
     def _acceptances(self) -> Iterator[Acceptance]:
         for messages in self.cloud.ses.acceptances.values():
             yield from messages
+
+
+def _stops(key: str, row: Item) -> bool:
+    """Whether a row of Suppression stops what its key says; an opt-out under a bare address does not."""
+    return bool(row) and ("#" in key or _text(row, "suppressionType") != UNSUBSCRIBE)
 
 
 def _text(item: Item, name: str) -> str:

@@ -72,7 +72,8 @@ class People:
             self._world.log("", f"a reader: {action} {key}, answered {status}")
             if status == 200:
                 self._world.usage[f"readers' {action}"] += 1
-                self._promises.answered(key, asked_at, subscribed=subscribed)
+                self._promises.answered(key, subscribed=subscribed)
+                self._promises.judge_told(key, asked_at, subscribed=subscribed)
                 return
             await asyncio.sleep(self._world.dice.uniform(1, 60))
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from tests.simulation.connection import Connection, client_error
@@ -201,6 +202,12 @@ class SesClient:
         answers = await self._connection.call("SendBulkEmail", do)
         return {"BulkEmailEntryResults": [_result(acceptance) for acceptance in answers]}
 
+    async def get_suppressed_destination(self, EmailAddress: str) -> Any:
+        await self._connection.call("GetSuppressedDestination", partial(_not_listed, EmailAddress))
+
+    async def delete_suppressed_destination(self, EmailAddress: str) -> Any:
+        await self._connection.call("DeleteSuppressedDestination", partial(_not_listed, EmailAddress))
+
     def _entry(self, entry: Any, sender: str) -> Acceptance | None:
         email_id = _email_id(entry["ReplacementTags"])
         if self._ses.world.chance(self._ses.world.plan.faults.refused):
@@ -209,6 +216,11 @@ class SesClient:
         addresses = tuple(entry["Destination"]["ToAddresses"])
         unsubscribe = _unsubscribe(entry.get("ReplacementHeaders", ()))
         return self._ses.take(self._process, email_id, addresses, sender, unsubscribe)
+
+
+def _not_listed(address: str) -> None:
+    """The account's own list is empty: its outcomes are the addresses'."""
+    raise client_error("NotFoundException", "SuppressedDestination", status=404, message=address)
 
 
 def _result(acceptance: Acceptance | None) -> dict[str, str]:

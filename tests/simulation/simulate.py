@@ -14,11 +14,12 @@ from tests.simulation.people import People
 from tests.simulation.plan import Plan
 from tests.simulation.ses import Acceptance
 from tests.simulation.stalls import StallingLoop
-from tests.simulation.workload import requests, suppressed_before
+from tests.simulation.workload import opted_out_before, requests, suppressed_before
 from tests.simulation.world import Fact, Violation, World
 
 from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_key
 
 
 class History(Struct, frozen=True, kw_only=True):
@@ -88,9 +89,13 @@ async def _history(plan: Plan, *, remember: bool) -> History:
         people = People(world, cloud, witness.promises)
         for address in suppressed_before(plan):
             suppress(cloud, address)
+        for address in opted_out_before(plan):
+            witness.promises.asks(opt_out_key(address), subscribed=False)
+            suppress(cloud, address, UNSUBSCRIBE)
+            witness.promises.answered(opt_out_key(address), subscribed=False)
         pollers = cloud.poll()
         world.begin()
-        operating = world.spawn(operate(world, cloud, asked))
+        operating = world.spawn(operate(world, cloud, asked, witness.promises))
         await apply(world, cloud, asked, witness.fates)
         await operating
         world.end()

@@ -167,3 +167,15 @@ def suppressed_before(plan: Plan) -> Iterator[str]:
             yield asked.detail["to"]
         elif asked.kind == "copies":
             yield asked.detail["bcc"][0]
+
+
+def opted_out_before(plan: Plan) -> list[str]:
+    """Addresses with an opt-out of every topic under the bare address, and which bounce or complain."""
+    topical = plan.topics and [one.detail["to"] for one in requests(plan) if one.kind == "plain"]
+    return sorted(
+        {
+            to
+            for to in topical or ()
+            if to.startswith(("bounce+", "complaint+")) and to.endswith("1@simulator.example.com")
+        }
+    )
