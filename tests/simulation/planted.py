@@ -176,23 +176,23 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(method(TrackingLedger, "claim", _claims_won), 0),
     "a refusal is told before it is recorded": Planted(
-        name_in(record, "_record_others", _publishes_first), 24
+        name_in(record, "_record_others", _publishes_first), 134
     ),
     "the first of mail.destination is blamed": Planted(
         name_in(feedback, "feedback_target", _first_destination), 0
     ),
     "TTL in milliseconds": Planted(name_in(sending, "new_row", _milliseconds), 0),
     "feedback swallows what goes wrong": Planted(method(FeedbackPipeline, "process", _swallows), 1),
-    "the SDK tries SES again": Planted(name_in(email_sender, "SES_CONFIG", CONFIG), 3),
-    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 3),
+    "the SDK tries SES again": Planted(name_in(email_sender, "SES_CONFIG", CONFIG), 4),
+    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 18),
     "a lost answer of SES passes for a no": Planted(
-        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 111
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 41
     ),
     "the rate gate is ignored": Planted(name_in(SharedRateGate, "reserve", _at_once), 15),
     "suppression is not looked at": Planted(method(PreSendTables, "read", _nobody_suppressed), 0),
     "the request is not kept for a retry": Planted(_keepsnothing, 1),
     "a duplicate is not told again": Planted(
-        name_in(prepare, "republish_status", lambda _row: Completed()), 9
+        name_in(prepare, "republish_status", lambda _row: Completed()), 2
     ),
     "every message of a batch is acknowledged": Planted(method(Lanes, "queue", _all_done), 1),
     "feedback does not know what it has published": Planted(
@@ -210,14 +210,14 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "refusals are not recorded": Planted(method(TrackingLedger, "record", _sends_only), 0),
     "a retry that was begun is dropped": Planted(method(SendingPipeline, "_drop_obsolete_retry", _drops), 62),
     "the SDK counts again": Planted(_counted_twice, 8),
-    "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 230),
-    "a redrive deletes first": Planted(method(QueuePass, "_look_at", _deletes_first), 29),
-    "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", _says_done), 29),
+    "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 65),
+    "a redrive deletes first": Planted(method(QueuePass, "_look_at", _deletes_first), 54),
+    "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", _says_done), 94),
     "go deletes parked mail first": Planted(method(ParkedMail, "_move", _deletes_parked_first), 21),
     "brakes are checked once": Planted(name_in(BrakeWatch, "is_fresh", lambda *_: True), 83),
     "stopped mail is dropped": Planted(name_in(ParkedEmailQueue, "park", nothing), 3),
     "brakes and suppression are read eventually consistent": Planted(
-        name_in(pre_send_checks, "get_items", _whatever_is_near), 104
+        name_in(pre_send_checks, "get_items", _whatever_is_near), 103
     ),
     "opt-outs are not looked at": Planted(name_in(decide, "opt_out", lambda *_: None), 2),
     "expired mail leaves": Planted(_never_expires, 6),

@@ -1,4 +1,4 @@
-"""Faults of the hosted page and of scheduled mail, as `planted` has them of what sends and reports."""
+"""Faults of who gets no mail and of scheduled mail, as `planted` has them of what sends and reports."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,11 +11,15 @@ from tests.simulation.planting import Planted, method, name_in, nothing
 
 from engine.aws import template_store
 from engine.aws.consent_rows import ConsentTable
+from engine.aws.dynamodb import to_item
 from engine.aws.event_bus import StatusBus
+from engine.aws.suppression import SuppressionList
 from engine.client import email_client
 from engine.client.schedule import Scheduling, cancel, create, scheduled_event
 from engine.consent.subscriptions import Action, SubscriptionPage
 from engine.errors import ServiceUnavailable
+from engine.operations.suppression_table import SuppressionTable
+from engine.schemas.rows import SuppressionRow
 from engine.templating.template import compile_template
 from engine.tracking.consent import EVERY_TOPIC
 
@@ -31,6 +35,10 @@ async def _presses(_true: object, self: SubscriptionPage, *arguments: Any) -> An
 
 async def _ends_everything(_true: object, self: SubscriptionPage, token: str, texts: Any) -> Any:
     return await self.act(token, EVERY_TOPIC, Action.UNSUBSCRIBE, texts)
+
+
+async def _overwrites(_true: object, self: SuppressionList, row: SuppressionRow) -> None:
+    await self._client.put_item(TableName=self._table, Item=to_item(row))
 
 
 def _with_a_topic(*arguments: Any, **named: Any) -> Any:
@@ -73,18 +81,22 @@ def _early(self: Scheduling, email_id: str, at: datetime, event: bytes) -> dict[
 
 
 CONSENT_AND_SCHEDULES: Final[Mapping[str, Planted]] = {
-    "an opt-out is confirmed and not kept": Planted(method(ConsentTable, "add", nothing), 1),
-    "coming back is confirmed and changes nothing": Planted(method(ConsentTable, "remove", nothing), 1),
-    "opening a link unsubscribes": Planted(method(SubscriptionPage, "show", _presses), 1),
-    "one click ends every topic": Planted(method(SubscriptionPage, "one_click", _ends_everything), 1),
-    "a change is confirmed and not told": Planted(method(StatusBus, "publish_change", _says_done), 1),
-    "every email has a topic": Planted(name_in(template_store, "compile_template", _with_a_topic), 1),
-    "what is due by now is taken back": Planted(name_in(email_client, "cancel", _deletes), 1),
-    "what is taken back stays scheduled": Planted(name_in(email_client, "cancel", _keeps), 1),
-    "what was taken back is said to be sent": Planted(name_in(email_client, "cancel", _says_no), 1),
-    "what could not be scheduled is said to be": Planted(
-        name_in(email_client, "create", _schedules_or_not), 1
+    "a bounce takes the place of an opt-out": Planted(method(SuppressionList, "add", _overwrites), 6),
+    "an operator's suppression is confirmed and not kept": Planted(
+        method(SuppressionTable, "add", nothing), 17
     ),
-    "scheduled mail has another source": Planted(name_in(email_client, "scheduled_event", _of_another), 1),
-    "mail is scheduled an hour too early": Planted(name_in(Scheduling, "request", _early), 1),
+    "an opt-out is confirmed and not kept": Planted(method(ConsentTable, "add", nothing), 1),
+    "coming back is confirmed and changes nothing": Planted(method(ConsentTable, "remove", nothing), 11),
+    "opening a link unsubscribes": Planted(method(SubscriptionPage, "show", _presses), 1),
+    "one click ends every topic": Planted(method(SubscriptionPage, "one_click", _ends_everything), 3),
+    "a change is confirmed and not told": Planted(method(StatusBus, "publish_change", _says_done), 22),
+    "every email has a topic": Planted(name_in(template_store, "compile_template", _with_a_topic), 1),
+    "what is due by now is taken back": Planted(name_in(email_client, "cancel", _deletes), 4),
+    "what is taken back stays scheduled": Planted(name_in(email_client, "cancel", _keeps), 4),
+    "what was taken back is said to be sent": Planted(name_in(email_client, "cancel", _says_no), 4),
+    "what could not be scheduled is said to be": Planted(
+        name_in(email_client, "create", _schedules_or_not), 14
+    ),
+    "scheduled mail has another source": Planted(name_in(email_client, "scheduled_event", _of_another), 4),
+    "mail is scheduled an hour too early": Planted(name_in(Scheduling, "request", _early), 4),
 }
