@@ -8,12 +8,13 @@ from benchmarks.gate.virtual_time import VirtualTimeLoop, run_virtually
 from msgspec import Struct
 from tests.simulation.applications import apply
 from tests.simulation.cloud import Cloud
-from tests.simulation.invariants import LONGEST, Witness
+from tests.simulation.invariants import Ending
 from tests.simulation.operators import finish, operate, suppress
 from tests.simulation.people import People
 from tests.simulation.plan import Plan
 from tests.simulation.ses import Acceptance
 from tests.simulation.stalls import StallingLoop
+from tests.simulation.witness import LONGEST, Witness
 from tests.simulation.workload import opted_out_before, requests, suppressed_before
 from tests.simulation.world import Fact, Violation, World
 
@@ -108,7 +109,7 @@ async def _history(plan: Plan, *, remember: bool) -> History:
         seconds = world.time()
         for endless in pollers:
             endless.cancel()
-    witness.judge()
+    Ending(witness).judge()
     return History(
         plan=plan,
         facts=world.facts,

@@ -43,8 +43,8 @@ class SuppressionList:
             return
         # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it. Both at
         # once, so that neither a death in between nor a person who comes back meanwhile undoes the other.
-        moved = {"TableName": self._table, "Item": {**opt_out, "email": {"S": opt_out_key(row.email)}}}
-        replaced = {
+        moved: Any = {"TableName": self._table, "Item": {**opt_out, "email": {"S": opt_out_key(row.email)}}}
+        replaced: Any = {
             **new,
             "ConditionExpression": "suppressionType = :unsubscribe",
             "ExpressionAttributeValues": {":unsubscribe": _UNSUBSCRIBED},
