@@ -70,7 +70,9 @@ _BULK_HOURS: Final = 24
 # first sent: an alarm near the fourteenth day would never ring.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 _DEAD_AGE: Final = Duration.days(3)
-# SQS deletes what is parked after fourteen days. Nothing receives it meanwhile, so its age is its true age.
+# SQS deletes what is parked after fourteen days. Its age is the true one as long as fewer than three `go`s of
+# other scopes have received it and left it.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 _PARKED_AGE: Final = Duration.days(10)
 # Some soft bounces wait for their retry, delayed, at any time of a busy day; a thousand are a flood.
 _DELAYED: Final = 1000

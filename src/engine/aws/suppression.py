@@ -1,6 +1,5 @@
 """The suppression table: addresses that must get no more mail."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.aws.dynamodb import ConditionFailed, conditional, to_item
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
 
 _SERVICE: Final = "DynamoDB (Suppression)"
+_UNSUBSCRIBED: Final[Any] = {"S": UNSUBSCRIBE}
 
 
 class SuppressionList:
@@ -25,33 +25,29 @@ class SuppressionList:
     async def add(self, row: SuppressionRow) -> None:
         """Suppress the address; an opt-out that lies under the bare address moves to its own key.
 
-        That comes first: whoever tries again after half of it finds both, and no opt-out is lost. A `#` may
-        stand in an address, and such a one may spell somebody else's opt-out: that is left alone.
+        A `#` may stand in an address, and such a one may spell somebody else's opt-out: that is left alone.
         """
-        there = await self._put(row, "attribute_not_exists(email)")
-        if not there or there.get("suppressionType") != {"S": UNSUBSCRIBE} or "#" in row.email:
-            return
-        with service_errors(_SERVICE):
-            await self._client.put_item(
-                TableName=self._table, Item={**there, "email": {"S": opt_out_key(row.email)}}
-            )
-        # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it.
-        condition = "attribute_not_exists(email) OR suppressionType = :unsubscribe"
-        await self._put(row, condition, {":unsubscribe": {"S": UNSUBSCRIBE}})
-
-    async def _put(
-        self, row: SuppressionRow, condition: str, values: Mapping[str, Any] | None = None
-    ) -> Mapping[str, Any] | None:
-        """What is there already and stays, if anything."""
-        named: Any = {"ExpressionAttributeValues": values} if values else {}
+        new: Any = {"TableName": self._table, "Item": to_item(row)}
         written = await conditional(
             _SERVICE,
             self._client.put_item(
-                TableName=self._table,
-                Item=to_item(row),
-                ConditionExpression=condition,
+                **new,
+                ConditionExpression="attribute_not_exists(email)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **named,
             ),
         )
-        return written.item if isinstance(written, ConditionFailed) else None
+        if not isinstance(written, ConditionFailed) or "#" in row.email:
+            return
+        opt_out = written.item or {}
+        if opt_out.get("suppressionType") != _UNSUBSCRIBED:
+            return
+        # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it. Both at
+        # once, so that neither a death in between nor a person who comes back meanwhile undoes the other.
+        moved: Any = {"TableName": self._table, "Item": {**opt_out, "email": {"S": opt_out_key(row.email)}}}
+        replaced: Any = {
+            **new,
+            "ConditionExpression": "suppressionType = :unsubscribe",
+            "ExpressionAttributeValues": {":unsubscribe": _UNSUBSCRIBED},
+        }
+        with service_errors(_SERVICE):
+            await self._client.transact_write_items(TransactItems=[{"Put": moved}, {"Put": replaced}])

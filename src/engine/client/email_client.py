@@ -18,12 +18,12 @@ from engine.aws.event_bus import put_events
 from engine.client.backoff import Backoff
 from engine.client.publisher import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport
-from engine.client.schedule import Scheduling, create, delete, refuse_unsendable, scheduled_event
+from engine.client.schedule import Scheduling, cancel, create, refuse_unsendable, scheduled_event
 from engine.client.stream import EmailRequests, OnProgress, PendingEvent, Stream
 from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
-from engine.types import Sleep
+from engine.types import Clock, Sleep
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
@@ -49,12 +49,14 @@ class EmailClient:
         source: str,
         session: aioboto3.Session | None = None,
         sleep: Sleep = asyncio.sleep,
+        clock: Clock = lambda: datetime.now(UTC),
         **options: Any,
     ) -> None:
         self._bus = bus
         self._source = source
         self._session = session or aioboto3.Session()
         self._sleep = sleep
+        self._clock = clock
         self._options = options
         self._stack = AsyncExitStack()
         self._client: EventBridgeClient | None = None
@@ -129,7 +131,7 @@ class EmailClient:
         if at.tzinfo is None:
             raise ValueError(f"at: {at} has no time zone; an aware datetime was expected")
         at = at.replace(microsecond=0)
-        if at <= datetime.now(UTC):
+        if at <= self._clock():
             raise ValueError(f"at: {at} has passed; send the request instead")
         keyed = _with_key(request)
         own_id = email_id(self._source, keyed.idempotency_key or "")
@@ -140,9 +142,13 @@ class EmailClient:
         return own_id
 
     async def cancel_scheduled(self, email_id: str) -> bool:
-        """Take a scheduled email back. False: it was handed over already, or never scheduled."""
+        """Take a scheduled email back: True says that it will not be sent.
+
+        False: it is handed over, due within ten seconds, or was never scheduled; after a call that raised,
+        it may also mean that this one took it back. Raises NotScheduledError, ClientError and BotoCoreError.
+        """
         group = Scheduling.of_bus(await self._arn_of_bus()).group
-        return await delete(await self._opened_scheduler(), group, email_id)
+        return await cancel(await self._opened_scheduler(), group, email_id, self._clock)
 
     async def _arn_of_bus(self) -> str:
         """Says account and region as well, which the other names of the stack are made of."""
