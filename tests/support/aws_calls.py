@@ -48,6 +48,10 @@ class Recorder:
             for statement in params["Statements"]:
                 verb, table = _one(_STATEMENT.findall(statement["Statement"]))
                 yield Ask(f"dynamodb:PartiQL{verb.title()}", self._table(table))
+        elif operation == "TransactWriteItems":  # authorized by what is in it
+            for item in params["TransactItems"]:
+                ((verb, inside),) = item.items()
+                yield from self._dynamodb(f"{verb}Item", inside)
         elif "RequestItems" in params:
             for table in params["RequestItems"]:
                 yield Ask(f"dynamodb:{operation}", self._table(table))
