@@ -54,16 +54,17 @@ class FakeSqs:
             handed_out.append(self.messages[key] | {"ReceiptHandle": f"{key}/{self._receipts}"})
         return {"Messages": handed_out} if handed_out else {}
 
-    async def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:
+    async def delete_message_batch(self, *, Entries: list[Any], **_: Any) -> Any:
         if self.loses_deletes:
-            raise unavailable("DeleteMessage")
-        del self.messages[ReceiptHandle.partition("/")[0]]
+            raise unavailable("DeleteMessageBatch")
+        for entry in Entries:
+            del self.messages[entry["ReceiptHandle"].partition("/")[0]]
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
-    async def change_message_visibility(
-        self, *, ReceiptHandle: str, VisibilityTimeout: int, **_: Any
-    ) -> None:
-        key = ReceiptHandle.partition("/")[0]
-        self._hidden[key] = self.clock() + timedelta(seconds=VisibilityTimeout)
+    async def change_message_visibility_batch(self, *, Entries: list[Any], **_: Any) -> None:
+        for entry in Entries:
+            key = entry["ReceiptHandle"].partition("/")[0]
+            self._hidden[key] = self.clock() + timedelta(seconds=entry["VisibilityTimeout"])
 
     async def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:
         assert QueueUrl == RETRY_QUEUE

@@ -14,6 +14,8 @@ PARKED, BULK, RETRY = "parked", "bulk", "retry"
 class FakeSqs:
     """The three queues by URL. `refuses`: bodies that a lane does not take. `breaks`: a call that fails.
 
+    `keeps`: bodies that SQS leaves undeleted.
+
     `parks_again`: what a lane does before it parks all that it takes again, as under a brake.
     """
 
@@ -21,6 +23,7 @@ class FakeSqs:
     lanes: dict[str, list[str]] = field(default_factory=lambda: {BULK: [], RETRY: []})
     hidden: set[str] = field(default_factory=set)
     refuses: set[str] = field(default_factory=set)
+    keeps: set[str] = field(default_factory=set)
     breaks: str = ""
     parks_again: Callable[[], None] | None = None
     _handles: Any = field(default_factory=itertools.count)
@@ -66,9 +69,14 @@ class FakeSqs:
     async def delete_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
         assert QueueUrl == PARKED
         self._break("DeleteMessageBatch")
-        for entry in Entries:
+        kept = [
+            entry for entry in Entries if self.parked[self._received[entry["ReceiptHandle"]]] in self.keeps
+        ]
+        deleted = [entry for entry in Entries if entry not in kept]
+        for entry in deleted:
             del self.parked[self._received[entry["ReceiptHandle"]]]
-        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+        failed = [{"Id": entry["Id"], "Code": "InternalError"} for entry in kept]
+        return {"Successful": [{"Id": entry["Id"]} for entry in deleted], "Failed": failed}
 
     async def change_message_visibility_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
         assert QueueUrl == PARKED

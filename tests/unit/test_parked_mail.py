@@ -137,6 +137,14 @@ async def test_only_what_its_lane_has_taken_is_deleted(sqs: FakeSqs) -> None:
     assert sqs.left == [refused]
 
 
+async def test_what_could_not_be_deleted_can_be_received_again_and_is_told(sqs: FakeSqs) -> None:
+    kept = event(1)
+    sqs.park(event(0), kept, event(2))
+    sqs.keeps = {kept}
+    assert "DeleteMessageBatch answered InternalError" in ((await run(sqs).bring_back()).problem or "")
+    assert sqs.left == [kept]
+
+
 async def test_a_run_looks_no_further_than_sqs_hides_messages(
     sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

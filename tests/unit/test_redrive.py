@@ -110,7 +110,7 @@ async def test_a_service_that_does_not_answer_ends_the_run_and_loses_nothing(ope
 async def test_what_was_handed_on_and_not_deleted_is_handed_on_again(operator: Operator) -> None:
     operator.sqs.put(request_event())
     operator.sqs.loses_deletes = True
-    assert (await operator.redrive()).stopped == "SQS DeleteMessage answered ServiceUnavailable"
+    assert (await operator.redrive()).stopped == "SQS DeleteMessageBatch answered ServiceUnavailable"
     operator.sqs.loses_deletes = False
     await operator.redrive()
     assert (len(operator.sqs.sent), operator.sqs.messages) == (2, {})  # the ledger knows it by its id

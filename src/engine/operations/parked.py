@@ -7,18 +7,17 @@ off at any point and run again: what was sent twice is one email to the engine.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine.aws.dynamodb import chunks
 from engine.aws.error_codes import service_errors
 from engine.aws.event_bus import batched_by_size
 from engine.concurrency import concurrently
 from engine.errors import ServiceUnavailable
 from engine.operations.stack import DeployedStack
+from engine.operations.taken import TakenMessages
 from engine.requests.email_job import UnreadableRecordError, from_event, from_retry, read_body
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.request import EmailRequest
@@ -31,11 +30,8 @@ RECEIVERS: Final = 32
 # Seconds that a received message is hidden. What a run that died had in hand comes back then.
 HIDDEN_SECONDS: Final = 300
 FRESH_SECONDS: Final = 1.0
-# Seconds. A long poll asks all of a queue's servers, so that an empty answer means an empty queue:
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
 WAIT_SECONDS: Final = 2
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-_MOST_MESSAGES: Final = 10
 _MOST_BYTES: Final = 1_048_576
 # SQS hides 120,000 messages of a queue at once and hands out no others.
 MOST_HELD: Final = 100_000
@@ -74,9 +70,8 @@ class ParkedMail:
         self._urls = urls
         self._known: dict[str, BrakeRow | None] = {}
         self._read_at = -FRESH_SECONDS
-        # What was received and is still in the queue: receipt handle by message id; and what holds it.
-        self._received: dict[str, str] = {}
-        self._held: dict[str, str] = {}
+        self._taken = TakenMessages(sqs, urls.parked, f"SQS ({PARKED})", HIDDEN_SECONDS, WAIT_SECONDS)
+        self._held: dict[str, str] = {}  # by message id: the brake
         self._moved = 0
         self._problem: str | None = None
 
@@ -96,7 +91,7 @@ class ParkedMail:
         try:
             await concurrently(self._receive_all(on_progress) for _ in range(RECEIVERS))
         finally:
-            await self._show_again()
+            await self._taken.show_again()
         return self._progress()
 
     def _progress(self) -> Return:
@@ -105,27 +100,15 @@ class ParkedMail:
     async def _receive_all(self, on_progress: Callable[[Return], None]) -> None:
         try:
             while self._problem is None:
-                messages = await self._receive()
+                messages = await self._taken.receive()
                 if not messages:
                     return
-                self._received |= {message["MessageId"]: message["ReceiptHandle"] for message in messages}
                 await self._bring_back(messages)
                 on_progress(self._progress())
                 if len(self._held) >= MOST_HELD:
                     self._problem = f"brakes hold {MOST_HELD:,} emails, which is as far as a run can look"
         except ServiceUnavailable as error:
             self._problem = str(error)
-
-    async def _receive(self) -> list[Any]:
-        with service_errors(f"SQS ({PARKED})"):
-            answer = await self._sqs.receive_message(
-                QueueUrl=self._urls.parked,
-                MaxNumberOfMessages=_MOST_MESSAGES,
-                VisibilityTimeout=HIDDEN_SECONDS,
-                WaitTimeSeconds=WAIT_SECONDS,
-            )
-        messages: list[Any] = answer.get("Messages", [])
-        return messages
 
     async def _bring_back(self, messages: Sequence[Any]) -> None:
         envelopes = [_read(message["Body"]) for message in messages]
@@ -172,30 +155,7 @@ class ParkedMail:
         if not taken:
             return
         self._moved += len(taken)
-        entries = [
-            {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]} for number, each in enumerate(taken)
-        ]
-        with service_errors(f"SQS ({PARKED})"):
-            await self._sqs.delete_message_batch(QueueUrl=self._urls.parked, Entries=entries)
-        for each in taken:
-            self._received.pop(each["MessageId"], None)
-
-    async def _show_again(self) -> None:
-        """Let what is left be received at once. Failing this it can be in `HIDDEN_SECONDS`."""
-        parts = chunks(list(self._received.values()), _MOST_MESSAGES)
-
-        async def show() -> None:
-            for part in parts:
-                entries = [
-                    {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                    for number, handle in enumerate(part)
-                ]
-                with suppress(ServiceUnavailable), service_errors(f"SQS ({PARKED})"):
-                    await self._sqs.change_message_visibility_batch(
-                        QueueUrl=self._urls.parked, Entries=entries
-                    )
-
-        await concurrently(show() for _ in range(RECEIVERS))
+        await self._taken.delete(taken)
 
 
 def _request(envelope: EventBridgeEvent | RetryMessage | None) -> EmailRequest | None:
