@@ -14,6 +14,7 @@ from tests.hostile.strategies import MANY, SECRET, TEXTS
 from tests.support.fakes import FakeTelemetry
 
 from engine.consent.links import Subscription, UnsubscribeLinks
+from engine.consent.opt_outs import OptOuts
 from engine.consent.subscriptions import Action, Answer, SubscriptionPage
 from engine.handlers import unsubscribe
 from engine.schemas.consent import SubscriptionChanged
@@ -54,8 +55,7 @@ class Hosted:
     async def answer(self, ask: Callable[[SubscriptionPage], Coroutine[Any, Any, Answer]]) -> Answer:
         page = SubscriptionPage(
             links=LINKS,
-            rows=self.rows,
-            events=self.rows,
+            opt_outs=OptOuts(self.rows, self.rows),
             topics={"offers": "Offers"},
             clock=lambda: datetime(2026, 11, 24, tzinfo=UTC),
             telemetry=self.telemetry,

@@ -292,8 +292,13 @@ def test_the_language_that_the_header_prefers_is_chosen(header: str, code: str) 
     assert choose(header).code == code
 
 
-def test_an_opt_out_under_the_bare_address_counts_as_every_topic_and_can_be_taken_back(page: Cloud) -> None:
-    page.put("Suppression", email="ada@example.com", suppressionType="unsubscribe")
-    assert "Allow emails again" in ask("GET", LINKS.url(ADA))[1]
-    assert press("subscribe", "*")[0] == 200
+@pytest.mark.parametrize("key", ["ada@xn--bcher-kva.example", "ada@bücher.example", "*#ada@bücher.example"])
+def test_an_opt_out_that_a_person_wrote_by_hand_counts_as_every_topic_and_can_be_taken_back(
+    page: Cloud, key: str
+) -> None:
+    """Under a bare address, and with the domain as people read it."""
+    ada = Subscription("news", "ada@xn--bcher-kva.example")
+    page.put("Suppression", email=key, suppressionType="unsubscribe")
+    assert "Allow emails again" in ask("GET", LINKS.url(ada))[1]
+    assert press("subscribe", "*", ada)[0] == 200
     assert rows(page) == set()

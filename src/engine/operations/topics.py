@@ -13,14 +13,13 @@ from engine.aws.consent_rows import ConsentTable
 from engine.aws.error_codes import is_code
 from engine.aws.event_bus import StatusBus
 from engine.bootstrap.settings import named_topics
+from engine.consent.links import Subscription
+from engine.consent.opt_outs import OptOuts, Via
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.requests.addresses import address_key
-from engine.schemas.consent import SubscriptionChanged
-from engine.schemas.rows import SuppressionRow
-from engine.schemas.times import iso
-from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE, opt_out_key
+from engine.tracking.consent import EVERY_TOPIC, opt_out_key
 
 _AT_ONCE: Final = 10
 
@@ -104,16 +103,11 @@ async def show_subscriptions(stack: DeployedStack, address: str, topic: str | No
     key = address_key(address)
     known = [each.topic for each in (await list_topics(stack)).topics]
     topics = list(dict.fromkeys([*known, *([topic] if topic else [])]))
-    keys = {each: opt_out_key(key, each) for each in (*topics, EVERY_TOPIC)}
-    # A plain address with a row of that type counts as every topic.
-    gone = await (await _rows(stack)).read([*keys.values(), key])
-    all_off = keys[EVERY_TOPIC] in gone or key in gone
+    consent = await (await _opt_outs(stack)).of(key, topics)
     return Subscriptions(
         address=key,
-        all_off=all_off,
-        topics=[
-            TopicOfAddress(topic=each, subscribed=not all_off and keys[each] not in gone) for each in topics
-        ],
+        all_off=consent.all_off,
+        topics=[TopicOfAddress(topic=each, subscribed=consent.subscribed[each]) for each in topics],
     )
 
 
@@ -122,32 +116,18 @@ async def set_subscription(
 ) -> Verdict:
     """Write or take out the row, then tell the bus, as the hosted page does, and who did it."""
     key = address_key(address)
-    rows = await _rows(stack)
+    opt_outs, subscription = await _opt_outs(stack), Subscription(topic, key)
     if subscribed:
-        await rows.remove(opt_out_key(key, topic))
-        if topic == EVERY_TOPIC:
-            await rows.remove(key)
+        await opt_outs.resume(subscription, Via.OPERATOR, now)
     else:
-        await rows.add(
-            SuppressionRow(
-                email=opt_out_key(key, topic),
-                suppression_type=UNSUBSCRIBE,
-                reason="operator",
-                added_to_suppression_date=iso(now),
-                added_by=await stack.operator(),
-            )
-        )
-    change = SubscriptionChanged(
-        address=key, topic=topic, subscribed=subscribed, via="operator", timestamp=iso(now)
-    )
-    await StatusBus(await stack.client("events"), stack.event_bus).publish_change(change)
+        await opt_outs.end(subscription, Via.OPERATOR, await stack.operator(), now)
     scope = opt_out_key(key, topic)
     await tell(stack, "topic-on" if subscribed else "topic-off", scope, None, now)
     if not subscribed:
         return Verdict(good=True, sentence=f"{key} gets no more mail of {_named(topic)}.")
     if topic == EVERY_TOPIC:
         return Verdict(good=True, sentence=f"{key} gets mail of every topic that it has not ended by name.")
-    if await rows.read([opt_out_key(key), key]):
+    if (await opt_outs.of(key, [])).all_off:
         sentence = f"{key} still gets no mail of {topic}: it has unsubscribed from every topic."
         command = f"sesmailengine topics set {key} '{EVERY_TOPIC}' --on{options}"
         return Verdict(good=False, sentence=sentence, next_command=command)
@@ -158,8 +138,9 @@ def _named(topic: str) -> str:
     return "every topic" if topic == EVERY_TOPIC else topic
 
 
-async def _rows(stack: DeployedStack) -> ConsentTable:
-    return ConsentTable(await stack.client("dynamodb"), stack.suppression_table)
+async def _opt_outs(stack: DeployedStack) -> OptOuts:
+    rows = ConsentTable(await stack.client("dynamodb"), stack.suppression_table)
+    return OptOuts(rows, StatusBus(await stack.client("events"), stack.event_bus))
 
 
 async def _names(stack: DeployedStack) -> dict[str, str]:
