@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlencode
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner
+from itsdangerous.encoding import base64_decode, base64_encode
 from msgspec import Struct
 
 from engine.errors import EngineError
+from engine.tracking.consent import opt_out_key
 
 VALID_SECONDS: Final = 400 * 86_400
 """13 months: a yearly mail's link still works when the next one comes."""
@@ -36,18 +37,19 @@ class UnsubscribeLinks:
 
     def __init__(self, base_url: str, keys: Sequence[str]) -> None:
         self._base_url = base_url
-        self._serializer = URLSafeTimedSerializer(list(keys), salt=_SALT)
+        self._signer = TimestampSigner(list(keys), salt=_SALT)
 
     def url(self, subscription: Subscription) -> str:
-        token = self._serializer.dumps([subscription.topic, subscription.address])
-        return f"{self._base_url}?{urlencode({TOKEN: token})}"
+        signed = self._signer.sign(base64_encode(opt_out_key(subscription.address, subscription.topic)))
+        return f"{self._base_url}?{TOKEN}={signed.decode()}"  # of letters that a URL takes as they are
 
     def read(self, token: str) -> Subscription:
         """Raises BadLinkError."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
             raise BadLinkError("no token of ours is so long, or has such letters")
         try:
-            topic, address = self._serializer.loads(token, max_age=VALID_SECONDS)
+            key = base64_decode(self._signer.unsign(token, max_age=VALID_SECONDS))
         except BadData as error:
             raise BadLinkError(type(error).__name__) from None
+        topic, _, address = key.decode().partition("#")
         return Subscription(topic, address)
