@@ -13,8 +13,9 @@ from tests.simulation.cloud import Cloud
 from tests.simulation.consent import Promises
 from tests.simulation.functions import FunctionError, TooManyRequests
 from tests.simulation.hosted_page import URL
+from tests.simulation.plan import TOPICS
 from tests.simulation.ses import Acceptance
-from tests.simulation.world import TOPICS, World
+from tests.simulation.world import World
 from tests.support.unsubscribe import FORM, ONE_CLICK, request
 
 from engine.consent.subscriptions import Action
