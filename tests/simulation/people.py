@@ -39,7 +39,7 @@ class People:
         """SES has taken an email, and it will be in its reader's hands."""
         link = acceptance.unsubscribe.strip("<>")
         (address, *_) = acceptance.addresses
-        dice = random.Random(f"{self._world.plan.seed} reads {acceptance.message_id}")  # noqa: S311 - as ever
+        dice = random.Random(f"{self._world.plan.seed} reads {acceptance.email_id}")  # noqa: S311 - as ever
         if not link.startswith(URL) or address in self._busy or dice.random() > _ACTING:
             return
         self._busy.add(address)
