@@ -12,11 +12,12 @@ from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, DynamoDb, Wa
 from tests.simulation.events import BUS, EventBridge
 from tests.simulation.functions import Function, Process, Work
 from tests.simulation.hosted_page import URL, start_page
+from tests.simulation.plan import TOPICS
 from tests.simulation.s3 import BUCKET
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.ses import Acceptance, Ses, SesReport
 from tests.simulation.sqs import ACCOUNT, Queue, poll
-from tests.simulation.world import BEGIN, TOPICS, World
+from tests.simulation.world import BEGIN, World
 
 from engine.bootstrap.email_sender import open_email_sender
 from engine.bootstrap.feedback_processor import open_feedback_processor

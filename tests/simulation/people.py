@@ -13,8 +13,9 @@ from tests.simulation.cloud import Cloud
 from tests.simulation.consent import Promises
 from tests.simulation.functions import FunctionError, TooManyRequests
 from tests.simulation.hosted_page import URL
+from tests.simulation.plan import TOPICS
 from tests.simulation.ses import Acceptance
-from tests.simulation.world import TOPICS, World
+from tests.simulation.world import World
 from tests.support.unsubscribe import FORM, ONE_CLICK, request
 
 from engine.consent.subscriptions import Action
@@ -38,7 +39,7 @@ class People:
         """SES has taken an email, and it will be in its reader's hands."""
         link = acceptance.unsubscribe.strip("<>")
         (address, *_) = acceptance.addresses
-        dice = random.Random(f"{self._world.plan.seed} reads {acceptance.message_id}")  # noqa: S311 - as ever
+        dice = random.Random(f"{self._world.plan.seed} reads {acceptance.email_id}")  # noqa: S311 - as ever
         if not link.startswith(URL) or address in self._busy or dice.random() > _ACTING:
             return
         self._busy.add(address)

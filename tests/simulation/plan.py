@@ -1,8 +1,11 @@
 """What one history is made of: how much mail, which faults. A seed makes a plan, and a plan a history."""
 
 import random
+from typing import Final
 
 from msgspec import Struct
+
+TOPICS: Final = ("news", "offers")
 
 
 class Faults(Struct, frozen=True, kw_only=True):

@@ -184,7 +184,7 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(method(TrackingLedger, "claim", _claims_won), 0),
     "a refusal is told before it is recorded": Planted(
-        name_in(record, "_record_others", _publishes_first), 134
+        name_in(record, "_record_others", _publishes_first), 103
     ),
     "the first of mail.destination is blamed": Planted(
         name_in(feedback, "feedback_target", _first_destination), 0
@@ -192,9 +192,9 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "TTL in milliseconds": Planted(name_in(sending, "new_row", _milliseconds), 0),
     "feedback swallows what goes wrong": Planted(method(FeedbackPipeline, "process", _swallows), 1),
     "the SDK tries SES again": Planted(name_in(email_sender, "SES_CONFIG", CONFIG), 4),
-    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 18),
+    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 11),
     "a lost answer of SES passes for a no": Planted(
-        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 41
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 134
     ),
     "the rate gate is ignored": Planted(name_in(SharedRateGate, "reserve", _at_once), 15),
     "suppression is not looked at": Planted(method(PreSendTables, "read", _nobody_suppressed), 0),
@@ -221,16 +221,16 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 65),
     "a redrive deletes first": Planted(method(QueuePass, "_look_at", _deletes_first), 54),
     "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", _says_done), 94),
-    "go deletes parked mail first": Planted(method(ParkedMail, "_move", _deletes_parked_first), 21),
+    "go deletes parked mail first": Planted(method(ParkedMail, "_move", _deletes_parked_first), 1),
     "brakes are checked once": Planted(name_in(BrakeWatch, "is_fresh", lambda *_: True), 83),
     "a look for brakes passes for done while it is under way": Planted(
         method(BrakeWatch, "look", _fresh_at_once), 256
     ),
     "stopped mail is dropped": Planted(name_in(ParkedEmailQueue, "park", nothing), 3),
     "brakes and suppression are read eventually consistent": Planted(
-        name_in(pre_send_checks, "get_items", _whatever_is_near), 103
+        name_in(pre_send_checks, "get_items", _whatever_is_near), 316
     ),
-    "opt-outs are not looked at": Planted(name_in(decide, "opt_out", lambda *_: None), 2),
+    "opt-outs are not looked at": Planted(name_in(decide, "opt_out", lambda *_: None), 11),
     "expired mail leaves": Planted(_never_expires, 6),
     "a soft bounce is not retried": Planted(method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
     **CONSENT_AND_SCHEDULES,

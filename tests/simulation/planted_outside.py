@@ -88,7 +88,7 @@ CONSENT_AND_SCHEDULES: Final[Mapping[str, Planted]] = {
     "an opt-out is confirmed and not kept": Planted(method(ConsentTable, "add", nothing), 1),
     "coming back is confirmed and changes nothing": Planted(method(ConsentTable, "remove", nothing), 11),
     "opening a link unsubscribes": Planted(method(SubscriptionPage, "show", _presses), 1),
-    "one click ends every topic": Planted(method(SubscriptionPage, "one_click", _ends_everything), 3),
+    "one click ends every topic": Planted(method(SubscriptionPage, "one_click", _ends_everything), 1),
     "a change is confirmed and not told": Planted(method(StatusBus, "publish_change", _says_done), 22),
     "every email has a topic": Planted(name_in(template_store, "compile_template", _with_a_topic), 1),
     "what is due by now is taken back": Planted(name_in(email_client, "cancel", _deletes), 4),

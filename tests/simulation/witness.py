@@ -85,8 +85,8 @@ class Witness:
             if new not in {old, "sending"}:
                 self.reached[key].append((self.world.time(), new))
                 if text(after, "failureCode") == FailureCode.UNSUBSCRIBED:
-                    detail = self.attempts[key][0].detail
-                    self.promises.judge_refusal(key, detail.get("topic", ""), address_key(detail["to"]))
+                    to = address_key(self.attempts[key][0].detail["to"])
+                    self.promises.judge_refusal(key, self.topic_of(key), to)
             self.world.log(key, f"row {old or 'new'} -> {new}, lease {text(after, 'leaseUntil') or '-'}")
 
     def _note(self, times: list[list[float]], before: object, after: object) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from tests.simulation.plan import Plan
-from tests.simulation.world import BEGIN, TOPICS
+from tests.simulation.plan import TOPICS, Plan
+from tests.simulation.world import BEGIN
 
 from engine.local.ses.outcomes import OUTCOMES, RECOVERING
 from engine.requests.email_job import conflict_id, email_id, request_hash

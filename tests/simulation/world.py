@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from tests.simulation.plan import Plan
 from tests.simulation.stalls import OUTSIDE
 
-TOPICS: Final = ("news", "offers")
 BEGIN: Final = datetime(2026, 11, 24, 8, 0, 0, 370_000, tzinfo=UTC)
 
 
