@@ -234,7 +234,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
         _method(SendingPipeline, "_drop_obsolete_retry", _drops), 62
     ),
     "the SDK counts again": Planted(_counted_twice, 8),
-    "the first after an idle second leaves late": Planted(_name(gate, "LEAD", 0), 230),
+    "the first after an idle second leaves late": Planted(_name(gate, "LEAD", 0), 680),
     "a redrive deletes first": Planted(_method(QueuePass, "_look_at", _deletes_first), 29),
     "a redrive deletes what it could not hand on": Planted(_method(Redrive, "_hand_on", _says_done), 29),
     "go deletes parked mail first": Planted(_method(ParkedMail, "_move", _deletes_parked_first), 21),
