@@ -45,7 +45,7 @@ _LAMBDA_WHEELS = (
 # itself where endpoints are discovered, or a bucket lies in another region or in one zone.
 CALLED: Final = {
     "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query"
-    " UpdateItem; DescribeEndpoints",
+    " TransactWriteItems UpdateItem; DescribeEndpoints",
     "events": "PutEvents",
     "s3": "GetObject HeadObject; CreateSession HeadBucket",
     "secretsmanager": "GetSecretValue",

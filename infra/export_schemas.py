@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.schemas.consent import SubscriptionChanged
 from engine.schemas.operator_action import OperatorAction
 from engine.schemas.request import EmailRequest
 from engine.schemas.retry import RetryMessage
@@ -20,6 +21,7 @@ SHAPES: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "email-status-changed": ("Email Status Changed", EmailStatusChanged),
     "email-retry": ("Email Retry", RetryMessage),
     "operator-action": ("Operator Action", OperatorAction),
+    "subscription-changed": ("Subscription Changed", SubscriptionChanged),
 }
 
 

@@ -92,17 +92,20 @@ def package_template(bundles: Bundles, target: Target = "lambda") -> _Template:
 def release_facts(template: _Template) -> dict[str, Any]:
     """What the installer must know of the template, which it can't read: YAML is not in Python's library."""
     resources = template["Resources"]
-    # What a parameter must ask for first reserves little, and need not find room before.
-    always = [found.get("Properties", {}) for found in resources.values() if "Condition" not in found]
+    functions = [
+        found for found in resources.values() if "ReservedConcurrentExecutions" in found.get("Properties", {})
+    ]
     return {
         "version": version(),
         "parameters": template["Parameters"],
-        # `{Fn::If: [condition, {Ref: parameter}, nothing]}` reserves what the parameter says, or nothing.
-        "reservedConcurrency": [
-            found["ReservedConcurrentExecutions"]["Fn::If"][1]["Ref"]
-            for found in always
-            if "ReservedConcurrentExecutions" in found
-        ],
+        # `{Fn::If: [condition, {Ref: parameter}, nothing]}` reserves what the parameter says, or nothing. The
+        # function is there always, or by the condition `Wants{parameter}`.
+        "reservedConcurrency": {
+            found["Properties"]["ReservedConcurrentExecutions"]["Fn::If"][1]["Ref"]: found.get(
+                "Condition", ""
+            ).removeprefix("Wants")
+            for found in functions
+        },
         "regions": REGIONS,
         "regionsWithout": {parameter_name(name): regions for name, regions in LACKING.items()},
         "retainedTemplate": {

@@ -246,6 +246,12 @@ class StackSettings:
         "Whether the stack has the function that signs what it posts to webhooks.",
         SWITCH,
     )  # fmt: skip
+    webhook_concurrency: int = number(
+        10, OPERATION,
+        "Reserved concurrency of that function, and so the most requests at once; further events wait. 0:"
+        " nothing is reserved, and a slow endpoint may use up the account's.",
+        _CONCURRENCY, 0, 10_000,
+    )  # fmt: skip
 
     @classmethod
     def specs(cls) -> dict[str, Spec]:
@@ -310,12 +316,16 @@ class StackSettings:
                 f"senderConcurrency: more than bulkConcurrency + retryConcurrency ({queued}), so that direct"
                 f" sends always find room, or 0 to reserve nothing, got {self.sender_concurrency}"
             )
-        reserved = self.sender_concurrency + self.feedback_concurrency
+        functions = ["sender", "feedback"]
+        functions += ["unsubscribe"] if self.hosted_unsubscribe == "true" else []
+        functions += ["webhook"] if self.signed_webhooks == "true" else []
+        reserved = sum(getattr(self, f"{function}_concurrency") for function in functions)
         if account is not None and reserved and reserved + UNRESERVED > account:
             yield (
-                f"senderConcurrency + feedbackConcurrency: at most {max(account - UNRESERVED, 0)}, because"
-                f" this account's limit is {account} and Lambda keeps {UNRESERVED} of it unreserved, got"
-                f" {reserved}; set both to 0 to reserve nothing, or have the limit raised in Service Quotas"
+                f"{' + '.join(f'{function}Concurrency' for function in functions)}: at most"
+                f" {max(account - UNRESERVED, 0)}, because this account's limit is {account} and Lambda keeps"
+                f" {UNRESERVED} of it unreserved, got {reserved}; set all to 0 to reserve nothing, or have"
+                " the limit raised in Service Quotas"
             )
 
 

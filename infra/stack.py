@@ -117,7 +117,6 @@ class EmailEngineStack(Stack):
 
         roles = [sender.role.role_arn, processor.role.role_arn]
         if page:
-            page.let_sign(sender.role)
             roles.append(page.role_arn)
         bus.restrict_publishers(roles)
         bus.route_transactional(sender.alias, undelivered=queues.event_bridge_dead)
@@ -135,7 +134,7 @@ class EmailEngineStack(Stack):
         sender.keep_failures_in(queues.event_bridge_dead)
         Scheduling(self, "Scheduling", prefix=prefix, retry=queues.retry)
         Webhooks(self, "Webhooks", prefix=prefix, undelivered=queues.webhook_dead)
-        if parameters.wanted("signed_webhooks"):
+        signed_webhooks = (
             SignedWebhooks(
                 self,
                 "SignedWebhooks",
@@ -146,6 +145,9 @@ class EmailEngineStack(Stack):
                 code=code.sender,
                 undelivered=queues.webhook_dead,
             )
+            if parameters.wanted("signed_webhooks")
+            else None
+        )
 
         configuration_sets.report_to(feedback.topic)
         feedback.deliver_to(processor.alias, undelivered=queues.feedback_dead)
@@ -162,6 +164,8 @@ class EmailEngineStack(Stack):
             tables=tables,
             sender=sender,
             processor=processor,
+            page=page,
+            webhooks=signed_webhooks,
             configuration_sets=configuration_sets,
         )
         OperatorPolicies(self, "OperatorPolicies", prefix=prefix)

@@ -26,7 +26,7 @@ _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 # Lambda never lets reservations take these:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 _MUST_STAY_UNRESERVED = 100
-_FUNCTIONS = ("EmailSender", "FeedbackProcessor")
+_FUNCTIONS = ("EmailSender", "FeedbackProcessor", "Unsubscribe", "Webhook")
 
 # What a parameter switches on, and what follows where the region lacks it.
 _LACKS = {
@@ -110,8 +110,14 @@ def concurrency(
     account: AwsAccount, stack: str, parameters: StackParameters, release: Release
 ) -> Iterator[Finding]:
     """Lambda must have room for what the functions reserve, and 100 more that nobody may reserve."""
-    reserved = [int(parameters[name]) for name in release.reserved]
-    if not any(reserved):
+    asked = {
+        name: int(parameters[name])
+        for name, switch in release.reserved.items()
+        if not switch
+        or (parameters[switch] == "true" and account.region not in release.regions_without.get(switch, ()))
+    }
+    reserved = [concurrency for concurrency in asked.values() if concurrency]
+    if not reserved:
         yield Finding("ok", "No Lambda concurrency is reserved, as asked")
         return
     functions = account.client("lambda")
@@ -131,7 +137,7 @@ def concurrency(
     if free - needed >= _MUST_STAY_UNRESERVED:
         yield Finding("ok", f"Lambda has room: {needed} of {free} concurrent executions get reserved")
         return
-    without = " ".join(f"--parameter {name}=0" for name in release.reserved)
+    without = " ".join(f"--parameter {name}=0" for name in asked)
     wanted = max(1000, limit - free + needed + _MUST_STAY_UNRESERVED)
     yield Finding(
         "problem",

@@ -31,14 +31,15 @@ class Artifact:
 class Release:
     """The unpacked package.
 
-    `parameters` are as the template has them, `reserved` the names of those that reserve a function's
-    concurrency; `retained_template` is the part of the template that outlives the stack. `regions` are those
-    that this release is checked for, `regions_without` those that lack what a parameter switches on.
+    `parameters` are as the template has them. `reserved` are the names of those that reserve a function's
+    concurrency, each with the one that switches the function on, or with none. `retained_template` is the
+    part of the template that outlives the stack. `regions` are those that this release is checked for,
+    `regions_without` those that lack what a parameter switches on.
     """
 
     version: str
     parameters: Mapping[str, Mapping[str, Any]]
-    reserved: Sequence[str]
+    reserved: Mapping[str, str]
     retained_template: Mapping[str, Any]
     regions: Sequence[str]
     regions_without: Mapping[str, Sequence[str]]

@@ -51,6 +51,11 @@ _REPEATEDLY: Final = (3, 12)
 
 # A burst that Lambda throttles for a moment is none of this; ten minutes of errors are.
 _ERRORS: Final = 50
+# Few people unsubscribe in an hour, and one who can't clicks again: a blip stays below, a broken page doesn't
+# for long.
+_PAGE_ERRORS: Final = 3
+# Mail scanners open the links of a campaign all at once. Whoever is turned away is told to come back later.
+_PAGE_THROTTLES: Final = 10
 # Fractions. SES reviews an account at 5 % and 0.1 %.
 # https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-messages.html
 _BOUNCE_RATE: Final = 0.03
@@ -65,7 +70,9 @@ _BULK_HOURS: Final = 24
 # first sent: an alarm near the fourteenth day would never ring.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 _DEAD_AGE: Final = Duration.days(3)
-# SQS deletes what is parked after fourteen days. Nothing receives it meanwhile, so its age is its true age.
+# SQS deletes what is parked after fourteen days. Its age is the true one as long as fewer than three `go`s of
+# other scopes have received it and left it.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 _PARKED_AGE: Final = Duration.days(10)
 # Some soft bounces wait for their retry, delayed, at any time of a busy day; a thousand are a flood.
 _DELAYED: Final = 1000
@@ -323,9 +330,9 @@ class Alarms(Construct):
                 times=(_RETRY_HOURS, _RETRY_HOURS),
             )
 
-    def watch_function(self, name: str, function: str) -> None:
+    def watch_function(self, name: str, function: str) -> list[cloudwatch.Alarm]:
         """`name`: without the stack's, as in the alarm's name."""
-        self._above(
+        errors = self._above(
             f"{name}-Errors",
             _ERRORS,
             of_function(function, "Errors"),
@@ -336,7 +343,7 @@ class Alarms(Construct):
             ),
             times=_TWICE,
         )
-        self._above(
+        dropped = self._above(
             f"{name}-EventsDropped",
             0,
             of_function(function, "AsyncEventsDropped"),
@@ -346,7 +353,7 @@ class Alarms(Construct):
                 page="functions",
             ),
         )
-        self._above(
+        age = self._above(
             f"{name}-EventAge",
             _EVENT_AGE.to_milliseconds(),
             of_function(function, "AsyncEventAge", statistic="Maximum"),
@@ -357,6 +364,42 @@ class Alarms(Construct):
                 page="functions",
             ),
         )
+        return [errors, dropped, age]
+
+    def watch_signed_webhooks(self, function: str, parameters: Parameters) -> None:
+        parameters.make_only_if("signed_webhooks", *self.watch_function("Webhook", function))
+
+    def watch_page(self, function: str, parameters: Parameters) -> None:
+        """The hosted unsubscribe page: what people and mail programs get, not what Lambda calls an error.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
+        """
+        failed = of_function(function, "Url5xxCount").with_(period=Duration.hours(1))
+        log = LOG.format(function="Unsubscribe")
+        errors = self._above(
+            "Unsubscribe-Errors",
+            _PAGE_ERRORS,
+            failed,
+            AlarmText(
+                look="People can't unsubscribe, and mark mail as spam instead: look into the page's log, and"
+                " at its role, secret and table.",
+                command=log,
+                page="functions",
+            ),
+        )
+        throttles = self._above(
+            "Unsubscribe-Throttles",
+            _PAGE_THROTTLES,
+            of_function(function, "Throttles"),
+            AlarmText(
+                look="The unsubscribe page turns requests away: look how many come in its metrics, and raise"
+                " UnsubscribeConcurrency.",
+                command=log,
+                page="functions",
+            ),
+            times=_TWICE,
+        )
+        parameters.make_only_if("hosted_unsubscribe", errors, throttles)
 
     def watch_reputation(self) -> None:
         self._watch_rates("SES", None, "The account's")

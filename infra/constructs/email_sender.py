@@ -14,7 +14,7 @@ from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
 from infra.constructs.templates_bucket import TemplatesBucket
-from infra.constructs.unsubscribe_page import UnsubscribePage
+from infra.constructs.unsubscribe_page import UnsubscribePage, read_signing_keys
 
 # What the function's own configuration is made of, beside names that don't change.
 _CONFIGURATION = (
@@ -34,6 +34,8 @@ _CONFIGURATION = (
     "environment",
     "log_level",
 )
+# What else a version of it depends on.
+_BESIDE = ("sender_memory", "sender_timeout", "snap_start", "separate_streams", "hosted_unsubscribe")
 
 # SES v2 authorizes its calls by the names of v1 as well: SendEmail with what becomes a raw message needs
 # SendRawEmail, SendBulkEmail needs SendBulkTemplatedEmail.
@@ -68,9 +70,7 @@ class EmailSenderFunction(EngineFunction):
             timeout=parameters.number("sender_timeout"),
             concurrency=parameters.reserved("sender_concurrency"),
             log_days=parameters.number("log_retention_days"),
-            fingerprint=fingerprints.of(
-                "EmailSender", [*_CONFIGURATION, "sender_memory", "sender_timeout", "snap_start"], parameters
-            ),
+            fingerprint=fingerprints.of("EmailSender", [*_CONFIGURATION, *_BESIDE], parameters),
             snap_start=snapshots(parameters),
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
@@ -91,6 +91,7 @@ class EmailSenderFunction(EngineFunction):
                 *_templates(templates),
                 *_send(scope, parameters, configuration_sets),
                 *_queues(queues),
+                *([read_signing_keys(scope, prefix)] if page else []),
                 iam.PolicyStatement(sid="PublishStatus", actions=["events:PutEvents"], resources=[bus.arn]),
             ],
         )

@@ -6,6 +6,7 @@ from typing import Any
 from aws_cdk import aws_eventschemas as eventschemas
 from constructs import Construct
 
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
 from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE
 from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE, STATUS_EVENT_SOURCE
 from infra.constructs.parameters import Parameters
@@ -59,6 +60,9 @@ def event_schemas() -> dict[str, dict[str, Any]]:
         ),
         f"{STATUS_EVENT_SOURCE}@OperatorAction": _event(
             exported["operator-action"], OPERATOR_ACTION_DETAIL_TYPE, {"enum": [STATUS_EVENT_SOURCE]}
+        ),
+        f"{STATUS_EVENT_SOURCE}@SubscriptionChanged": _event(
+            exported["subscription-changed"], SUBSCRIPTION_DETAIL_TYPE, {"enum": [STATUS_EVENT_SOURCE]}
         ),
     }
 

@@ -13,6 +13,8 @@ from infra.constructs.metrics import EngineMetrics
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
+from infra.constructs.unsubscribe_page import UnsubscribePage
+from infra.constructs.webhooks import SignedWebhooks
 from infra.settings import Target
 
 
@@ -30,6 +32,8 @@ class Monitoring(Construct):
         tables: EmailTables,
         sender: EngineFunction,
         processor: EngineFunction,
+        page: UnsubscribePage | None,
+        webhooks: SignedWebhooks | None,
         configuration_sets: ConfigurationSets,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -43,6 +47,10 @@ class Monitoring(Construct):
         alarms.watch_parked(queues)
         alarms.watch_function("EmailSender", sender.name)
         alarms.watch_function("FeedbackProcessor", processor.name)
+        if page:
+            alarms.watch_page(page.function.name, parameters)
+        if webhooks:
+            alarms.watch_signed_webhooks(webhooks.function.name, parameters)
         alarms.watch_reputation()
         alarms.watch_streams(configuration_sets, parameters)
         alarms.watch_sending(counted["sender"])

@@ -2,7 +2,7 @@
 
 import json
 
-from aws_cdk import Token
+from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -71,9 +71,7 @@ class UnsubscribePage(Construct):
                     actions=["dynamodb:DeleteItem", "dynamodb:GetItem"],
                     resources=[tables.suppression.table_arn],
                 ),
-                iam.PolicyStatement(
-                    sid="ReadSigningKeys", actions=["secretsmanager:GetSecretValue"], resources=[secret.ref]
-                ),
+                read_signing_keys(scope, prefix),
                 iam.PolicyStatement(sid="PublishChange", actions=["events:PutEvents"], resources=[bus.arn]),
             ],
         )
@@ -87,13 +85,23 @@ class UnsubscribePage(Construct):
         self.secret_arn = chosen(secret.ref)
         self.role_arn = chosen(self.function.role.role_arn)
         parameters.make_only_if("hosted_unsubscribe", self)
-        self._parameters, self._secret = parameters, secret
 
-    def let_sign(self, sender: iam.IRole) -> None:
-        """Let the function that sends read what links are signed with."""
-        read = iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self._secret.ref])
-        policy = iam.Policy(self, "SenderSignsLinks", roles=[sender], statements=[read])
-        self._parameters.make_only_if("hosted_unsubscribe", policy)
+
+def read_signing_keys(scope: Construct, prefix: str) -> iam.PolicyStatement:
+    """May sign and check links. Names the secret, which may not be there; its ARN ends in six letters more.
+
+    It belongs into the role itself: a policy beside it may come too late for the version whose init reads
+    the secret.
+    """
+    arn = Stack.of(scope).format_arn(
+        service="secretsmanager",
+        resource="secret",
+        resource_name=f"{prefix}-Unsubscribe-??????",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+    return iam.PolicyStatement(
+        sid="ReadSigningKeys", actions=["secretsmanager:GetSecretValue"], resources=[arn]
+    )
 
 
 def _signing_keys(scope: Construct, prefix: str) -> secretsmanager.CfnSecret:

@@ -92,6 +92,7 @@ class SignedWebhooks(Construct):
             code=code,
             memory=_MEMORY,
             timeout=_TIMEOUT,
+            concurrency=parameters.reserved("webhook_concurrency"),
             log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of("Webhook", ["snap_start"], parameters),
             snap_start=snapshots(parameters),

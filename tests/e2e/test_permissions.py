@@ -11,6 +11,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from engine.local.deployment import Deployment, deploy, feedback_topic_arn, synt
 from engine.local.emulator import PROJECT, Emulator, running_emulator
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator
+from engine.local.unsubscribing import post, unsubscribe_link
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +45,7 @@ OUTCOMES = {
 class Enforced:
     emulator: Emulator
     stack: Deployment
+    ses: Simulator
     clients: AsyncExitStack
 
     async def client(self, service: str, *, key: str = "test") -> Any:
@@ -67,12 +70,13 @@ async def enforced(tmp_path: Path) -> AsyncIterator[Enforced]:
         await publishing[0](message)
 
     async with AsyncExitStack() as clients:
-        url = await clients.enter_async_context(serve(Simulator(publish=publish)))
+        ses = Simulator(publish=publish)
+        url = await clients.enter_async_context(serve(ses))
         functions = {"AUTH": "true", "AWS_ENDPOINT_URL_SESV2": url, "SOFT_BOUNCE_RETRY_SECONDS": "0"}
         emulator = await clients.enter_async_context(
             running_emulator(tmp_path / "emulator", functions_environment=functions)
         )
-        enforced = Enforced(emulator, await deploy(emulator, assembly), clients)
+        enforced = Enforced(emulator, await deploy(emulator, assembly), ses, clients)
         sns = await enforced.client("sns")
         topic = feedback_topic_arn(emulator.region)
         publishing.append(lambda message: sns.publish(TopicArn=topic, Message=message))
@@ -114,6 +118,10 @@ async def test_every_role_lets_its_function_do_its_work(enforced: Enforced) -> N
                 if missing.get(told["to"]) == told["status"]:
                     del missing[told["to"]]
 
+    link = next(filter(None, map(unsubscribe_link, enforced.ses.messages)))
+    for form in ({"List-Unsubscribe": "One-Click"}, {"topic": "news", "action": "subscribe"}):
+        assert await post(link, enforced.emulator.endpoint, form) == HTTPStatus.OK
+
     log = enforced.emulator.log.read_text(errors="replace")
     assert "AccessDenied" not in log
     assert "not authorized" not in log
@@ -127,7 +135,7 @@ async def assert_enforced(enforced: Enforced) -> None:
 
 def request(to: str, priority: str, *, template: str = "welcome") -> dict[str, str]:
     data = {"userName": "Ada", "companyName": "The Shop"}
-    detail = {"to": to, "templateName": template, "templateData": data, "priority": priority}
+    detail = {"to": to, "templateName": template, "templateData": data, "priority": priority, "topic": "news"}
     return {"Source": "shop", "DetailType": "Email Request", "Detail": json.dumps(detail)}
 
 

@@ -164,9 +164,10 @@ async def test_a_campaign_is_stopped_after_50_and_each_email_goes_once(night: Ni
     wanted = set(people)
     plan = await night.play("sesmailengine campaign plan customers.csv --template welcome")
     assert plan["emails"] == CAMPAIGN
-    await night.play(
+    rehearsed = await night.play(
         "sesmailengine send --template welcome --recipients customers.csv --campaign spring --bulk --dry-run"
     )
+    assert rehearsed["left"] == CAMPAIGN
     assert not sent()
 
     async def publishes() -> bool:
@@ -176,7 +177,7 @@ async def test_a_campaign_is_stopped_after_50_and_each_email_goes_once(night: Ni
             {"500": "20", "30m": "2s"},
             good=None,
         )
-        return "The rest was not asked for" not in said
+        return "The rest was not asked for" not in said["verdict"]["sentence"]
 
     await until(publishes, "the first 20 to be judged")
 
@@ -211,7 +212,8 @@ async def test_a_campaign_is_stopped_after_50_and_each_email_goes_once(night: Ni
     missing = await night.play(
         "sesmailengine send --template welcome --recipients customers.csv --campaign spring --bulk --missing"
     )
-    assert "never seen" in missing
+    assert "never seen" in missing["verdict"]["sentence"]
+    assert missing["requested"] == missing["left"] == 0
     assert ADA not in await night.play(
         "sesmailengine campaign report spring --not-delivered > not-delivered.csv"
     )

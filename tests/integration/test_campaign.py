@@ -14,13 +14,15 @@ from tests.support.cloud import Cloud, queue_event
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
-from engine.cli.campaign import campaign
+from engine.cli.campaign import campaign, survey
+from engine.cli.campaign.asked import saved_progress, wanted_emails
 from engine.cli.campaign.progress import CampaignIdentity, RowMarks, SavedProgress
 from engine.cli.campaign.screen import CampaignScreen
 from engine.client import EmailClient, NotAccepted, PublishProgress
 from engine.client.publisher import PublishResult, RetryingPublisher
 from engine.handlers.email_sender import handler
 from engine.local.ses.threaded import ThreadedSimulator
+from engine.requests.email_job import email_id
 
 RESUME = "Run the same command again"
 
@@ -166,8 +168,8 @@ def test_what_was_passed_over_is_counted_on_the_screen(sender: Sender) -> None:
 def test_of_many_bad_rows_the_first_are_named_and_all_are_counted(sender: Sender) -> None:
     sender.write(50, bad=dict.fromkeys(range(50), "nobody,x"))
     result = sender.send()
-    assert result.output.count("is not an email address") == campaign.NAMED
-    assert f"and {50 - campaign.NAMED} more" in result.output
+    assert result.output.count("is not an email address") == survey.NAMED
+    assert f"and {50 - survey.NAMED} more" in result.output
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,142 @@ def test_a_file_without_recipients_is_said_so(sender: Sender, content: str, said
     result = sender.send()
     assert result.exit_code == 1
     assert said in result.output
+
+
+# -- topics --------------------------------------------------------------------------------------------------
+
+
+def test_a_topic_is_the_rows_own_or_else_the_campaigns(sender: Sender) -> None:
+    sender.file.write_text("to,topic\na@example.com,offers\nb@example.com,\n")
+    result = sender.send("--bulk", "--topic", "news", "--strict")
+    assert result.exit_code == 0, result.output
+    assert "Bulk mail without a topic" not in result.output
+    assert {detail["to"]: detail["topic"] for detail in sender.arrived()} == {
+        "a@example.com": "offers",
+        "b@example.com": "news",
+    }
+    assert sender.send("--bulk", "--topic", "offers").exit_code == 1  # another campaign than the saved one
+    assert sender.send("--topic", "News!").exit_code == 2
+
+
+def test_a_report_finds_the_emails_of_a_campaign_with_a_topic(sender: Sender) -> None:
+    sender.write(3)
+    sender.send("--bulk", "--topic", "news")
+    asked_for = {email_id("sesmailengine-send", detail["idempotencyKey"]) for detail in sender.arrived()}
+    wanted = wanted_emails(sender.file, saved_progress(sender.file, None))
+    assert {one.email_id for one in wanted} == asked_for
+
+
+@pytest.fixture
+def templates(cloud: Cloud, sender: Sender) -> Sender:
+    """Three templates in the stack's bucket: one has a topic, one has none, one has broken metadata."""
+    bucket = f"{cloud.stack}-templates-123456789012"
+    cloud.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    for name, metadata in (("news", '{"topic": "news"}'), ("welcome", "{}"), ("broken", "{")):
+        cloud.s3.put_object(Bucket=bucket, Key=f"templates/{name}/metadata.json", Body=metadata.encode())
+    return sender
+
+
+def test_bulk_mail_of_templates_with_a_topic_needs_no_other(templates: Sender) -> None:
+    templates.file.write_text("to,templateName\na@example.com,news\nb@example.com,news\n")
+    result = templates.send("--bulk", "--strict")
+    assert result.exit_code == 0, result.output
+    assert "topic" not in result.output
+
+
+def test_bulk_mail_without_a_topic_is_warned_of_and_strictly_refused(templates: Sender) -> None:
+    templates.file.write_text(
+        "to,templateName,topic,priority\n"
+        "a@example.com,,,\nb@example.com,,,\nc@example.com,broken,,\nd@example.com,gone,,\n"
+        "e@example.com,news,,\nf@example.com,,offers,\ng@example.com,,,transactional\n"
+    )
+    warned = "Bulk mail without a topic: 4 row(s), of template welcome (2), broken (1), gone (1)."
+    refused = templates.send("--bulk", "--strict")
+    assert refused.exit_code == 1
+    assert warned in refused.output
+    assert "Nothing was sent." in refused.output
+    assert not templates.arrived()
+    assert templates.send("--bulk", "--dry-run", "--strict").exit_code == 1
+    result = templates.send("--bulk")
+    assert result.exit_code == 0, result.output
+    assert warned in result.output
+    assert len(templates.arrived()) == 7
+
+
+def test_mail_that_is_not_bulk_is_not_asked_for_a_topic(templates: Sender) -> None:
+    templates.write(2)
+    result = templates.send("--strict")
+    assert result.exit_code == 0, result.output
+    assert "topic" not in result.output
+
+
+@pytest.mark.parametrize("bus", ["", "shared"])
+def test_where_templates_cannot_be_read_a_strict_campaign_is_refused(
+    cloud: Cloud, sender: Sender, bus: str
+) -> None:
+    """Without a bucket of the stack's name, or of a bus that says nothing of its stack."""
+    cloud.events.create_event_bus(Name=f"{bus}-{cloud.stack}")
+    named = f"{bus}-{cloud.stack}" if bus else ""
+    sender.write(2)
+    refused = sender.send("--bulk", "--strict", bus=named)
+    assert refused.exit_code == 1
+    assert (
+        "2 row(s) of bulk mail name no topic, and whether their templates do is not known" in refused.output
+    )
+    assert not sender.progress.exists()
+    result = sender.send("--bulk", bus=named)
+    assert result.exit_code == 0, result.output
+    assert "is not known" in result.output
+    assert "2 emails accepted." in result.output
+
+
+# -- for programs --------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_document_with_counts_and_lines_and_no_address(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.write(30, bad={4: "user4@,User 4"})
+    options = ["--campaign", "spring", "--idempotency-prefix", "p", "--skip-invalid", "--json"]
+    with monkeypatch.context() as patch:
+        leave(patch, {"user3@example.com"})
+        result = sender.send(*options)
+    assert result.exit_code == 1
+    assert "user3" not in result.stdout
+    assert json.loads(result.stdout) == {
+        "campaign": "spring",
+        "prefix": "p",
+        "rows": 30,
+        "bad": 1,
+        "badLines": [6],
+        "before": 0,
+        "requested": 29,
+        "accepted": 28,
+        "refused": 1,
+        "refusedLines": [5],
+        "left": 1,
+        "verdict": {
+            "good": False,
+            "sentence": f"28 emails accepted, 1 not. {RESUME} to go on; nothing goes twice.",
+            "nextCommand": None,
+        },
+    }
+    again = json.loads(sender.send(*options).stdout)
+    assert (again["before"], again["accepted"], again["left"]) == (28, 1, 0)
+    assert again["verdict"]["good"]
+    assert json.loads(sender.send(*options).stdout)["before"] == 29
+
+
+def test_json_tells_of_a_refusal_and_of_a_file_that_cannot_be_read(sender: Sender) -> None:
+    sender.write(3, bad={1: "user1@,User 1"})
+    refused = sender.send("--json")
+    assert refused.exit_code == 1
+    told = json.loads(refused.stdout)
+    assert (told["requested"], told["badLines"], told["left"]) == (0, [3], 2)
+    assert "1 of 3 rows can't be sent" in told["verdict"]["sentence"]
+    assert "user1@" not in refused.stdout
+    sender.file.write_text("a,b\n1,2\n")
+    assert json.loads(sender.send("--json").stdout)["verdict"]["good"] is False
 
 
 # -- trouble with the bus ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.support.cloud import Cloud, queue_event
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
-from engine.cli import send as send_module
+from engine.cli.campaign import run as run_module
 from engine.handlers.email_sender import handler
 
 
@@ -71,8 +71,8 @@ def _deliver(events: list[dict[str, Any]]) -> int:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr(send_module, "_now", lambda: time.now)
-    monkeypatch.setattr(send_module, "_sleep", time.sleep)
+    monkeypatch.setattr(run_module, "_now", lambda: time.now)
+    monkeypatch.setattr(run_module, "_sleep", time.sleep)
     return time
 
 
@@ -99,7 +99,7 @@ def delivering(campaign: Campaign, time: Time, monkeypatch: pytest.MonkeyPatch) 
         await time.sleep(seconds)
         sent.append(campaign.deliver())
 
-    monkeypatch.setattr(send_module, "_sleep", sleep)
+    monkeypatch.setattr(run_module, "_sleep", sleep)
     return sent
 
 
@@ -123,7 +123,7 @@ def test_the_rest_stays_when_too_many_of_the_first_bounce_until_told_otherwise(
         campaign.deliver()
         campaign.becomes("user1@example.com", "bounced")
 
-    monkeypatch.setattr(send_module, "_sleep", sleep)
+    monkeypatch.setattr(run_module, "_sleep", sleep)
     result = campaign.send("--first", "3")
     assert result.exit_code == 1
     assert "33.33 % bounced, more than 5 %." in result.output

@@ -4,19 +4,23 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import msgspec
 import pytest
 from tests.support.ses_requests import NOON, ManualClock, simple
 
+from engine.local.console.desk import Desk
 from engine.local.inbox import Inbox, inbox_pages, pages
 from engine.local.inbox import inbox as inbox_module
 from engine.local.inbox.source import headers_of, html_of, media_type, source_of
 from engine.local.ses import Message, MessageAttachment, Simulator, serve
+from engine.local.ses.simulator import utc_now
 from engine.local.ses.wire import SendEmailRequest
 from engine.local.web import pages as web_pages
+from engine.operations.stack import DeployedStack, StackAddress
 from engine.schemas.status import EmailStatusChanged
 
 LOGO = MessageAttachment(
@@ -34,6 +38,7 @@ MESSAGE = Message(
     headers=(("List-Unsubscribe", "<https://x.io/u>"),),
     attachments=(LOGO, FILE),
 )
+FUNCTION_URL = "https://0123abcd.lambda-url.us-east-1.on.aws/"
 EVIL = "\"'><script>alert(1)</script>"
 
 
@@ -135,6 +140,23 @@ async def test_a_message_has_a_view_for_each_part(browser: aiohttp.ClientSession
     assert "multipart/mixed" in await page(browser, f"/mail/{key}?view=source")
     assert f'href="/mail/{key}/attachments/0"' in await page(browser, f"/mail/{key}?view=attachments")
     assert f'<iframe src="/mail/{key}/html"' in await page(browser, f"/mail/{key}?view=nonsense")
+
+
+async def test_links_to_the_hosted_page_lead_to_where_it_is_answered(ses: Simulator) -> None:
+    stack = cast("DeployedStack", SimpleNamespace(address=StackAddress(endpoint_url="http://127.0.0.1:4566")))
+    inbox = Inbox(ses)
+    desk = Desk(stack, inbox.watchers, utc_now)
+    link, here = f"{FUNCTION_URL}?t=a.b", "http://127.0.0.1:4566/_aws/lambda-url/0123abcd/?t=a.b"
+    header = {"Name": "List-Unsubscribe", "Value": f"<mailto:gone@example.com>, <{link}>"}
+    body = {"Html": {"Data": f'<a href="{link}">Unsubscribe</a>'}, "Text": {"Data": link}}
+    async with (
+        serve(ses, mounts=[inbox_pages(inbox, desk=desk)]) as url,
+        aiohttp.ClientSession(url) as browser,
+    ):
+        key = await send(ses, simple={"Body": body, "Headers": [header]})
+        assert f'<a href="{here}"' in await page(browser, f"/mail/{key}")
+        assert f'<a href="{here}"' in await page(browser, f"/mail/{key}/html")
+        assert link in await page(browser, f"/mail/{key}?view=text")
 
 
 async def test_a_message_of_text_alone_opens_with_the_text(

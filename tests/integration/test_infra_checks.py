@@ -50,7 +50,6 @@ def test_the_template_is_small_enough_for_cloudformation_and_every_expression_to
 def test_everything_that_takes_a_tag_tells_its_stack_so_that_costs_can_be_told_apart() -> None:
     untaggable = {
         "AWS::IAM::ManagedPolicy",
-        "AWS::IAM::Policy",
         "AWS::KMS::Alias",
         "AWS::Lambda::Alias",
         "AWS::Lambda::EventInvokeConfig",

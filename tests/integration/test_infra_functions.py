@@ -185,10 +185,19 @@ def test_logs_are_kept_a_month_or_as_long_as_a_parameter_says() -> None:
     }
 
 
+def referred_to(part: Any, template: dict[str, Any]) -> set[str]:
+    """The parameters that a part of a template hangs on, by themselves or by a condition."""
+    text = str(part)
+    for name, condition in template["Conditions"].items():
+        if f"'Fn::If': ['{name}'" in text:
+            text += str(condition)
+    return {parameter for parameter in template["Parameters"] if f"'Ref': '{parameter}'" in text}
+
+
 class TestVersions:
     """A version can't change: whatever the function's configuration is made of must make another one."""
 
-    @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor"])
+    @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor", "Unsubscribe", "Webhook"])
     def test_every_parameter_of_a_functions_configuration_is_in_its_versions_fingerprint(
         self, name: str
     ) -> None:
@@ -201,14 +210,13 @@ class TestVersions:
         )
         # Reserving concurrency is no part of a version.
         relevant = {k: v for k, v in configured.items() if k != "ReservedConcurrentExecutions"}
-        used = {parameter for parameter in template["Parameters"] if f"'Ref': '{parameter}'" in str(relevant)}
+        used = referred_to(relevant, template)
         (fingerprint,) = (
             resource["Properties"]
             for logical, resource in template["Resources"].items()
             if resource["Type"] == "Custom::Fingerprint" and name in logical
         )
-        # By a condition, which a region has a part in.
-        assert fingerprint.keys() - {"ServiceToken", "ServiceTimeout"} == used | {"SnapStart"}
+        assert fingerprint.keys() - {"ServiceToken", "ServiceTimeout"} == used
 
     @pytest.mark.parametrize("name", ["EmailSender", "FeedbackProcessor"])
     def test_the_fingerprint_is_the_versions_description(self, name: str) -> None:

@@ -19,8 +19,8 @@ AGE = "ApproximateAgeOfOldestMessage"
 HOUR, DAY = 3600, 24 * 3600
 
 
-def alarm(name: str) -> dict[str, Any]:
-    return deployed().properties("AWS::CloudWatch::Alarm", AlarmName=f"mail-{name}")
+def alarm(name: str, stack: Deployed | None = None) -> dict[str, Any]:
+    return (stack or deployed()).properties("AWS::CloudWatch::Alarm", AlarmName=f"mail-{name}")
 
 
 def dimensions(properties: dict[str, Any]) -> dict[str, str]:
@@ -182,12 +182,12 @@ class TestAlarmsBesideThem:
         assert exceeds(properties, 0, periods=2)
 
     def test_every_alarm_goes_to_the_topic(self) -> None:
-        for made in alarms():
+        for made in every_alarm():
             assert made["AlarmActions"] == [TOPIC]
             assert made["TreatMissingData"] in {"notBreaching", "ignore"}
 
     def test_every_alarm_says_what_to_look_at_which_command_helps_and_where_to_read_on(self) -> None:
-        for made in alarms():
+        for made in every_alarm():
             name, description = made["AlarmName"].removeprefix("mail-"), made["AlarmDescription"]
             page = operations()
             said = re.fullmatch(
@@ -202,15 +202,27 @@ class TestAlarmsBesideThem:
             for command in re.findall(r"`(sesmailengine \w+)", description):
                 assert any(f"$ {command}" in section for section in page.values()), command
 
-    @pytest.mark.parametrize("function", ["EmailSender", "FeedbackProcessor"])
+    @pytest.mark.parametrize("function", ["EmailSender", "FeedbackProcessor", "Unsubscribe", "Webhook"])
     def test_a_functions_errors_lead_to_its_own_log(self, function: str) -> None:
-        assert f"/mail-{function} " in alarm(f"{function}-Errors")["AlarmDescription"]
+        assert f"/mail-{function} " in alarm(f"{function}-Errors", whole())["AlarmDescription"]
+
+    def test_a_page_that_answers_with_errors_or_turns_requests_away_is_seen(self) -> None:
+        """Also where the function takes a service's failure and answers 503, which Lambda calls no error."""
+        errors, throttles = (alarm(f"Unsubscribe-{what}", whole()) for what in ("Errors", "Throttles"))
+        assert (errors["MetricName"], errors["Period"]) == ("Url5xxCount", HOUR)
+        assert exceeds(errors, 3)
+        assert throttles["MetricName"] == "Throttles"
+        assert exceeds(throttles, 10, periods=2)
+        assert dimensions(errors) == dimensions(throttles) == {"FunctionName": "mail-Unsubscribe"}
+
+    def test_what_is_not_there_is_not_watched(self) -> None:
+        names = {made["AlarmName"] for made in alarms()}
+        assert not [name for name in names if "Unsubscribe" in name or "mail-Webhook-" in name]
 
     def test_the_page_tells_of_no_alarm_that_is_not_there(self) -> None:
         rows = re.findall(r"^\| (`.*?`) \|", "\n".join(operations().values()), re.MULTILINE)
         told = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
-        separate = deployed(SeparateStreams="true").all("AWS::CloudWatch::Alarm").values()
-        assert told == {made["Properties"]["AlarmName"].removeprefix("mail-") for made in separate}
+        assert told == {made["AlarmName"].removeprefix("mail-") for made in every_alarm()}
 
     def test_the_page_about_costs_counts_them_and_prices_what_is_there_all_the_time(self) -> None:
         page = (DOCS / "parameters.md").read_text(encoding="utf-8")
@@ -242,8 +254,17 @@ def operations() -> dict[str, str]:
     return {text.partition("\n")[0].lower().replace(" ", "-"): text for text in sections}
 
 
-def alarms() -> list[dict[str, Any]]:
-    return [made["Properties"] for made in deployed().all("AWS::CloudWatch::Alarm").values()]
+def alarms(stack: Deployed | None = None) -> list[dict[str, Any]]:
+    return [made["Properties"] for made in (stack or deployed()).all("AWS::CloudWatch::Alarm").values()]
+
+
+def every_alarm() -> list[dict[str, Any]]:
+    return alarms(whole())
+
+
+def whole() -> Deployed:
+    """With all that parameters may add."""
+    return deployed(SeparateStreams="true", HostedUnsubscribe="true", SignedWebhooks="true")
 
 
 def exceeds(properties: dict[str, Any], threshold: float, *, periods: int = 1) -> bool:

@@ -4,11 +4,13 @@ import json
 from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft4Validator
 from tests.support.cloud import request_event
 from tests.support.synthesized import Deployed, deployed
 
+from engine.schemas.consent import SubscriptionChanged
 from infra.constructs.event_schemas import event_schemas
 from infra.draft4 import draft4
 from infra.export_schemas import schemas
@@ -16,6 +18,7 @@ from infra.regions import LACKING
 
 REQUEST, STATUS = "EmailRequest", "sesmailengine@EmailStatusChanged"
 ACTION = "sesmailengine@OperatorAction"
+CHANGE = "sesmailengine@SubscriptionChanged"
 
 
 def validator(name: str) -> Draft4Validator:
@@ -60,7 +63,7 @@ FULL_REQUEST = {
 }
 
 
-@pytest.mark.parametrize("name", [REQUEST, STATUS, ACTION])
+@pytest.mark.parametrize("name", [REQUEST, STATUS, ACTION, CHANGE])
 def test_the_schema_is_one_of_draft_4(name: str) -> None:
     Draft4Validator.check_schema(event_schemas()[name])
 
@@ -114,6 +117,20 @@ def test_an_operator_action_fits() -> None:
     assert not validator(ACTION).is_valid(event | {"detail": {"action": "stop"}})
 
 
+def test_a_changed_subscription_fits() -> None:
+    change = SubscriptionChanged(
+        address="ada@example.com", topic="news", subscribed=False, via="one-click", timestamp="now"
+    )
+    event = {
+        **request_event(),
+        "detail-type": "Subscription Changed",
+        "source": "sesmailengine",
+        "detail": msgspec.to_builtins(change),
+    }
+    validator(CHANGE).validate(event)
+    assert not validator(CHANGE).is_valid(event | {"detail": event["detail"] | {"via": "mail"}})
+
+
 class TestConversion:
     @staticmethod
     def converted(**schema: Any) -> dict[str, Any]:
@@ -157,7 +174,7 @@ class TestConversion:
 class TestRegistry:
     def test_every_event_is_registered(self) -> None:
         registered = registered_in(deployed())
-        assert registered.keys() == {REQUEST, STATUS, ACTION}
+        assert registered.keys() == {REQUEST, STATUS, ACTION, CHANGE}
         for name, made in registered.items():
             assert made["Type"] == "JSONSchemaDraft4"
             assert json.loads(made["Content"]) == event_schemas()[name]

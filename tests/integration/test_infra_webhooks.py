@@ -98,6 +98,14 @@ def test_the_function_reads_secrets_of_webhooks_fills_their_queue_and_does_no_mo
     }
 
 
+def test_a_slow_endpoint_uses_up_no_more_of_the_account_than_is_reserved() -> None:
+    function = signing().properties("AWS::Lambda::Function", FunctionName="mail-Webhook")
+    assert function["ReservedConcurrentExecutions"] == 10
+    some = deployed(SignedWebhooks="true", WebhookConcurrency="0")
+    function = some.properties("AWS::Lambda::Function", FunctionName="mail-Webhook")
+    assert "ReservedConcurrentExecutions" not in function
+
+
 def test_what_it_fails_at_ends_in_the_queue() -> None:
     configured = signing().all("AWS::Lambda::EventInvokeConfig").values()
     destinations = [made["Properties"]["DestinationConfig"]["OnFailure"] for made in configured]

@@ -116,6 +116,16 @@ class TestConcurrency:
         assert "--quota-code L-B99A9384 --desired-value 1000" in text
         assert "install with --parameter SenderConcurrency=0" in text
 
+    def test_functions_that_a_parameter_switches_on_count_where_it_does(self, release: Release) -> None:
+        none = {"SenderConcurrency": "0", "FeedbackConcurrency": "0"}
+        assert not self.check(release, Functions(limit=10), **none)[0]
+        stops, text = self.check(release, Functions(limit=10), HostedUnsubscribe="true", **none)
+        assert stops
+        assert "reserve 2 concurrent executions" in text
+        assert "--parameter UnsubscribeConcurrency=0" in text
+        none |= {"UnsubscribeConcurrency": "0"}
+        assert not self.check(release, Functions(limit=10), HostedUnsubscribe="true", **none)[0]
+
     def test_one_too_few_stops(self, release: Release) -> None:
         assert self.check(release, Functions(limit=1000, free=213))[0]
 
@@ -129,7 +139,7 @@ class TestConcurrency:
         assert not stops
 
     def test_without_reservations_every_account_has_room(self, release: Release) -> None:
-        nothing = replace(release, reserved=("SenderConcurrency",))
+        nothing = replace(release, reserved={"SenderConcurrency": ""})
         stops, text = self.check(nothing, Functions(limit=10), SenderConcurrency="0")
         assert not stops
         assert "No Lambda concurrency is reserved" in text

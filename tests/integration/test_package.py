@@ -217,7 +217,12 @@ class TestReleaseFacts:
         assert facts["parameters"] == template["Parameters"]
 
     def test_they_tell_what_the_functions_reserve(self, facts: dict[str, Any]) -> None:
-        assert facts["reservedConcurrency"] == ["SenderConcurrency", "FeedbackConcurrency"]
+        assert facts["reservedConcurrency"] == {
+            "SenderConcurrency": "",
+            "FeedbackConcurrency": "",
+            "UnsubscribeConcurrency": "HostedUnsubscribe",
+            "WebhookConcurrency": "SignedWebhooks",
+        }
 
     def test_they_tell_which_regions_the_template_is_checked_for_and_what_some_lack(
         self, facts: dict[str, Any]

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import add
 from typing import Any
 
 import aioboto3
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.client import EmailClient, EmailRequest, NoSuchBusError, NotScheduledError
-from engine.client.schedule import create
+from engine.client.schedule import cancel, create
 from engine.requests.email_job import EmailJob, from_event, read_body
 from engine.schemas.envelopes import EventBridgeEvent
 
@@ -98,6 +100,41 @@ async def test_a_cancelled_email_has_no_schedule_and_may_be_scheduled_anew(email
     assert await emails.schedule(REQUEST, LATER + timedelta(hours=1)) == email_id
 
 
+async def test_an_email_that_is_due_is_not_taken_back_though_its_schedule_is_still_there(
+    emails: EmailClient, scheduler: Any, cloud: Cloud
+) -> None:
+    """Scheduler deletes it a while after it has run, and until then it could be deleted."""
+    email_id = await emails.schedule(REQUEST, LATER)
+    for seconds in (-9, 0, 60):
+        late = partial(add, LATER, timedelta(seconds=seconds))
+        async with EmailClient(cloud.bus, source="shop", clock=late, endpoint_url=cloud.endpoint) as client:
+            assert not await client.cancel_scheduled(email_id)
+    assert await schedule_of(scheduler, cloud, email_id)
+
+
+async def test_whether_an_email_was_taken_back_in_time_is_not_guessed(
+    emails: EmailClient, cloud: Cloud
+) -> None:
+    email_id = await emails.schedule(REQUEST, LATER)
+    times = iter([LATER - timedelta(seconds=20), LATER + timedelta(seconds=5)])
+    async with EmailClient(
+        cloud.bus, source="shop", clock=lambda: next(times), endpoint_url=cloud.endpoint
+    ) as client:
+        with pytest.raises(NotScheduledError, match=f"explain {email_id}"):
+            await client.cancel_scheduled(email_id)
+
+
+async def test_an_email_that_two_take_back_at_once_is_taken_back_for_both() -> None:
+    class Gone:
+        async def get_schedule(self, **_: Any) -> dict[str, str]:
+            return {"ScheduleExpression": f"at({LATER:%Y-%m-%dT%H:%M:%S})"}
+
+        async def delete_schedule(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "DeleteSchedule")
+
+    assert await cancel(Gone(), "group", "id", lambda: datetime.now(UTC))
+
+
 async def test_a_time_without_a_zone_or_in_the_past_is_refused_before_anything_is_asked(
     emails: EmailClient,
 ) -> None:
@@ -105,6 +142,23 @@ async def test_a_time_without_a_zone_or_in_the_past_is_refused_before_anything_i
         await emails.schedule(REQUEST, datetime(2030, 1, 1))  # noqa: DTZ001 - the mistake itself
     with pytest.raises(ValueError, match="has passed"):
         await emails.schedule(REQUEST, datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"to": "nobody"}, "to is not an email address"),
+        ({"template_name": "../secrets"}, "templateName"),
+        ({"expires_at": datetime(2040, 1, 1)}, "expiresAt: must be a time with its zone"),  # noqa: DTZ001
+        ({"expires_at": LATER - timedelta(seconds=1)}, "before the email is due"),
+    ],
+)
+async def test_what_would_be_refused_when_it_is_due_is_refused_now(
+    emails: EmailClient, scheduler: Any, cloud: Cloud, change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(NotScheduledError, match=told):
+        await emails.schedule(replace(REQUEST, **change), LATER)
+    assert (await scheduler.list_schedules(GroupName=cloud.name("Scheduled")))["Schedules"] == []
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,31 @@ async def test_an_opt_out_under_the_bare_address_outlives_a_bounce(table: Table)
     assert found == {f"*#{ADA.email}": opt_out | {"email": {"S": f"*#{ADA.email}"}}}
 
 
+class EndedMeanwhile:
+    """The opt-out's person comes back just after it was seen."""
+
+    def __init__(self, table: Table) -> None:
+        self._client, self._name = table
+        self.transact_write_items = self._client.transact_write_items
+
+    async def put_item(self, **request: Any) -> Any:
+        try:
+            return await self._client.put_item(**request)
+        finally:
+            await self._client.delete_item(TableName=self._name, Key={"email": {"S": ADA.email}})
+
+
+async def test_an_opt_out_that_ends_while_it_is_moved_is_not_brought_back(table: Table) -> None:
+    opt_out = SuppressionRow(email=ADA.email, suppression_type="unsubscribe")
+    await table.client.put_item(TableName=table.name, Item=to_item(opt_out))
+    client: Any = EndedMeanwhile(table)
+    with pytest.raises(ServiceUnavailable, match="TransactionCanceledException"):
+        await SuppressionList(client, table.name).add(ADA)
+    assert await items(table.client, table.name) == []
+    await table.list.add(ADA)  # whoever was told of the failure tries again
+    assert await items(table.client, table.name) == [to_item(ADA)]
+
+
 class Denied:
     async def put_item(self, **_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutItem")

@@ -22,6 +22,9 @@ def stack(cloud: Cloud) -> Cloud:
             Key=f"templates/{name}/metadata.json",
             Body=metadata.encode(),
         )
+    cloud.events.put_rule(
+        Name="status", EventBusName=cloud.bus, EventPattern=json.dumps({"source": ["sesmailengine"]})
+    )
     return cloud
 
 
@@ -58,8 +61,11 @@ def test_an_operator_unsubscribes_a_person_and_takes_it_back(stack: Cloud) -> No
     assert json.loads(output)["topics"] == [{"topic": "news", "subscribed": False}]
     assert run(stack, "set", "ada@example.com", "news", "--on", "--yes")[0] == 0
     assert stack.items("Suppression") == []
-    told = [(event["topic"], event["subscribed"], event["via"]) for event in stack.status_events()]
+    events = stack.status_events()
+    told = [(event["topic"], event["subscribed"], event["via"]) for event in events if "topic" in event]
     assert told == [("news", False, "operator"), ("news", True, "operator")]
+    acts = [(event["action"], event["scope"]) for event in events if "action" in event]
+    assert acts == [("topic-off", "news#ada@example.com"), ("topic-on", "news#ada@example.com")]
 
 
 @pytest.mark.parametrize("key", ["*#ada@example.com", "ada@example.com"])
@@ -76,6 +82,14 @@ def test_whoever_has_unsubscribed_from_everything_is_shown_so_until_it_is_taken_
     ]
     assert run(stack, "set", "ada@example.com", "*", "--on", "--yes")[0] == 0
     assert stack.items("Suppression") == []
+
+
+def test_taking_up_one_topic_says_that_everything_is_still_off(stack: Cloud) -> None:
+    stack.put("Suppression", email="*#ada@example.com", suppressionType="unsubscribe")
+    code, output = run(stack, "set", "ada@example.com", "news", "--on", "--yes")
+    assert code == 1
+    assert "still gets no mail of news" in output
+    assert "topics set ada@example.com '*' --on" in " ".join(output.split())
 
 
 def test_a_row_of_another_type_is_neither_shown_nor_taken_out(stack: Cloud) -> None:

@@ -16,8 +16,9 @@ from typing import Any, Final
 import msgspec
 from tests.processes.proxy import Exchange
 from tests.simulation.dynamodb import KEYS, TRACKING, Item
-from tests.simulation.invariants import Witness
+from tests.simulation.invariants import Ending
 from tests.simulation.ses import Acceptance, SesReport
+from tests.simulation.witness import Witness
 from tests.simulation.workload import Asked
 from tests.simulation.world import World
 
@@ -212,7 +213,7 @@ class Evidence:
         for message_id, acceptance in self._by_message.items():
             if message_id not in given_up:
                 acceptance.handled += [(self.world.time(), report) for report in acceptance.due]
-        self.witness.judge()
+        Ending(self.witness).judge()
 
 
 def _email_ids(request: bytes) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The deployed stack: the resources of `infra/`, and both functions started by the engine's own bootstrap."""
+"""The deployed stack: the resources of `infra/`, and its functions started by the engine's own bootstrap."""
 
 import asyncio
 import json
@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from aiobotocore.config import AioConfig
-from tests.simulation.connection import Connection
-from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, DynamoDb, DynamoDbClient, Watch
-from tests.simulation.events import BUS, EventBridge, EventsClient
-from tests.simulation.functions import Function, LambdaClient, Process, Work
-from tests.simulation.s3 import BUCKET, S3Client
-from tests.simulation.ses import Acceptance, Ses, SesClient, SesReport
-from tests.simulation.sqs import ACCOUNT, Queue, SqsClient, poll
-from tests.simulation.world import BEGIN, World
-from tests.support.log_watch import LOG_WATCH
+from tests.simulation.clients import Clients, Telemetry
+from tests.simulation.dynamodb import STATE, SUPPRESSION, TRACKING, DynamoDb, Watch
+from tests.simulation.events import BUS, EventBridge
+from tests.simulation.functions import Function, Process, Work
+from tests.simulation.hosted_page import URL, start_page
+from tests.simulation.s3 import BUCKET
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.ses import Acceptance, Ses, SesReport
+from tests.simulation.sqs import ACCOUNT, Queue, poll
+from tests.simulation.world import BEGIN, TOPICS, World
 
-from engine.aws.clients import CONFIG
 from engine.bootstrap.email_sender import open_email_sender
 from engine.bootstrap.feedback_processor import open_feedback_processor
 from engine.bootstrap.host import Host
@@ -31,68 +30,6 @@ RECONCILE: Final = 300.0  # seconds; the engine's default
 TOPIC: Final = "arn:aws:sns:eu-west-1:123456789012:prove-SESFeedback"
 
 
-class Telemetry:
-    """Facts go into the history, beside what AWS saw."""
-
-    def __init__(self, world: World, process: Process) -> None:
-        self._world = world
-        self._process = process
-
-    def record(self, name: str, **fields: str | float) -> None:
-        self._world.usage[f"log {name}"] += 1
-        if name == "count-lost":
-            for counter in ("sends", "bounces"):
-                self._world.usage[f"lost {counter}"] += int(fields.get(counter, 0))
-        LOG_WATCH.look(f"{name} {fields}")
-        email_id = str(fields.pop("email_id", ""))
-        self._world.log(email_id, f"{self._process.name} {name} {fields or ''}")
-
-    def flush(self) -> None:
-        pass
-
-
-class StsClient:
-    """One operator's client."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def get_caller_identity(self) -> Any:
-        who = {"Arn": "arn:aws:iam::123456789012:user/ops"}
-        return await self._connection.call("GetCallerIdentity", lambda: who)
-
-
-class Clients:
-    """Stands in for `engine.aws.clients.Clients`, for one environment or operator."""
-
-    def __init__(self, cloud: "Cloud", process: Process) -> None:
-        self._cloud = cloud
-        self._process = process
-
-    async def open(self, service: str, config: AioConfig = CONFIG) -> Any:
-        cloud, process = self._cloud, self._process
-        connection = Connection(cloud.world, process, service, config)
-        client: Any
-        match service:
-            case "dynamodb":
-                client = DynamoDbClient(cloud.dynamodb, connection)
-            case "s3":
-                client = S3Client(connection)
-            case "sqs":
-                client = SqsClient(cloud.by_url, connection, cloud.watch_message)
-            case "events":
-                client = EventsClient(cloud.bus, connection, cloud.world)
-            case "sesv2":
-                client = SesClient(cloud.ses, process, connection)
-            case "lambda":
-                client = LambdaClient(cloud.feedback, connection)
-            case "sts":
-                client = StsClient(connection)
-            case _:
-                raise NotImplementedError(service)
-        return client
-
-
 class Cloud:
     """`watch_*` and `told` hear of what the invariants need to know."""
 
@@ -102,7 +39,7 @@ class Cloud:
         *,
         watch_write: Watch,
         watch_message: Callable[[str, str], None],
-        told: Callable[[dict[str, Any]], None],
+        told: Callable[[str, dict[str, Any]], None],
         accepted: Callable[[Acceptance], None],
         ended: Callable[[Process, bool], None],
     ) -> None:
@@ -116,6 +53,7 @@ class Cloud:
         self.parked = Queue(world, "prove-ParkedEmailQueue")
         queues = (self.retry, self.bulk, self.parked, *self.dead.values())
         self.by_url = {f"{ACCOUNT}/{queue.name}": queue for queue in queues}
+        self.scheduler = Scheduler(world, self.retry)
         self.ses = Ses(world, publish=self._publish_report, accepted=accepted)
         self.sender = Function(
             world,
@@ -136,6 +74,15 @@ class Cloud:
             start=self._start_feedback,
             on_failure=self.dead["FeedbackProcessorDLQ"],
             ended=ended,
+        )
+        self.page = Function(
+            world,
+            "Unsubscribe",
+            timeout=10,
+            memory=256,
+            concurrency=STACK.unsubscribe_concurrency,
+            start=self._start_page,
+            ended=lambda *_: None,
         )
         self.bus = EventBridge(
             world,
@@ -181,6 +128,10 @@ class Cloud:
                 self.world.log(acceptance.email_id, f"{process.name} has handled its {report.kind}")
 
         return work
+
+    async def _start_page(self, process: Process) -> Work:
+        clients: Any = Clients(self, process)
+        return await start_page(self._variables, clients, self._host(process))
 
     def _host(self, process: Process) -> Host:
         world = self.world
@@ -238,4 +189,8 @@ def _variables(world: World) -> Mapping[str, str]:
         "BULK_SHARE": str(STACK.bulk_share),
         "BULK_CALL_SIZE": str(STACK.bulk_call_size),
         "RECONCILE_SECONDS": str(RECONCILE),
+        "UNSUBSCRIBE_TOPICS": ",".join(f"{topic}={topic.title()}" for topic in TOPICS),
+        # Signing keys are read where there is a page only.
+        "UNSUBSCRIBE_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prove-Unsubscribe",
+        "UNSUBSCRIBE_URL": URL if world.plan.readers else "",
     }

@@ -26,6 +26,8 @@ _LATENCY: Final = {
     "lambda": (0.005, 0.010, 0.005, 0.010),
     "sts": (0.005, 0.010, 0.005, 0.010),
     "events": (0.005, 0.010, 0.005, 0.010),
+    "scheduler": (0.010, 0.030, 0.010, 0.030),
+    "secretsmanager": (0.005, 0.010, 0.005, 0.010),
     # The gate leaves two percent of the rate, 20 ms, for what lies between a slot and SES's count: here a
     # claim's way to the table and back, the way to SES, and in calm histories 2 ms of clocks.
     "sesv2": (0.004, 0.012, 0.040, 0.080),

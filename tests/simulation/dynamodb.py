@@ -101,6 +101,15 @@ class DynamoDb:
         now = self.world.time()
         return [email_id for visible, email_id in self._by_ses_id.get(ses_id, ()) if visible <= now]
 
+    def opt_outs(self, values: Mapping[str, Any]) -> list[Item]:
+        """What the index by type knows of a type's rows whose keys have a part in common."""
+        found = [
+            self.read(SUPPRESSION, key, consistent=False)
+            for key in self.tables[SUPPRESSION]
+            if values[":part"]["S"] in key
+        ]
+        return [item for item in found if item and item["suppressionType"] == values[":type"]]
+
 
 class DynamoDbClient:
     """One environment's client."""
@@ -112,14 +121,33 @@ class DynamoDbClient:
     async def put_item(self, **request: Any) -> Any:
         return await self._connection.call("PutItem", lambda: self._db.conditional(request, "PutItem"))
 
+    async def transact_write_items(self, TransactItems: Any) -> Any:
+        """Puts, all of them or none."""
+        puts = [each["Put"] for each in TransactItems]
+
+        def do() -> dict[str, Any]:
+            for put in puts:
+                there = self._db.tables[put["TableName"]].get(put["Item"][KEYS[put["TableName"]]]["S"], {})
+                if not holds(put, there):
+                    raise client_error("TransactionCanceledException", "TransactWriteItems")
+            for put in puts:
+                self._db.conditional(put, "TransactWriteItems")
+            return {}
+
+        return await self._connection.call("TransactWriteItems", do)
+
     async def update_item(self, **request: Any) -> Any:
         return await self._connection.call("UpdateItem", lambda: self._db.conditional(request, "UpdateItem"))
 
-    async def delete_item(self, TableName: str, Key: Any, ReturnValues: str = "NONE") -> Any:
+    async def delete_item(
+        self, TableName: str, Key: Any, ReturnValues: str = "NONE", **condition: Any
+    ) -> Any:
         ((_, value),) = Key.items()
 
         def do() -> dict[str, Any]:
             before = self._db.tables[TableName].get(value["S"])
+            if not holds(condition, before or {}):
+                raise client_error("ConditionalCheckFailedException", "DeleteItem")
             if before:
                 self._db.remove(TableName, value["S"])
             return {"Attributes": before} if before and ReturnValues == "ALL_OLD" else {}
@@ -178,6 +206,8 @@ class DynamoDbClient:
     async def query(self, **request: Any) -> Any:
         def do() -> dict[str, Any]:
             self._db.world.usage["read units"] += 1
+            if request["TableName"] == SUPPRESSION:
+                return {"Items": self._db.opt_outs(request["ExpressionAttributeValues"])}
             ids = self._db.ids_by_ses_id(request["ExpressionAttributeValues"][":id"]["S"])
             return {"Items": [{"emailId": {"S": email_id}} for email_id in ids[: request["Limit"]]]}
 

@@ -8,15 +8,14 @@ from tests.simulation.connection import Connection
 from tests.simulation.sqs import Queue
 from tests.simulation.world import World
 
-from engine.schemas.operator_action import OPERATOR_ACTION_DETAIL_TYPE
-from engine.schemas.status import REQUEST_DETAIL_TYPE, STATUS_EVENT_DETAIL_TYPE
+from engine.schemas.status import REQUEST_DETAIL_TYPE
 
 _HAND_OVERS: Final = 4  # the rule's retry_attempts, and the first
 BUS: Final = "prove-EmailBus"
 
 
 class EventBridge:
-    """The bus with its two rules. `told` hears every status event that was taken."""
+    """The bus with its two rules. `told` hears of every event of the engine's own that was taken."""
 
     def __init__(
         self,
@@ -25,7 +24,7 @@ class EventBridge:
         direct: Callable[[Any], None],
         bulk: Queue,
         undelivered: Queue,
-        told: Callable[[dict[str, Any]], None],
+        told: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._world = world
         self._direct = direct
@@ -37,12 +36,9 @@ class EventBridge:
         """Take one event, and deliver it."""
         world, faults = self._world, self._world.plan.faults
         world.usage["events"] += 1
-        if detail_type == STATUS_EVENT_DETAIL_TYPE:
-            self._told(detail)
+        if detail_type != REQUEST_DETAIL_TYPE:
+            self._told(detail_type, detail)
             return
-        if detail_type == OPERATOR_ACTION_DETAIL_TYPE:
-            return
-        assert detail_type == REQUEST_DETAIL_TYPE
         event = {
             "version": "0",
             "id": event_id,
@@ -78,6 +74,10 @@ class EventsClient:
         self._bus = bus
         self._connection = connection
         self._world = world
+
+    async def describe_event_bus(self, Name: str) -> Any:
+        arn = f"arn:aws:events:eu-west-1:123456789012:event-bus/{Name}"
+        return await self._connection.call("DescribeEventBus", lambda: {"Arn": arn})
 
     async def put_events(self, Entries: Any) -> Any:
         def do() -> dict[str, Any]:

@@ -104,8 +104,8 @@ class Function:
     memory: int
     concurrency: int
     start: Callable[[Process], Awaitable[Work]]
-    on_failure: Queue
     ended: Callable[[Process, bool], None]
+    on_failure: Queue | None = None  # of the asynchronous invocation
     busy: int = 0
     _frozen: list[tuple[Process, Work]] = field(default_factory=list)
 
@@ -170,7 +170,10 @@ class Function:
         process = Process(self.world, f"{self.name}-{self.world.number()}")
         self.world.log("", f"{process.name} starts")
         await asyncio.sleep(0.3 + 0.5 * self.world.dice.random())
-        return process, await self.start(process)
+        try:
+            return process, await self.start(process)
+        except Exception as error:
+            raise FunctionError(f"{process.name} could not start: {type(error).__name__}") from error
 
     def invoke_later(self, event: Any) -> None:
         """The asynchronous invocation: at least once, and never forgotten without a word."""
@@ -198,6 +201,7 @@ class Function:
             self.world.end()
             return
         self.world.log("", f"{self.name} gave an event up: {problem}")
+        assert self.on_failure
         self.on_failure.send(json.dumps({"requestPayload": event, "responsePayload": {"error": problem}}))
         self.world.end()
 

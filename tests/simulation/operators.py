@@ -5,25 +5,29 @@ They pause SES, suppress and free addresses, stop mail, let it go, cancel campai
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.simulation.cloud import Clients, Cloud
+from tests.simulation.clients import Clients
+from tests.simulation.cloud import Cloud
+from tests.simulation.consent import Promises
 from tests.simulation.dynamodb import SUPPRESSION
 from tests.simulation.functions import Process
 from tests.simulation.plan import Plan
 from tests.simulation.stalls import OUTSIDE
-from tests.simulation.workload import CAMPAIGNS, TOPICS, Asked
+from tests.simulation.workload import CAMPAIGNS, Asked
 from tests.simulation.world import World
 
 from engine.errors import EngineError
 from engine.operations import dlq, stopping
 from engine.operations.queues import DEAD_LETTER_QUEUES
 from engine.operations.stack import DeployedStack, StackAddress
+from engine.operations.suppression import open_book
+from engine.requests.addresses import address_key
 from engine.tracking.brakes import STOP
-from engine.tracking.consent import opt_out_key
 from engine.types import Clock
 
 REPORTS: Final = "FeedbackProcessorDLQ"
@@ -36,25 +40,24 @@ Act = Callable[[DeployedStack], Coroutine[Any, Any, Any]]
 
 
 def suppress(cloud: Cloud, address: str, kind: str = "manual") -> None:
-    """`kind` unsubscribe: somebody opts out; the address is the key of that then."""
+    """As somebody did it by hand, long before the history."""
     item = {"email": address, "suppressionType": kind, "reason": "operator", "addedBy": "operator"}
     cloud.dynamodb.write(SUPPRESSION, address, {name: {"S": value} for name, value in item.items()})
 
 
-async def operate(world: World, cloud: Cloud, asked: list[Asked]) -> None:
-    """Everything that the plan asks for, each at its time."""
+async def operate(world: World, cloud: Cloud, asked: list[Asked], promises: Promises) -> None:
+    """Everything that the plan asks for, each at its time; of one address, one thing after the other."""
+    locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
     for at, action, what in sorted(_work(world.plan, asked)):
         await asyncio.sleep(max(0, at - world.time()))
         world.log("", f"an operator: {action} {what}")
         match action:
             case "pause" | "resume":
                 cloud.ses.paused = action == "pause"
-            case "suppress":
-                suppress(cloud, what)
-            case "unsubscribe":
-                suppress(cloud, what, action)
-            case "free" | "subscribe":
-                cloud.dynamodb.remove(SUPPRESSION, what)
+            case "suppress" | "free":
+                world.begin()
+                act = _promised(promises, cloud, action, what)
+                world.spawn(_until_done(cloud, f"{action} {what}", act, locks[what]))
             case _:
                 world.begin()
                 world.spawn(_until_done(cloud, f"{action} {what}", act_of(cloud, action, what)))
@@ -64,6 +67,7 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
     """When to do what, to what."""
     dice = random.Random(f"{plan.seed} operators")  # noqa: S311 - dice, and the same ones every time
     receivers = sorted({one.detail["to"] for one in asked if one.detail["to"].startswith("user")})
+    reachable = [one for one in asked if one.kind != "invalid"]
     for _ in range(plan.pauses):
         begin = dice.uniform(0, plan.seconds)
         yield begin, "pause", ""
@@ -72,12 +76,7 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
         begin, address = dice.uniform(0, 2 * plan.seconds), dice.choice(receivers)
         yield begin, "suppress", address
         yield begin + dice.uniform(10, 1200), "free", address
-        yield dice.uniform(0, 1200), "free", dice.choice(asked).detail["to"]
-    for _ in range(plan.opt_outs if receivers else 0):
-        begin, address = dice.uniform(0, 2 * plan.seconds), dice.choice(receivers)
-        key = opt_out_key(address, dice.choice(("*", *TOPICS)))
-        yield begin, "unsubscribe", key
-        yield begin + dice.uniform(10, 1200), "subscribe", key
+        yield dice.uniform(0, 1200), "free", dice.choice(reachable).detail["to"]
     for _ in range(plan.redrives):
         yield 10 ** dice.uniform(1, LATEST), "redrive", dice.choice(QUEUES)
     for _ in range(plan.stops):
@@ -89,6 +88,22 @@ def _work(plan: Plan, asked: list[Asked]) -> Iterator[tuple[float, str, str]]:
         yield begin, "cancel", scope
         if dice.random() < 0.3:
             yield begin + 10 ** dice.uniform(1, 4), "uncancel", scope
+
+
+def _promised(promises: Promises, cloud: Cloud, action: str, address: str) -> Act:
+    """What `suppression add` and `suppression remove` do."""
+    freed, key = action == "free", address_key(address)
+
+    async def act(stack: DeployedStack) -> None:
+        book = await open_book(stack, cloud.world.now)
+        promises.asks(key, subscribed=freed)
+        if freed:
+            await book.remove(address, resend=False)
+        else:
+            await book.add(address, "a wrong address", also_ses=False)
+        promises.answered(key, subscribed=freed)
+
+    return act
 
 
 def act_of(cloud: Cloud, action: str, what: str) -> Act:
@@ -114,12 +129,13 @@ def _nobody_listens(*_: object) -> None:
     """No progress bar."""
 
 
-async def _until_done(cloud: Cloud, what: str, act: Act) -> None:
+async def _until_done(cloud: Cloud, what: str, act: Act, lock: asyncio.Lock | None = None) -> None:
     """Somebody who is cut off, or told that something was away, tries again after a while."""
-    for _ in range(TRIES):
-        if await run(cloud, what, act, cut_off=cloud.world.dice.random() < 0.3):
-            break
-        await asyncio.sleep(cloud.world.dice.uniform(5, 600))
+    async with lock or asyncio.Lock():
+        for _ in range(TRIES):
+            if await run(cloud, what, act, cut_off=cloud.world.dice.random() < 0.3):
+                break
+            await asyncio.sleep(cloud.world.dice.uniform(5, 600))
     cloud.world.end()
 
 

@@ -58,7 +58,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     suppressions: int = 0
     campaigns: float = 0.0  # part of the emails that belong to a campaign
     topics: float = 0.0  # part of the emails that have a topic
-    opt_outs: int = 0  # how often somebody unsubscribes, from a topic or from all, and subscribes again later
+    readers: int = 0  # people who get many emails, and unsubscribe and come back by the hosted page
+    scheduled: float = 0.0  # part of the emails that are asked for at a later time; some are taken back
     expiring: float = 0.0  # part of the emails that expire, within ten minutes
     stops: int = 0  # how often somebody stops mail (all, bulk, a template, a campaign) and lets it go later
     cancels: int = 0  # how often somebody cancels a campaign
@@ -168,6 +169,7 @@ def plan_of(seed: int) -> Plan:
         stops=dice.choice((0, 0, 1, 3)),
         cancels=dice.choice((0, 0, 0, 1)),
         topics=dice.choice((0.0, 0.5)),
-        opt_outs=dice.choice((0, 3)),
+        readers=dice.choice((0, 2)),
         expiring=dice.choice((0.0, 0.0, 0.3)),
+        scheduled=dice.choice((0.0, 0.0, 0.3)),
     )

@@ -4,12 +4,14 @@ They are planted from outside, by replacing what one module takes from another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from unittest.mock import patch
 
 from msgspec.structs import replace
+from tests.simulation.planted_outside import CONSENT_AND_SCHEDULES
+from tests.simulation.planting import Plant, Planted, method, name_in, nothing
 
 from engine.aws import ledger as aws_ledger
 from engine.aws import pre_send_checks
@@ -25,7 +27,7 @@ from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap import email_sender, feedback_processor
 from engine.delivery.lanes import Lanes
-from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, ServiceUnavailable
+from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, ServiceUnavailable, unwrap
 from engine.feedback import pipeline as feedback
 from engine.feedback.bounce_policy import BounceContext, Verdict, judge
 from engine.feedback.pipeline import FeedbackPipeline
@@ -38,43 +40,15 @@ from engine.rate import gate
 from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
-from engine.sending import decide, prepare, record, send
+from engine.sending import braking, decide, prepare, record, send
 from engine.sending import pipeline as sending
 from engine.sending.braking import BrakeWatch
 from engine.sending.pipeline import SendingPipeline
-from engine.sending.ports import Dependencies
+from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.results import Completed, Outcome, new_row
 from engine.tracking.claim import judge_existing_row
 from engine.tracking.ledger import Advance, Move
 from engine.tracking.lifecycle import Status
-
-Plant = AbstractContextManager[Any]
-
-
-class Planted(NamedTuple):
-    """`plant` puts the fault in for as long as its context lasts. `seed`: one that is known to catch it."""
-
-    plant: Callable[[], Plant]
-    seed: int
-
-
-async def _nothing(*_: object, **__: object) -> None:
-    """Done, as far as the caller can tell."""
-
-
-def _method(owner: type, name: str, fault: Callable[..., Any]) -> Callable[[], Plant]:
-    """`fault` gets the true method first, then what that would get."""
-    true = getattr(owner, name)
-
-    async def faulty(*arguments: Any, **named: Any) -> Any:
-        return await fault(true, *arguments, **named)
-
-    return lambda: patch.object(owner, name, faulty)
-
-
-def _name(module: Any, name: str, fault: object) -> Callable[[], Plant]:
-    """What a module calls by this name is the fault."""
-    return lambda: patch.object(module, name, fault)
 
 
 async def _claims_won(true: Callable[..., Any], self: TrackingLedger, rows: Sequence[Any]) -> list[None]:
@@ -116,10 +90,10 @@ async def _nobody_suppressed(true: Callable[..., Any], *arguments: Any) -> Any:
     return replace(await true(*arguments), suppressed={})
 
 
-def _keeps_nothing() -> Plant:
+def _keepsnothing() -> Plant:
     stack = ExitStack()
     stack.enter_context(patch.object(sending, "keep_beside", lambda _row, _request: None))
-    stack.enter_context(patch.object(RequestPayloads, "save", _nothing))
+    stack.enter_context(patch.object(RequestPayloads, "save", nothing))
     return stack
 
 
@@ -184,6 +158,14 @@ async def _says_done(true: Callable[..., Any], *arguments: Any) -> None:
         await true(*arguments)
 
 
+async def _fresh_at_once(_true: object, self: BrakeWatch) -> Mapping[str, Any]:
+    """As if a look were over once it has begun."""
+    self.read_at, asked = self.deps.clock(), self.read_at
+    if self.read_at - asked > braking.FRESH:
+        self.known = await capture_unavailable(self._read())
+    return unwrap(self.known)
+
+
 async def _whatever_is_near(client: Any, keys: Any, **_: bool) -> Any:
     return await get_items(client, keys, consistent=False)
 
@@ -200,50 +182,56 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 
 
 PLANTED: Final[Mapping[str, Planted]] = {
-    "the answer to a claim is not looked at": Planted(_method(TrackingLedger, "claim", _claims_won), 0),
-    "a refusal is told before it is recorded": Planted(_name(record, "_record_others", _publishes_first), 24),
+    "the answer to a claim is not looked at": Planted(method(TrackingLedger, "claim", _claims_won), 0),
+    "a refusal is told before it is recorded": Planted(
+        name_in(record, "_record_others", _publishes_first), 134
+    ),
     "the first of mail.destination is blamed": Planted(
-        _name(feedback, "feedback_target", _first_destination), 0
+        name_in(feedback, "feedback_target", _first_destination), 0
     ),
-    "TTL in milliseconds": Planted(_name(sending, "new_row", _milliseconds), 0),
-    "feedback swallows what goes wrong": Planted(_method(FeedbackPipeline, "process", _swallows), 1),
-    "the SDK tries SES again": Planted(_name(email_sender, "SES_CONFIG", CONFIG), 3),
-    "an expired lease is taken over at once": Planted(_name(prepare, "judge_existing_row", _no_window), 3),
+    "TTL in milliseconds": Planted(name_in(sending, "new_row", _milliseconds), 0),
+    "feedback swallows what goes wrong": Planted(method(FeedbackPipeline, "process", _swallows), 1),
+    "the SDK tries SES again": Planted(name_in(email_sender, "SES_CONFIG", CONFIG), 4),
+    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 18),
     "a lost answer of SES passes for a no": Planted(
-        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 111
+        lambda: patch("engine.aws.mailer.ses_error", _clean_no), 41
     ),
-    "the rate gate is ignored": Planted(_name(SharedRateGate, "reserve", _at_once), 15),
-    "suppression is not looked at": Planted(_method(PreSendTables, "read", _nobody_suppressed), 0),
-    "the request is not kept for a retry": Planted(_keeps_nothing, 1),
-    "a duplicate is not told again": Planted(_name(prepare, "republish_status", lambda _row: Completed()), 9),
-    "every message of a batch is acknowledged": Planted(_method(Lanes, "queue", _all_done), 1),
+    "the rate gate is ignored": Planted(name_in(SharedRateGate, "reserve", _at_once), 15),
+    "suppression is not looked at": Planted(method(PreSendTables, "read", _nobody_suppressed), 0),
+    "the request is not kept for a retry": Planted(_keepsnothing, 1),
+    "a duplicate is not told again": Planted(
+        name_in(prepare, "republish_status", lambda _row: Completed()), 2
+    ),
+    "every message of a batch is acknowledged": Planted(method(Lanes, "queue", _all_done), 1),
     "feedback does not know what it has published": Planted(
-        _method(TrackingLedger, "advance", _forgets_publishing), 1
+        method(TrackingLedger, "advance", _forgets_publishing), 1
     ),
     "a late report turns a row back": Planted(
-        _name(aws_ledger, "_CAN_TRANSITION", "attribute_exists(emailId)"), 0
+        name_in(aws_ledger, "_CAN_TRANSITION", "attribute_exists(emailId)"), 0
     ),
-    "sends are not counted": Planted(_name(DailyCounters, "count_sends", _nothing), 0),
-    "what the direct lane defers is dropped": Planted(_name(EmailRetryQueue, "defer", _nothing), 1),
-    "a retry is retried": Planted(_name(feedback, "judge", _first_attempt), 0),
-    "soft bounces are not counted": Planted(_method(SoftBounceItems, "add", _one), 1),
-    "hard bounces are not suppressed": Planted(_name(SuppressionList, "add", _nothing), 0),
-    "a status event that was not taken is forgotten": Planted(_method(StatusBus, "publish", _swallows), 22),
-    "refusals are not recorded": Planted(_method(TrackingLedger, "record", _sends_only), 0),
-    "a retry that was begun is dropped": Planted(
-        _method(SendingPipeline, "_drop_obsolete_retry", _drops), 62
-    ),
+    "sends are not counted": Planted(name_in(DailyCounters, "count_sends", nothing), 0),
+    "what the direct lane defers is dropped": Planted(name_in(EmailRetryQueue, "defer", nothing), 1),
+    "a retry is retried": Planted(name_in(feedback, "judge", _first_attempt), 0),
+    "soft bounces are not counted": Planted(method(SoftBounceItems, "add", _one), 1),
+    "hard bounces are not suppressed": Planted(name_in(SuppressionList, "add", nothing), 0),
+    "a status event that was not taken is forgotten": Planted(method(StatusBus, "publish", _swallows), 22),
+    "refusals are not recorded": Planted(method(TrackingLedger, "record", _sends_only), 0),
+    "a retry that was begun is dropped": Planted(method(SendingPipeline, "_drop_obsolete_retry", _drops), 62),
     "the SDK counts again": Planted(_counted_twice, 8),
-    "the first after an idle second leaves late": Planted(_name(gate, "LEAD", 0), 680),
-    "a redrive deletes first": Planted(_method(QueuePass, "_look_at", _deletes_first), 29),
-    "a redrive deletes what it could not hand on": Planted(_method(Redrive, "_hand_on", _says_done), 29),
-    "go deletes parked mail first": Planted(_method(ParkedMail, "_move", _deletes_parked_first), 21),
-    "brakes are checked once": Planted(_name(BrakeWatch, "is_fresh", lambda *_: True), 83),
-    "stopped mail is dropped": Planted(_name(ParkedEmailQueue, "park", _nothing), 3),
-    "brakes and suppression are read eventually consistent": Planted(
-        _name(pre_send_checks, "get_items", _whatever_is_near), 104
+    "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 65),
+    "a redrive deletes first": Planted(method(QueuePass, "_look_at", _deletes_first), 54),
+    "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", _says_done), 94),
+    "go deletes parked mail first": Planted(method(ParkedMail, "_move", _deletes_parked_first), 21),
+    "brakes are checked once": Planted(name_in(BrakeWatch, "is_fresh", lambda *_: True), 83),
+    "a look for brakes passes for done while it is under way": Planted(
+        method(BrakeWatch, "look", _fresh_at_once), 256
     ),
-    "opt-outs are not looked at": Planted(_name(decide, "opt_out", lambda *_: None), 2),
+    "stopped mail is dropped": Planted(name_in(ParkedEmailQueue, "park", nothing), 3),
+    "brakes and suppression are read eventually consistent": Planted(
+        name_in(pre_send_checks, "get_items", _whatever_is_near), 103
+    ),
+    "opt-outs are not looked at": Planted(name_in(decide, "opt_out", lambda *_: None), 2),
     "expired mail leaves": Planted(_never_expires, 6),
-    "a soft bounce is not retried": Planted(_method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
+    "a soft bounce is not retried": Planted(method(EmailRetryQueue, "schedule_retry", _never_retries), 1),
+    **CONSENT_AND_SCHEDULES,
 }

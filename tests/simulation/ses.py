@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from tests.simulation.connection import Connection, client_error
@@ -36,6 +37,7 @@ class Acceptance:
     process: Process
     addresses: tuple[str, ...]
     outcomes: dict[str, str]  # by address; of the first recipient first
+    unsubscribe: str = ""  # its header List-Unsubscribe
     answered: bool = False  # whether the sender has heard of it
     due: list[SesReport] = field(default_factory=list)  # what will be reported, once at least
     handled: list[tuple[float, SesReport]] = field(default_factory=list)  # and when feedback was done with it
@@ -84,14 +86,16 @@ class Ses:
                 return self.world.time() - at
         return self.world.time()
 
-    def take(self, process: Process, email_id: str, addresses: tuple[str, ...], source: str) -> Acceptance:
+    def take(
+        self, process: Process, email_id: str, addresses: tuple[str, ...], source: str, unsubscribe: str
+    ) -> Acceptance:
         """Accept one email, and let its reports begin."""
         world = self.world
         self._usage.take(len(addresses), counts_for_day=len(addresses))
         self.taken.append((world.time(), len(addresses)))
         message_id = f"0100{world.number():012x}-{email_id}-000000"
         outcomes = {address: self._outcome(address) for address in addresses}
-        acceptance = Acceptance(email_id, message_id, world.time(), process, addresses, outcomes)
+        acceptance = Acceptance(email_id, message_id, world.time(), process, addresses, outcomes, unsubscribe)
         world.log(
             email_id, f"SES takes it from {process.name} as {message_id[:16]}, outcome {[*outcomes.values()]}"
         )
@@ -179,7 +183,10 @@ class SesClient:
             if self._ses.world.chance(self._ses.world.plan.faults.refused):
                 self._ses.refused[email_id].append(self._ses.world.time())
                 raise client_error("MessageRejected", "SendEmail", message="Email content is not allowed")
-            return self._ses.take(self._process, email_id, addresses, request["FromEmailAddress"])
+            unsubscribe = _unsubscribe(request["Content"]["Simple"].get("Headers", ()))
+            return self._ses.take(
+                self._process, email_id, addresses, request["FromEmailAddress"], unsubscribe
+            )
 
         acceptance = await self._connection.call("SendEmail", do)
         acceptance.answered = True
@@ -195,12 +202,25 @@ class SesClient:
         answers = await self._connection.call("SendBulkEmail", do)
         return {"BulkEmailEntryResults": [_result(acceptance) for acceptance in answers]}
 
+    async def get_suppressed_destination(self, EmailAddress: str) -> Any:
+        await self._connection.call("GetSuppressedDestination", partial(_not_listed, EmailAddress))
+
+    async def delete_suppressed_destination(self, EmailAddress: str) -> Any:
+        await self._connection.call("DeleteSuppressedDestination", partial(_not_listed, EmailAddress))
+
     def _entry(self, entry: Any, sender: str) -> Acceptance | None:
         email_id = _email_id(entry["ReplacementTags"])
         if self._ses.world.chance(self._ses.world.plan.faults.refused):
             self._ses.refused[email_id].append(self._ses.world.time())
             return None
-        return self._ses.take(self._process, email_id, tuple(entry["Destination"]["ToAddresses"]), sender)
+        addresses = tuple(entry["Destination"]["ToAddresses"])
+        unsubscribe = _unsubscribe(entry.get("ReplacementHeaders", ()))
+        return self._ses.take(self._process, email_id, addresses, sender, unsubscribe)
+
+
+def _not_listed(address: str) -> None:
+    """The account's own list is empty: its outcomes are the addresses'."""
+    raise client_error("NotFoundException", "SuppressedDestination", status=404, message=address)
 
 
 def _result(acceptance: Acceptance | None) -> dict[str, str]:
@@ -212,3 +232,7 @@ def _result(acceptance: Acceptance | None) -> dict[str, str]:
 
 def _email_id(tags: Sequence[dict[str, str]]) -> str:
     return next(tag["Value"] for tag in tags if tag["Name"] == "emailId")
+
+
+def _unsubscribe(headers: Sequence[dict[str, str]]) -> str:
+    return next((each["Value"] for each in headers if each["Name"] == "List-Unsubscribe"), "")

@@ -40,6 +40,6 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
     for name, value in asdict(plan.faults).items():
         if value:
             yield replace(plan, faults=replace(plan.faults, **{name: 0.0}))
-    for name in ("pauses", "suppressions", "outages", "redrives", "stops", "cancels", "opt_outs"):
+    for name in ("pauses", "suppressions", "outages", "redrives", "stops", "cancels", "readers", "scheduled"):
         if getattr(plan, name):
             yield replace(plan, **{name: 0})

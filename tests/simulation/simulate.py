@@ -2,16 +2,25 @@
 
 import asyncio
 import random
+from typing import Any
 
 from benchmarks.gate.virtual_time import VirtualTimeLoop, run_virtually
 from msgspec import Struct
+from tests.simulation.applications import apply
 from tests.simulation.cloud import Cloud
-from tests.simulation.invariants import LONGEST, Witness
+from tests.simulation.invariants import Ending
 from tests.simulation.operators import finish, operate, suppress
+from tests.simulation.people import People
 from tests.simulation.plan import Plan
+from tests.simulation.ses import Acceptance
 from tests.simulation.stalls import StallingLoop
-from tests.simulation.workload import publish, requests, suppressed_before
+from tests.simulation.witness import LONGEST, Witness
+from tests.simulation.workload import opted_out_before, requests, suppressed_before
 from tests.simulation.world import Fact, Violation, World
+
+from engine.schemas.consent import SUBSCRIPTION_DETAIL_TYPE
+from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_key
 
 
 class History(Struct, frozen=True, kw_only=True):
@@ -58,21 +67,37 @@ async def _history(plan: Plan, *, remember: bool) -> History:
     group = asyncio.TaskGroup()
     world = World(plan, dice, group, remembers=remember)
     witness = Witness(world, asked)
+
+    def told(detail_type: str, detail: dict[str, Any]) -> None:
+        if detail_type == STATUS_EVENT_DETAIL_TYPE:
+            witness.heard(detail)
+        elif detail_type == SUBSCRIPTION_DETAIL_TYPE:
+            witness.promises.heard(detail)
+
+    def accepted(acceptance: Acceptance) -> None:
+        witness.accepted(acceptance)
+        people.receive(acceptance, witness.topic_of(acceptance.email_id))
+
     async with group:
         cloud = witness.cloud = Cloud(
             world,
             watch_write=witness.wrote,
             watch_message=witness.sent_message,
-            told=witness.heard,
-            accepted=witness.accepted,
+            told=told,
+            accepted=accepted,
             ended=witness.ended,
         )
+        people = People(world, cloud, witness.promises)
         for address in suppressed_before(plan):
             suppress(cloud, address)
+        for address in opted_out_before(plan):
+            witness.promises.asks(opt_out_key(address), subscribed=False)
+            suppress(cloud, address, UNSUBSCRIBE)
+            witness.promises.answered(opt_out_key(address), subscribed=False)
         pollers = cloud.poll()
         world.begin()
-        operating = world.spawn(operate(world, cloud, asked))
-        await publish(asked, cloud)
+        operating = world.spawn(operate(world, cloud, asked, witness.promises))
+        await apply(world, cloud, asked, witness.fates)
         await operating
         world.end()
         try:
@@ -84,7 +109,7 @@ async def _history(plan: Plan, *, remember: bool) -> History:
         seconds = world.time()
         for endless in pollers:
             endless.cancel()
-    witness.judge()
+    Ending(witness).judge()
     return History(
         plan=plan,
         facts=world.facts,

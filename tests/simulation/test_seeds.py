@@ -41,7 +41,12 @@ def test_histories_have_faults_enough_to_prove_something() -> None:
         "log service-unavailable",
         "log ses-paused",
         "log ses-throttled",
+        "log subscription-changed",
         "dynamodb.UpdateItem lost",
+        "scheduler.CreateSchedule lost",
+        "scheduled mail taken back",
+        "scheduled mail not taken back",
+        "readers' subscribe",
         "sesv2.SendBulkEmail",
     }
 

@@ -1,6 +1,5 @@
 """The mail of a history: requests of every kind, to addresses of every outcome."""
 
-import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -9,19 +8,16 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from tests.simulation.cloud import Cloud
 from tests.simulation.plan import Plan
-from tests.simulation.world import BEGIN
+from tests.simulation.world import BEGIN, TOPICS
 
 from engine.local.ses.outcomes import OUTCOMES, RECOVERING
 from engine.requests.email_job import conflict_id, email_id, request_hash
 from engine.schemas.request import EmailRequest
-from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.schemas.times import iso
 
 SOURCE: Final = "shop"
 CAMPAIGNS: Final = ("spring", "summer")
-TOPICS: Final = ("news", "offers")
 _TROUBLES: Final = (*sorted(set(OUTCOMES) - {"success"}), *RECOVERING)
 _TERMS: Final = {"fileName": "terms.txt", "contentType": "text/plain", "s3Key": "attachments/terms.txt"}
 # What is odd about a request, by its kind.
@@ -39,10 +35,15 @@ _ODDITY: Final[Mapping[str, Callable[[int], dict[str, Any]]]] = {
     "dry-run": lambda _: {"dryRun": True},
 }
 _ODD: Final = (*_ODDITY, "repeated", "conflicting")
+# The client's own types or its schedule's name would refuse them.
+_UNSCHEDULED: Final = frozenset({"unknown-field", "repeated", "conflicting"})
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """One request as an application publishes it. `email_ids`: under which of them its answer may come."""
+    """One request as an application makes it, `at` a time. `email_ids`: its answer comes under one of them.
+
+    `due`: for when it is scheduled, `cancelled_at`: when that is taken back; 0 where it is not.
+    """
 
     number: int
     at: float
@@ -50,6 +51,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     detail: dict[str, Any]
     kind: str
     email_ids: tuple[str, ...]
+    due: float = 0
+    cancelled_at: float = 0
 
     @property
     def email_id(self) -> str:
@@ -72,6 +75,9 @@ def requests(plan: Plan) -> Iterator[Asked]:
         at = dice.uniform(0, spread or plan.seconds)
         if plan.expiring and dice.random() < plan.expiring:
             detail["expiresAt"] = iso(BEGIN + timedelta(seconds=at + dice.uniform(0.5, 600)))
+        if plan.scheduled and kind not in _UNSCHEDULED and dice.random() < plan.scheduled:
+            yield _scheduled(number, at, kind, detail, dice)
+            continue
         for place, one in enumerate(_as_often_as(kind, detail)):
             yield Asked(
                 number=number,
@@ -83,13 +89,36 @@ def requests(plan: Plan) -> Iterator[Asked]:
             )
 
 
+def _scheduled(number: int, at: float, kind: str, detail: dict[str, Any], dice: random.Random) -> Asked:
+    due = at + 10 ** dice.uniform(1.3, 3.5)
+    if "expiresAt" in detail:  # soon after it is due, or before
+        detail["expiresAt"] = iso(BEGIN + timedelta(seconds=due + dice.uniform(-60, 600)))
+    near = due + dice.uniform(-20, 90)
+    cancelled_at = dice.choice((0.0, 0.0, dice.uniform(at, due), near))
+    # As the client writes it.
+    written = msgspec.to_builtins(msgspec.convert(detail, EmailRequest))
+    own = email_id(SOURCE, detail["idempotencyKey"])
+    return Asked(
+        number=number,
+        at=at,
+        event_id=own,
+        detail=written,
+        kind=kind,
+        email_ids=(own,),
+        due=due,
+        cancelled_at=cancelled_at,
+    )
+
+
 def _mixed_text(number: int) -> str:
     """Too much, and too mixed, to be kept beside a claim."""
     return "".join(sha256(f"{number} {n}".encode()).hexdigest() for n in range(40))
 
 
 def _detail(plan: Plan, number: int, kind: str, dice: random.Random) -> dict[str, Any]:
-    if dice.random() < plan.one_address:
+    if plan.readers and dice.random() < 0.6:
+        to = f"reader{dice.randrange(plan.readers)}@example.com"
+    elif dice.random() < plan.one_address:
         to = "softbounce+one@simulator.example.com"
     elif dice.random() < plan.trouble:
         # Few enough that an address gets mail after it has bounced.
@@ -108,7 +137,8 @@ def _detail(plan: Plan, number: int, kind: str, dice: random.Random) -> dict[str
         detail["priority"] = "bulk"
     if plan.campaigns and dice.random() < plan.campaigns:
         detail["campaign"] = dice.choice(CAMPAIGNS)
-    if plan.topics and dice.random() < plan.topics:
+    topics = 0.8 if to.startswith("reader") else plan.topics
+    if topics and dice.random() < topics:
         detail["topic"] = dice.choice(TOPICS)
     return detail | _ODDITY[kind](number) if kind in _ODDITY else detail
 
@@ -139,10 +169,13 @@ def suppressed_before(plan: Plan) -> Iterator[str]:
             yield asked.detail["bcc"][0]
 
 
-async def publish(asked: list[Asked], cloud: Cloud) -> None:
-    """At their times; the application's own PutEvents always succeeds: that is what makes them accepted."""
-    world = cloud.world
-    for one in sorted(asked, key=lambda one: (one.at, one.event_id)):
-        await asyncio.sleep(one.at - world.time())
-        world.log(one.email_id, f"published as {one.event_id}: {one.kind}, {one.detail['to']}")
-        cloud.bus.publish(SOURCE, REQUEST_DETAIL_TYPE, one.detail, one.event_id)
+def opted_out_before(plan: Plan) -> list[str]:
+    """Addresses with an opt-out of every topic under the bare address, and which bounce or complain."""
+    topical = plan.topics and [one.detail["to"] for one in requests(plan) if one.kind == "plain"]
+    return sorted(
+        {
+            to
+            for to in topical or ()
+            if to.startswith(("bounce+", "complaint+")) and to.endswith("1@simulator.example.com")
+        }
+    )

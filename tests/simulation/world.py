@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from tests.simulation.plan import Plan
 from tests.simulation.stalls import OUTSIDE
 
+TOPICS: Final = ("news", "offers")
 BEGIN: Final = datetime(2026, 11, 24, 8, 0, 0, 370_000, tzinfo=UTC)
 
 
@@ -51,9 +52,17 @@ class World:
 
     def __post_init__(self) -> None:
         self.outages = []
+        services = (
+            "dynamodb",
+            "events",
+            "s3",
+            "sqs",
+            "sesv2",
+            *(["scheduler"] if self.plan.scheduled else []),
+        )
         for _ in range(self.plan.outages):
             begin = self.dice.uniform(0, self.plan.seconds)
-            service = self.dice.choice(("dynamodb", "events", "s3", "sqs", "sesv2"))
+            service = self.dice.choice(services)
             self.outages.append((service, begin, begin + self.dice.uniform(1, 600)))
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.support.synthesized import ACCOUNT, REGION, STACK
+from tests.support.synthesized import ACCOUNT, LETTERS, REGION, STACK
 
 Params = Mapping[str, Any]
 
@@ -48,6 +48,10 @@ class Recorder:
             for statement in params["Statements"]:
                 verb, table = _one(_STATEMENT.findall(statement["Statement"]))
                 yield Ask(f"dynamodb:PartiQL{verb.title()}", self._table(table))
+        elif operation == "TransactWriteItems":  # authorized by what is in it
+            for item in params["TransactItems"]:
+                ((verb, inside),) = item.items()
+                yield from self._dynamodb(f"{verb}Item", inside)
         elif "RequestItems" in params:
             for table in params["RequestItems"]:
                 yield Ask(f"dynamodb:{operation}", self._table(table))
@@ -69,9 +73,9 @@ class Recorder:
             yield Ask("s3:ListBucket", bucket, (("s3:prefix", params["Key"]),))
 
     def _secretsmanager(self, operation: str, params: Params) -> Iterator[Ask]:
-        """By its name: a policy that refers to a secret has its ARN, which ends in characters of AWS's."""
-        name = params["SecretId"].rpartition(":")[2].rpartition("-")[0]
-        yield Ask(f"secretsmanager:{operation}", self.name(name))
+        name = self.name(params["SecretId"].rpartition(":")[2].rpartition("-")[0])
+        arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{LETTERS}"
+        yield Ask(f"secretsmanager:{operation}", arn)
 
     def _sqs(self, operation: str, params: Params) -> Iterator[Ask]:
         queue = self.name(params["QueueUrl"].rpartition("/")[2])

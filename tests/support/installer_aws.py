@@ -315,11 +315,17 @@ FACTS: dict[str, Any] = {
         "SenderMemory": {"Type": "Number", "Default": 512, "MinValue": 128, "MaxValue": 10240},
         "SenderConcurrency": {"Type": "Number", "Default": 14, "MinValue": 0},
         "FeedbackConcurrency": {"Type": "Number", "Default": 100, "MinValue": 0},
+        "UnsubscribeConcurrency": {"Type": "Number", "Default": 2, "MinValue": 0},
+        "HostedUnsubscribe": {"Type": "String", "Default": "false", "AllowedValues": ["true", "false"]},
         "BulkConcurrency": {"Type": "Number", "Default": 8},
         "RetryConcurrency": {"Type": "Number", "Default": 2},
         "SnapStart": {"Type": "String", "Default": "true", "AllowedValues": ["true", "false"]},
     },
-    "reservedConcurrency": ["SenderConcurrency", "FeedbackConcurrency"],
+    "reservedConcurrency": {
+        "SenderConcurrency": "",
+        "FeedbackConcurrency": "",
+        "UnsubscribeConcurrency": "HostedUnsubscribe",
+    },
     "regions": ["eu-west-1", "us-gov-west-1"],
     "regionsWithout": {"SnapStart": ["us-gov-west-1"], "RegisterSchemas": ["ap-south-2"]},
     "retainedTemplate": {

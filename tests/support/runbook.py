@@ -69,12 +69,7 @@ class Operator:
     async def _process(self, words: list[str]) -> tuple[int, str]:
         """`send` listens to signals, which only a process's first thread may."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "engine.cli",
-            *words,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            sys.executable, "-m", "engine.cli", *words, stdout=asyncio.subprocess.PIPE
         )
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode()

@@ -57,6 +57,9 @@ _NAMES: Final[dict[str, str]] = {
     "AWS::SQS::Queue": "QueueName",
 }
 # Service and resource of an ARN.
+LETTERS: Final = "a1B2c3"
+"""What Secrets Manager appends to a secret's name in its ARN, by chance."""
+
 _ARNS: Final = {
     "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
     "AWS::Events::EventBus": ("events", "event-bus/{}"),
@@ -65,6 +68,7 @@ _ARNS: Final = {
     "AWS::Logs::LogGroup": ("logs", "log-group:{}:*"),
     "AWS::S3::Bucket": ("s3", "{}"),
     "AWS::SNS::Topic": ("sns", "{}"),
+    "AWS::SecretsManager::Secret": ("secretsmanager", f"secret:{{}}-{LETTERS}"),
     "AWS::SQS::Queue": ("sqs", "{}"),
 }
 _GLOBAL: Final = {"iam": f"iam::{ACCOUNT}", "s3": "s3::"}
@@ -196,8 +200,8 @@ class Deployed:
             case "AWS::Lambda::Alias":
                 alias = self._value(resource["Properties"])
                 return self._arn("AWS::Lambda::Function", f"{alias['FunctionName']}:{alias['Name']}")
-            case "AWS::SNS::Topic":
-                return self._arn("AWS::SNS::Topic", self._name(resource))
+            case "AWS::SNS::Topic" | "AWS::SecretsManager::Secret" as kind:
+                return self._arn(kind, self._name(resource))
             case kind:
                 return self._name(resource) if kind in _NAMES else name
 

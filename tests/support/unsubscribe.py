@@ -27,13 +27,13 @@ def host(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSUBSCRIBE_TOPICS", "news=The <News>,offers=Offers")
 
 
-def ask(
+def request(
     method: str, url: str, body: str = "", *, encoded: bool = False, **headers: str
-) -> tuple[int, str, dict[str, str]]:
+) -> dict[str, Any]:
     """One request to the function URL, in Lambda's payload format 2.0."""
     parts = urlsplit(url)
     query = parts.query
-    event: dict[str, Any] = {
+    return {
         "version": "2.0",
         "rawPath": parts.path or "/",
         "rawQueryString": query,
@@ -43,5 +43,11 @@ def ask(
         "body": base64.b64encode(body.encode()).decode() if encoded else body,
         "isBase64Encoded": encoded,
     }
-    answer = unsubscribe.handler(event)
+
+
+def ask(
+    method: str, url: str, body: str = "", *, encoded: bool = False, **headers: str
+) -> tuple[int, str, dict[str, str]]:
+    """The status, page and headers that answer it."""
+    answer = unsubscribe.handler(request(method, url, body, encoded=encoded, **headers))
     return answer["statusCode"], answer["body"], answer["headers"]

@@ -51,6 +51,8 @@ class FakeEnvironment:
         ]
         self.simulator = SimpleNamespace(messages=messages * copies)
         self.ends_after: set[str] = set()
+        self.page_status = 200
+        self.asked_for: list[str] = []
         self._statuses = statuses
         self._row = row
 
@@ -61,6 +63,7 @@ class FakeEnvironment:
 
     async def send_many(self, requests: list[EmailRequest]) -> None:
         for request in requests:
+            self.asked_for.append(request.to)
             own_id = email_id(SOURCE, request.idempotency_key or "")
             for status, code in self._statuses:
                 reason = Reason(code=code, message="why") if code else None
@@ -69,6 +72,10 @@ class FakeEnvironment:
                     listener(changed("somebody else's", status))
             if request.to in self.ends_after:
                 return
+
+    async def unsubscribe(self, email_id: str) -> int:
+        assert email_id in CASE.email_ids
+        return self.page_status
 
     @asynccontextmanager
     async def client(self, service: str) -> AsyncIterator[Any]:
@@ -138,6 +145,23 @@ async def test_a_campaign_that_lacks_an_email_has_not_ended(monkeypatch: pytest.
     environment.ends_after = {"ada1@example.com"}
     progress = await judged(monkeypatch, environment, CAMPAIGN)
     assert "expected delivered 2 of 3 but saw sent, delivered" in str(progress.problem)
+
+
+async def test_an_unsubscribe_page_that_fails_is_the_problem_and_no_more_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = FakeEnvironment([("sent", None), ("delivered", None)], {"status": "delivered"})
+    environment.page_status = 503
+    request = example("gone@example.com")
+    after = Case(title="unsubscribed", request=request, status="failed", after="welcome", unsubscribed=True)
+    monkeypatch.setattr(demo, "cases", lambda: [CASE, after])
+    run = Demo(cast("LocalEnvironment", environment))
+    assert not await run.run()
+    assert [progress.problem for progress in run.progress] == [
+        None,
+        "the unsubscribe page answered with HTTP status 503",
+    ]
+    assert environment.asked_for == ["ada@example.com"]
 
 
 def test_the_screen_names_every_problem_and_where_to_look() -> None:

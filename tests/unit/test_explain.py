@@ -27,6 +27,7 @@ from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.rows import BrakeRow, SuppressionRow, TrackingRow
 from engine.schemas.times import iso
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_key, opt_out_keys
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "explain"
 ASKED = "2026-03-02T09:30:00.000Z"
@@ -51,12 +52,23 @@ class Played:
     def __init__(self) -> None:
         self.harness = Harness()
         self.aws = self.harness.fake_aws
-        names = ("newsletter", "invoice", "password-reset")
+        names = ("invoice", "password-reset")
         self.aws.templates.templates |= {name: FakeTemplate(name) for name in names}
+        self.aws.templates.templates["newsletter"] = FakeTemplate("newsletter", topic="newsletter")
         self._reported: set[str] = set()
         self._received: Counter[str] = Counter()
 
     async def play(self, case: Case) -> None:
+        if case.unsubscribed:
+            key = opt_out_key(address_key(case.request.to), "newsletter")
+            since = iso(self.aws.clock())
+            self.aws.suppression.rows[key] = SuppressionRow(
+                email=key,
+                suppression_type=UNSUBSCRIBE,
+                reason="one-click",
+                added_to_suppression_date=since,
+                added_by="recipient",
+            )
         for request in case.requests()[:1]:
             for _ in range(case.publishes):
                 if not request.template_data:  # the fakes' templates need nothing
@@ -92,8 +104,12 @@ class Played:
         first = email_id(SOURCE, request.idempotency_key or "")
         rows = [row for row in self.aws.ledger.rows.values() if row.original_email_id == first]
         rows.sort(key=lambda row: row.retry_attempt)
-        suppressed = self.aws.suppression.rows.get(address_key(request.to))
-        return EmailFacts(attempts=rows, suppressed=[suppressed] if suppressed else []) if rows else None
+        if not rows:
+            return None
+        address, topic = address_key(request.to), rows[0].topic
+        keys = (address, *(opt_out_keys(topic, address) if topic else ()))
+        suppressed = [row for key in keys if (row := self.aws.suppression.rows.get(key))]
+        return EmailFacts(attempts=rows, suppressed=suppressed)
 
 
 def detail(request: EmailRequest) -> dict[str, Any]:

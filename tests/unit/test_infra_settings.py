@@ -95,7 +95,7 @@ class TestConcurrency:
         (problem,) = caught.value.problems
         assert "at most 0, because this account's limit is 10" in problem
         assert "got 114" in problem
-        assert "set both to 0" in problem
+        assert "set all to 0" in problem
         assert "Service Quotas" in problem
 
     @pytest.mark.parametrize("limit", [214, 1000, None])
@@ -105,6 +105,11 @@ class TestConcurrency:
     def test_the_hundred_that_lambda_keeps_are_not_to_be_had(self) -> None:
         with pytest.raises(StackSettingsError, match="at most 113"):
             StackSettings.from_context(SENDER, account_concurrency=213)
+
+    def test_the_page_and_the_function_that_signs_count_where_they_are_wanted(self) -> None:
+        wanted = {**SENDER, "hostedUnsubscribe": "true", "signedWebhooks": "true"}
+        with pytest.raises(StackSettingsError, match=r"webhookConcurrency: at most 125, .* got 126"):
+            StackSettings.from_context(wanted, account_concurrency=225)
 
     def test_nothing_reserved_fits_into_any_account(self) -> None:
         context = {**SENDER, "senderConcurrency": "0", "feedbackConcurrency": "0"}

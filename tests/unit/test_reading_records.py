@@ -92,6 +92,15 @@ def test_a_field_that_a_version_adds_changes_no_hash_of_a_request_without_it() -
     assert request_hash(msgspec.convert(asked, Later)) == request_hash(msgspec.convert(asked, EmailRequest))
 
 
+def test_a_time_in_another_zone_is_the_same_request() -> None:
+    """Or an application that asks again after summer time has ended would meet a conflict."""
+    hashes = {
+        from_event(read_event(request_event(expiresAt=time)), NOW).request_hash
+        for time in ("2026-11-25T12:00:00Z", "2026-11-25T13:00:00+01:00", "2026-11-25T12:00:00.000+00:00")
+    }
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 500, *range(940, 1000), 50_000])
 def test_data_that_is_nested_too_deeply_is_refused(depth: int) -> None:
     """However much of the stack is left: reading takes less of it than to write the same again."""

@@ -59,6 +59,10 @@ def test_plain_http_is_for_a_local_aws_alone() -> None:
         "fe80::1",
         "fd00::1",
         "::ffff:10.0.0.1",
+        "::127.0.0.1",
+        "fec0::1",
+        "64:ff9b::a9fe:a9fe",  # NAT64 of 169.254.169.254
+        "2002:a00:1::1",  # 6to4 of 10.0.0.1
     ],
 )
 def test_a_host_is_refused_for_one_address_that_is_not_public(address: str) -> None:
@@ -68,6 +72,7 @@ def test_a_host_is_refused_for_one_address_that_is_not_public(address: str) -> N
 
 def test_a_host_whose_addresses_are_public_is_taken_and_one_without_any_is_not() -> None:
     check_addresses("hooks.shop.example", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
+    check_addresses("hooks.shop.example", ["64:ff9b::5db8:d70e"])  # as a network with IPv6 alone says it
     with pytest.raises(WebhookRefusedError, match="no address"):
         check_addresses("hooks.shop.example", [])
 

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.aws.dynamodb import ConditionFailed, conditional, to_item
 from engine.aws.error_codes import service_errors
 from engine.errors import ServiceUnavailable
 from engine.schemas.rows import SuppressionRow
+from engine.tracking.consent import UNSUBSCRIBE
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 _SERVICE = "DynamoDB (Suppression)"
 _OURS = "suppressionType = :unsubscribe"
+_VALUES: Final[Any] = {":unsubscribe": {"S": UNSUBSCRIBE}}
 
 
 class ConsentTable:
@@ -33,7 +35,7 @@ class ConsentTable:
             answer = await self._client.get_item(
                 TableName=self._table, Key={"email": {"S": key}}, ConsistentRead=True
             )
-        return answer.get("Item", {}).get("suppressionType") == {"S": "unsubscribe"}
+        return answer.get("Item", {}).get("suppressionType") == {"S": UNSUBSCRIBE}
 
     async def add(self, row: SuppressionRow) -> None:
         """Raises ServiceUnavailable also where an address of that very spelling is suppressed itself."""
@@ -43,7 +45,7 @@ class ConsentTable:
                 TableName=self._table,
                 Item=to_item(row),
                 ConditionExpression=f"attribute_not_exists(email) OR {_OURS}",
-                ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
+                ExpressionAttributeValues=_VALUES,
             ),
         )
         if isinstance(written, ConditionFailed):
@@ -56,6 +58,6 @@ class ConsentTable:
                 TableName=self._table,
                 Key={"email": {"S": key}},
                 ConditionExpression=_OURS,
-                ExpressionAttributeValues={":unsubscribe": {"S": "unsubscribe"}},
+                ExpressionAttributeValues=_VALUES,
             ),
         )

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 import aiohttp
@@ -21,6 +21,8 @@ from engine.aws.error_codes import service_errors
 from engine.errors import EngineError
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 -- what the standard puts before every secret
+_NAT64: Final = ip_network("64:ff9b::/96")
+_GIVEN_OUT: Final = ip_network("2000::/3")
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
 
@@ -43,8 +45,17 @@ class WebhookDelivery(Struct, frozen=True, kw_only=True):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address lies in the public internet."""
+    """Whether an IP address lies in the public internet, or else the IPv4 address that it carries.
+
+    Mapped, 6to4 and NAT64 (RFC 6052) carry one. No other IPv6 address outside 2000::/3 is a public host's:
+    https://www.iana.org/assignments/ipv6-address-space
+    """
     found = ip_address(address)
+    if isinstance(found, IPv6Address):
+        inside = IPv4Address(int(found) & 0xFFFF_FFFF) if found in _NAT64 else None
+        found = inside or found.ipv4_mapped or found.sixtofour or found
+    if isinstance(found, IPv6Address) and found not in _GIVEN_OUT:
+        return False
     return found.is_global and not found.is_multicast
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 _SERVICE: Final = "DynamoDB (Suppression)"
+_UNSUBSCRIBED: Final[Any] = {"S": UNSUBSCRIBE}
 
 
 class SuppressionList:
@@ -26,22 +27,27 @@ class SuppressionList:
 
         A `#` may stand in an address, and such a one may spell somebody else's opt-out: that is left alone.
         """
-        bare = "" if "#" in row.email else " OR suppressionType = :unsubscribe"
-        values: Any = {} if "#" in row.email else {":unsubscribe": {"S": UNSUBSCRIBE}}
+        new: Any = {"TableName": self._table, "Item": to_item(row)}
         written = await conditional(
             _SERVICE,
             self._client.put_item(
-                TableName=self._table,
-                Item=to_item(row),
-                # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it.
-                ConditionExpression=f"attribute_not_exists(email){bare}",
-                ReturnValues="ALL_OLD",
-                **({"ExpressionAttributeValues": values} if values else {}),
+                **new,
+                ConditionExpression="attribute_not_exists(email)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             ),
         )
-        if isinstance(written, ConditionFailed) or not (opt_out := written.get("Attributes")):
+        if not isinstance(written, ConditionFailed) or "#" in row.email:
             return
+        opt_out = written.item or {}
+        if opt_out.get("suppressionType") != _UNSUBSCRIBED:
+            return
+        # A person who has only unsubscribed gets other mail; a bounce or complaint stops all of it. Both at
+        # once, so that neither a death in between nor a person who comes back meanwhile undoes the other.
+        moved: Any = {"TableName": self._table, "Item": {**opt_out, "email": {"S": opt_out_key(row.email)}}}
+        replaced: Any = {
+            **new,
+            "ConditionExpression": "suppressionType = :unsubscribe",
+            "ExpressionAttributeValues": {":unsubscribe": _UNSUBSCRIBED},
+        }
         with service_errors(_SERVICE):
-            await self._client.put_item(
-                TableName=self._table, Item={**opt_out, "email": {"S": opt_out_key(row.email)}}
-            )
+            await self._client.transact_write_items(TransactItems=[{"Put": moved}, {"Put": replaced}])

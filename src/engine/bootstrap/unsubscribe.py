@@ -10,6 +10,7 @@ from engine.bootstrap.host import LAMBDA, Host
 from engine.bootstrap.settings import UnsubscribeSettings, read_settings
 from engine.bootstrap.signing_keys import read_signing_keys
 from engine.consent.links import UnsubscribeLinks
+from engine.consent.opt_outs import OptOuts
 from engine.consent.subscriptions import Answer, SubscriptionPage
 from engine.telemetry import PowertoolsTelemetry
 
@@ -35,8 +36,10 @@ async def open_hosted_page(variables: Mapping[str, str], clients: Clients, host:
     telemetry = host.telemetry("Unsubscribe", settings.environment, settings.log_level)
     page = SubscriptionPage(
         links=UnsubscribeLinks("", keys),
-        rows=ConsentTable(await clients.open("dynamodb"), settings.suppression_table),
-        events=StatusBus(await clients.open("events"), settings.event_bus_name),
+        opt_outs=OptOuts(
+            ConsentTable(await clients.open("dynamodb"), settings.suppression_table),
+            StatusBus(await clients.open("events"), settings.event_bus_name),
+        ),
         topics=settings.topics,
         clock=host.clock,
         telemetry=telemetry,

@@ -1,38 +1,27 @@
 """`sesmailengine send`: a campaign from a file."""
 
-import asyncio
 import re
-import signal
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from engine.cli.campaign.asked import asked_by, progress_file, saved_progress
-from engine.cli.campaign.campaign import Campaign, survey
-from engine.cli.campaign.missing import unseen
-from engine.cli.campaign.pacing import Pace, PacedRun
-from engine.cli.campaign.plan import LONGEST_PREFIX, Plan
-from engine.cli.campaign.screen import RESUME, CampaignScreen
+from engine.cli.campaign.asked import progress_file
+from engine.cli.campaign.ending import INTERRUPTED, Ending
+from engine.cli.campaign.pacing import Pace
+from engine.cli.campaign.plan import LONGEST_PREFIX
+from engine.cli.campaign.run import run_campaign
+from engine.cli.campaign.screen import CampaignScreen
 from engine.cli.campaign.send_options import SendOptions, address_of
-from engine.cli.operate.command import StackOption, YesOption
+from engine.cli.operate.command import JsonOption, StackOption, YesOption, print_facts
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
 from engine.cli.spans import span
-from engine.client import PublishProgress, PublishReport
 from engine.errors import EngineError
-from engine.operations.campaign import Counting, Counts, by_file
 from engine.operations.campaign_report import MOST_BOUNCES, MOST_COMPLAINTS
-from engine.operations.ledger_reader import open_ledger
-from engine.operations.queues import LANES, queue_depths
-from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
-from engine.schemas.request import CAMPAIGN_PATTERN
-
-INTERRUPTED = 130
+from engine.operations.stack import DEFAULT_STACK, StackAddress
+from engine.schemas.request import CAMPAIGN_PATTERN, TOPIC_PATTERN
 
 
 def send(
@@ -54,6 +43,12 @@ def send(
     campaign: Annotated[
         str | None, typer.Option(help="Name of the campaign, which reports, `stop` and `cancel` go by.")
     ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="What people can unsubscribe from, for rows that name no topic.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse bulk mail without a topic, instead of a warning.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every row, show the first request, send none.")
     ] = False,
@@ -92,12 +87,15 @@ def send(
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
     yes: YesOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Request one email for every row of a file. Run it again to go on after an interruption."""
     if idempotency_prefix is not None and not 1 <= len(idempotency_prefix) <= LONGEST_PREFIX:
         raise typer.BadParameter(f"--idempotency-prefix: expected 1 to {LONGEST_PREFIX} characters")
     if campaign is not None and not re.search(CAMPAIGN_PATTERN, campaign):
         raise typer.BadParameter("--campaign: expected 1 to 64 of A-Z a-z 0-9 _ -")
+    if topic is not None and not re.search(TOPIC_PATTERN, topic):
+        raise typer.BadParameter("--topic: expected 1 to 64 of a-z 0-9 -")
     if missing and (first or max_per_day or engine_dry_run):
         raise typer.BadParameter("--missing goes with neither --first nor --max-per-day nor --engine-dry-run")
     address = StackAddress(stack=stack, region=region, profile=profile, endpoint_url=endpoint_url)
@@ -116,6 +114,8 @@ def send(
         source=source,
         bulk=bulk,
         campaign=campaign,
+        topic=topic,
+        strict=strict,
         dry_run=dry_run,
         engine_dry_run=engine_dry_run,
         missing=missing,
@@ -126,152 +126,15 @@ def send(
         address=address_of(bus, address),
         yes=yes,
     )
-    screen = CampaignScreen(Console())
+    screen = CampaignScreen(Console(stderr=json))
     try:
-        code = _run(screen, options)
+        ending = run_campaign(screen, options)
     except (EngineError, ClientError, BotoCoreError, OSError) as error:
-        screen.say(str(error), bad=True)
-        code = 1
+        ending = Ending(1, str(error))
     except KeyboardInterrupt:
-        screen.say("Stopped; nothing was sent.")
-        code = INTERRUPTED
-    raise typer.Exit(code)
-
-
-def _run(screen: CampaignScreen, options: SendOptions) -> int:
-    """The exit code."""
-    name = options.recipients.name
-    if options.missing and options.prefix is None:
-        saved_progress(options.recipients, options.state)  # or every row would count as never seen
-    saved = options.progress()
-    plan = options.plan(saved.prefix)
-    with screen.checking(name) as show_rows:
-        found = survey(plan, show_rows)
-    screen.survey(found)
-    campaign = Campaign(plan, saved, options.saved_to, _now)
-    if not found.rows:
-        screen.say(f"There are no recipients in {name}.", bad=True)
-        return 1
-    if found.bad and not options.skip_invalid:
-        screen.refusal(found)
-        return 1
-    if options.dry_run:
-        screen.dry_run(found, options.bus)
-        return 0
-    if options.missing:
-        return _send_missing(screen, options, plan, campaign, found.good)
-    if saved.finished:
-        screen.say(
-            f"All of {name} was accepted before, as campaign {saved.prefix}. To ask again for what was lost,"
-            " add --missing. To send it anew, give another --idempotency-prefix or delete"
-            f" {options.state}."
-        )
-        return 0
-    return _send(screen, options, plan, campaign, found.good)
-
-
-_sleep = asyncio.sleep
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _send(screen: CampaignScreen, options: SendOptions, plan: Plan, campaign: Campaign, total: int) -> int:
-    """The exit code: 0 only where everything was accepted, or the day's share of it."""
-
-    async def publish(show: Callable[[PublishProgress], None]) -> tuple[PacedRun, PublishReport | None]:
-        async with options.client() as emails:
-            await emails.check_bus()
-            run = PacedRun(
-                campaign=campaign,
-                emails=emails,
-                pace=options.pace,
-                first_counts=lambda: _first_counts(options, plan),
-                say=screen.say,
-                now=_now,
-                sleep=_sleep,
-            )
-            return run, await _interruptible(run.run(show), screen, campaign, lambda: run.waiting)
-
-    with screen.publishing(total, campaign.done) as show:
-        run, report = asyncio.run(publish(show))
-    if report is None:
-        screen.say(RESUME)
-        return INTERRUPTED
-    whole = campaign.whole or run.halted is not None
-    screen.summary(report, before=campaign.skipped, refused=campaign.refused, whole=whole)
-    if run.halted:
-        screen.say(run.halted, bad=run.failed)
-    if campaign.stopping:
-        return INTERRUPTED
-    return 1 if run.failed or not report.complete else 0
-
-
-def _send_missing(
-    screen: CampaignScreen, options: SendOptions, plan: Plan, campaign: Campaign, total: int
-) -> int:
-    """The exit code: 0 only where everything was accepted."""
-
-    async def publish(show: Callable[[int], None]) -> PublishReport | None:
-        async with connect(options.address) as stack, options.client() as emails:
-            if not options.yes and (waiting := await _waiting(stack)):
-                screen.say(
-                    f"{waiting:,} emails wait in the queues, and the ledger sees an email when its turn has"
-                    " come: they would be asked for again, though not sent twice. Wait until they have left,"
-                    " or give --yes. Nothing was sent.",
-                    bad=True,
-                )
-                raise typer.Exit(1)
-            await emails.check_bus()
-            rows = unseen(plan, options.source, await open_ledger(stack), show)
-            return await _interruptible(
-                campaign.run_again(emails, lambda _: None, rows), screen, campaign, lambda: False
-            )
-
-    with screen.looking_up(total) as show:
-        report = asyncio.run(publish(show))
-    if report is None or campaign.stopping:
-        screen.say(RESUME)
-        return INTERRUPTED
-    screen.say("Of what the ledger has never seen:")
-    screen.summary(report, before=0, refused=campaign.refused, whole=campaign.whole)
-    return 0 if report.complete else 1
-
-
-async def _interruptible(
-    work: Coroutine[Any, Any, PublishReport],
-    screen: CampaignScreen,
-    campaign: Campaign,
-    is_idle: Callable[[], bool],
-) -> PublishReport | None:
-    """The first Ctrl-C reads no further; a second one, or one while nothing is under way, cancels: None."""
-    task = asyncio.ensure_future(work)
-
-    def interrupt() -> None:
-        if campaign.stopping or is_idle():
-            task.cancel()
-            return
-        campaign.stop()
-        screen.say("Stopping when the calls under way have ended; Ctrl-C again stops at once.")
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
-
-
-async def _first_counts(options: SendOptions, plan: Plan) -> Counts:
-    counting = Counting()
-    async with connect(options.address) as stack:
-        wanted = islice(asked_by(plan, options.source), options.pace.first)
-        async for entry in by_file(await open_ledger(stack), wanted):
-            counting.add(entry)
-    return counting.counts
-
-
-async def _waiting(stack: DeployedStack) -> int:
-    return sum(depth.total for depth in await queue_depths(stack, LANES))
+        ending = Ending(INTERRUPTED, "Stopped; nothing was sent.")
+    if json:
+        print_facts(Console(), ending.facts, ending.verdict)
+    else:
+        screen.say(ending.sentence, bad=ending.code == 1)
+    raise typer.Exit(ending.code)

@@ -18,12 +18,12 @@ from engine.aws.event_bus import put_events
 from engine.client.backoff import Backoff
 from engine.client.publisher import RetryingPublisher
 from engine.client.report import NoSuchBusError, NotAccepted, NotAcceptedError, PublishReport
-from engine.client.schedule import Scheduling, create, delete, scheduled_event
+from engine.client.schedule import Scheduling, cancel, create, refuse_unsendable, scheduled_event
 from engine.client.stream import EmailRequests, OnProgress, PendingEvent, Stream
 from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import REQUEST_DETAIL_TYPE
-from engine.types import Sleep
+from engine.types import Clock, Sleep
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
@@ -49,12 +49,14 @@ class EmailClient:
         source: str,
         session: aioboto3.Session | None = None,
         sleep: Sleep = asyncio.sleep,
+        clock: Clock = lambda: datetime.now(UTC),
         **options: Any,
     ) -> None:
         self._bus = bus
         self._source = source
         self._session = session or aioboto3.Session()
         self._sleep = sleep
+        self._clock = clock
         self._options = options
         self._stack = AsyncExitStack()
         self._client: EventBridgeClient | None = None
@@ -124,24 +126,29 @@ class EmailClient:
 
         The request's time is then `at`: what expires, expires so long after it. Doing it again with the same
         idempotency key and content changes nothing. Raises ValueError for a time without a zone or one that
-        has passed, and NotScheduledError.
+        has passed, and NotScheduledError, also for a request that the engine would refuse when it is due.
         """
         if at.tzinfo is None:
             raise ValueError(f"at: {at} has no time zone; an aware datetime was expected")
-        if at <= datetime.now(UTC):
+        at = at.replace(microsecond=0)
+        if at <= self._clock():
             raise ValueError(f"at: {at} has passed; send the request instead")
         keyed = _with_key(request)
         own_id = email_id(self._source, keyed.idempotency_key or "")
-        at = at.replace(microsecond=0)
         event = scheduled_event(await self._arn_of_bus(), self._source, own_id, at, _encoder.encode(keyed))
+        refuse_unsendable(event, at)
         scheduling = Scheduling.of_bus(self._bus_arn)
         await create(await self._opened_scheduler(), scheduling.request(own_id, at, event))
         return own_id
 
     async def cancel_scheduled(self, email_id: str) -> bool:
-        """Take a scheduled email back. False: it was handed over already, or never scheduled."""
+        """Take a scheduled email back: True says that it will not be sent.
+
+        False: it is handed over, due within ten seconds, or was never scheduled; after a call that raised,
+        it may also mean that this one took it back. Raises NotScheduledError, ClientError and BotoCoreError.
+        """
         group = Scheduling.of_bus(await self._arn_of_bus()).group
-        return await delete(await self._opened_scheduler(), group, email_id)
+        return await cancel(await self._opened_scheduler(), group, email_id, self._clock)
 
     async def _arn_of_bus(self) -> str:
         """Says account and region as well, which the other names of the stack are made of."""

@@ -4,7 +4,7 @@ A schedule is named after the email's id, holds the event as the bus would have 
 itself once it has run: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
 import msgspec
@@ -13,10 +13,16 @@ from msgspec import Struct
 
 from engine.aws.error_codes import is_code
 from engine.errors import EngineError
+from engine.requests.email_job import from_event, read_event
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 from engine.schemas.times import iso
+from engine.types import Clock
 
 _BUS: Final = "-EmailBus"
+_NOT_THERE: Final = "ResourceNotFoundException"
+_EXPRESSION: Final = "at(%Y-%m-%dT%H:%M:%S)"
+# Whoever cancels as late as this is told that it is too late: clocks differ, and the call takes time.
+_TOO_LATE: Final = timedelta(seconds=10)
 
 
 class NotScheduledError(EngineError):
@@ -48,7 +54,7 @@ class Scheduling(Struct, frozen=True):
         return {
             "Name": email_id,
             "GroupName": self.group,
-            "ScheduleExpression": f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
+            "ScheduleExpression": at.astimezone(UTC).strftime(_EXPRESSION),
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",
@@ -76,6 +82,18 @@ def scheduled_event(bus_arn: str, source: str, email_id: str, at: datetime, deta
     return msgspec.json.encode(event)
 
 
+def refuse_unsendable(event: bytes, at: datetime) -> None:
+    """Raise NotScheduledError for what is wrong with a request now, not when it is due.
+
+    Templates, senders and suppression are those of that moment, and so are not looked at.
+    """
+    job = from_event(read_event(msgspec.json.decode(event)), at)
+    if job.refusal:
+        raise NotScheduledError(f"the engine would refuse the request: {job.refusal.message}")
+    if job.request and job.request.expires_at and job.request.expires_at < at:
+        raise NotScheduledError(f"expiresAt: {iso(job.request.expires_at)} is before the email is due")
+
+
 async def create(client: Any, request: dict[str, Any]) -> None:
     """Create the schedule, or find the very same one. Raises NotScheduledError.
 
@@ -95,14 +113,32 @@ async def create(client: Any, request: dict[str, Any]) -> None:
             ) from None
 
 
-async def delete(client: Any, group: str, email_id: str) -> bool:
-    """Whether there was such a schedule: it has gone once the email was handed over."""
+async def cancel(client: Any, group: str, email_id: str, clock: Clock) -> bool:
+    """Whether the email is taken back and will not be sent. False: it is due by now, or there is none.
+
+    A schedule stays for a while after it has run, so its time decides, and not that it could be deleted.
+    Source: https://aws.amazon.com/blogs/compute/automatically-delete-schedules-upon-completion-with-amazon-eventbridge-scheduler/
+    Raises NotScheduledError where it was deleted too late to know whether it had run.
+    """
+    try:
+        there = await client.get_schedule(Name=email_id, GroupName=group)
+    except ClientError as error:
+        if is_code(error, _NOT_THERE):
+            return False
+        raise
+    at = datetime.strptime(there["ScheduleExpression"], _EXPRESSION).replace(tzinfo=UTC)
+    if at - clock() < _TOO_LATE:
+        return False
     try:
         await client.delete_schedule(Name=email_id, GroupName=group)
     except ClientError as error:
-        if is_code(error, "ResourceNotFoundException"):
-            return False
-        raise
+        if not is_code(error, _NOT_THERE):  # another call took it back meanwhile
+            raise
+    if clock() >= at:
+        raise NotScheduledError(
+            f"email {email_id} was due before its schedule was deleted, so it may be sent or not;"
+            f" `sesmailengine explain {email_id}` says which in a few minutes"
+        )
     return True
 
 
@@ -110,7 +146,7 @@ def _refusal(error: ClientError) -> str:
     code = error.response.get("Error", {}).get("Code", "unknown")
     message = error.response.get("Error", {}).get("Message", "")
     hint = ""
-    if code == "ResourceNotFoundException":
+    if code == _NOT_THERE:
         hint = "; the stack is older than scheduled email: update it"
     elif code.startswith("AccessDenied"):
         hint = "; docs/scheduling.md has the permissions that an application needs"

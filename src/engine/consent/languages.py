@@ -35,7 +35,7 @@ ENGLISH: Final = Texts(
     title="Your email subscriptions",
     emails_to="Emails to",
     subscribed="You get these emails.",
-    unsubscribed="You don't get these emails.",
+    unsubscribed="You don’t get these emails.",
     unsubscribe="Unsubscribe",
     subscribe="Subscribe again",
     all_topics="All topics",
@@ -44,14 +44,14 @@ ENGLISH: Final = Texts(
     gone="Done. You will get no more emails about “{topic}”.",
     gone_all="Done. You will get no more emails that one can unsubscribe from.",
     back="Done. You will get emails about “{topic}” again.",
-    back_all="Done. You will get the topics below again.",
+    back_all="Done. Emails are allowed again.",
     undo="Undo",
     other_mail="Receipts, password resets and the like are not affected.",
     bad_title="This link does not work any more",
     bad_link="It is older than 13 months or not complete. Use the link of a newer email, or answer the"
     " sender.",
     failed_title="That did not work",
-    failed="Nothing was changed. Please try again in a minute.",
+    failed="Please try again in a minute.",
 )
 GERMAN: Final = Texts(
     code="de",
@@ -67,14 +67,14 @@ GERMAN: Final = Texts(
     gone="Erledigt. Sie erhalten keine E-Mails mehr zu „{topic}“.",
     gone_all="Erledigt. Sie erhalten keine E-Mails mehr, die man abbestellen kann.",
     back="Erledigt. Sie erhalten wieder E-Mails zu „{topic}“.",
-    back_all="Erledigt. Sie erhalten die Themen unten wieder.",
+    back_all="Erledigt. E-Mails sind wieder erlaubt.",
     undo="Rückgängig",
     other_mail="Belege, Passwort-Mails und Ähnliches sind nicht betroffen.",
     bad_title="Dieser Link funktioniert nicht mehr",
     bad_link="Er ist älter als 13 Monate oder unvollständig. Nutzen Sie den Link einer neueren E-Mail, oder"
     " antworten Sie dem Absender.",
     failed_title="Das hat nicht geklappt",
-    failed="Es wurde nichts geändert. Bitte versuchen Sie es in einer Minute noch einmal.",
+    failed="Bitte versuchen Sie es in einer Minute noch einmal.",
 )
 FRENCH: Final = Texts(
     code="fr",
@@ -90,14 +90,14 @@ FRENCH: Final = Texts(
     gone="C’est fait. Vous ne recevrez plus d’e-mails « {topic} ».",
     gone_all="C’est fait. Vous ne recevrez plus d’e-mails dont on peut se désabonner.",
     back="C’est fait. Vous recevrez de nouveau les e-mails « {topic} ».",
-    back_all="C’est fait. Vous recevrez de nouveau les sujets ci-dessous.",
+    back_all="C’est fait. Les e-mails sont de nouveau autorisés.",
     undo="Annuler",
     other_mail="Les reçus, les mots de passe et autres messages de service ne sont pas concernés.",
     bad_title="Ce lien ne fonctionne plus",
     bad_link="Il a plus de 13 mois ou est incomplet. Utilisez le lien d’un e-mail plus récent, ou répondez à"
     " l’expéditeur.",
     failed_title="Cela n’a pas fonctionné",
-    failed="Rien n’a été modifié. Réessayez dans une minute.",
+    failed="Réessayez dans une minute.",
 )
 SPANISH: Final = Texts(
     code="es",
@@ -113,14 +113,14 @@ SPANISH: Final = Texts(
     gone="Listo. Ya no recibirá correos sobre «{topic}».",
     gone_all="Listo. Ya no recibirá correos de los que se puede dar de baja.",
     back="Listo. Volverá a recibir correos sobre «{topic}».",
-    back_all="Listo. Volverá a recibir los temas de abajo.",
+    back_all="Listo. Los correos vuelven a estar permitidos.",
     undo="Deshacer",
     other_mail="Los recibos, las contraseñas y otros mensajes de servicio no se ven afectados.",
     bad_title="Este enlace ya no funciona",
     bad_link="Tiene más de 13 meses o está incompleto. Use el enlace de un correo más reciente, o responda al"
     " remitente.",
     failed_title="No ha funcionado",
-    failed="No se ha cambiado nada. Inténtelo de nuevo dentro de un minuto.",
+    failed="Inténtelo de nuevo dentro de un minuto.",
 )
 LANGUAGES: Final = {texts.code: texts for texts in (ENGLISH, GERMAN, FRENCH, SPANISH)}
 

@@ -44,8 +44,8 @@ class UnsubscribeLinks:
 
     def read(self, token: str) -> Subscription:
         """Raises BadLinkError."""
-        if len(token) > LONGEST_TOKEN:
-            raise BadLinkError("the token is too long")
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            raise BadLinkError("no token of ours is so long, or has such letters")
         try:
             topic, address = self._serializer.loads(token, max_age=VALID_SECONDS)
         except BadData as error:

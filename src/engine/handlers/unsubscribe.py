@@ -1,8 +1,9 @@
 """The hosted unsubscribe page: a function URL, asked by people and by mail programs (RFC 8058)."""
 
+from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from email import message_from_bytes
-from email.policy import default
+from email.message import Message
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -23,18 +24,18 @@ LARGEST_BODY: Final = 4096  # bytes; a form of the page has less than a hundred
 
 
 def handler(event: dict[str, Any], context: LambdaContext | None = None) -> dict[str, Any]:
-    """Answer one HTTP request. GET changes nothing; there is no redirect, and nothing of it is logged."""
+    """Answer one HTTP request. GET and HEAD change nothing; nothing redirects, and nothing is logged."""
     return app.resolve(event, context)  # type: ignore[arg-type] # Powertools' own type of the context
 
 
-@app.get("/")
+@app.route("/", ["GET", "HEAD"])
 def show() -> Response[str]:
     return _answer(lambda page, token, texts: page.show(token, texts))
 
 
 @app.post("/")
 def change() -> Response[str]:
-    body = (app.current_event.decoded_body or "").encode()
+    body = _body()
     if len(body) > LARGEST_BODY:
         return _page(_refused(413))
     form = _form(body, app.current_event.headers.get("content-type", ""))
@@ -64,11 +65,30 @@ def _texts() -> Texts:
     return choose(app.current_event.headers.get("accept-language", ""))
 
 
+def _body() -> bytes:
+    """As it was posted. Lambda hands over as base64 what it takes for binary."""
+    body = app.current_event.body or ""
+    return b64decode(body) if app.current_event.is_base64_encoded else body.encode()
+
+
 def _form(body: bytes, content_type: str) -> dict[str, str]:
-    """The fields of a form, in either encoding that RFC 8058 allows."""
+    """The fields of a form, in either encoding that RFC 8058 allows; what is no form has none.
+
+    Some mail programs end the line.
+    """
     if not content_type.lower().startswith("multipart/"):
-        return dict(parse_qsl(body.decode(errors="replace"), max_num_fields=20, separator="&"))
+        return dict(parse_qsl(body.decode(errors="replace").strip(), separator="&"))
     header = f"Content-Type: {content_type}\r\n\r\n".encode(errors="replace")
-    parts = message_from_bytes(header + body, policy=default).iter_parts()
-    names = ((str(part.get_param("name", header="content-disposition")), part) for part in parts)
-    return {name: str(part.get_content()).strip() for name, part in names}
+    message = message_from_bytes(header + body)
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    return {_name(part): _text(part).strip() for part in parts}
+
+
+def _name(part: Message) -> str:
+    return str(part.get_param("name", header="content-disposition"))
+
+
+def _text(part: Message) -> str:
+    """Whatever type and charset it claims: the fields of a form are plain words."""
+    content = part.get_payload(decode=True)
+    return content.decode(errors="replace") if isinstance(content, bytes) else ""

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from engine.local.emulator import PROJECT
 from engine.requests.email_job import email_id, retry_id
-from engine.schemas.request import Attachment, EmailRequest, SenderOverride, Unsubscribe
+from engine.schemas.request import Attachment, EmailRequest, SenderOverride
 
 SOURCE: Final = "demo-shop"
 
 _SIMULATOR: Final = "simulator.amazonses.com"
 _SAMPLES: Final = PROJECT / "starter_templates"
+_OWN_LINKS: Final = ("unsubscribeUrl", "preferencesUrl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Case:
 
     `code`: the reason's code that it must have. `copies`: how often SES must have taken it. `publishes`: how
     often the event is published. `after`: a case that must have settled before this one is published.
+    `unsubscribed`: before that, the reader of that case's email has pressed "Unsubscribe".
     `attempt` 1 follows the soft-bounce retry instead of the first try. `until`: an attribute that the row
     must have as well, for reports that change no status. `size`: the number of recipients of a campaign, each
     of whom must reach that status.
@@ -35,6 +37,7 @@ class Case:
     copies: int = 1
     publishes: int = 1
     after: str | None = None
+    unsubscribed: bool = False
     attempt: int = 0
     until: str | None = None
     size: int = 1
@@ -71,6 +74,14 @@ def sample(template: str) -> dict[str, Any]:
 
 def cases() -> list[Case]:
     """One case for every outcome."""
+    letter = request(
+        f"success+campaign@{_SIMULATOR}",
+        "newsletter",
+        priority="bulk",
+        # The links to unsubscribe are the engine's own.
+        template_data={name: value for name, value in sample("newsletter").items() if name not in _OWN_LINKS},
+    )
+    unsubscribes = f"success+campaign0@{_SIMULATOR}"
     terms = Attachment(
         file_name="terms.txt",
         content_type="text/plain",
@@ -80,16 +91,21 @@ def cases() -> list[Case]:
     full_mailbox = f"fulltwice@{_SIMULATOR}"
     return [
         Case(title="welcome", request=request(f"open@{_SIMULATOR}"), status="opened"),
+        Case(title="campaign of 20", request=letter, status="delivered", size=20),
         Case(
-            title="campaign of 20",
-            request=request(
-                f"success+campaign@{_SIMULATOR}",
-                "newsletter",
-                priority="bulk",
-                unsubscribe=Unsubscribe(url="https://shop.example.com/unsubscribe/ada"),
-            ),
+            title="unsubscribed",
+            request=replace(letter, to=unsubscribes),
+            status="failed",
+            code="unsubscribed",
+            copies=0,
+            after="campaign of 20",
+            unsubscribed=True,
+        ),
+        Case(
+            title="reset to the same",
+            request=request(unsubscribes, "password-reset"),
             status="delivered",
-            size=20,
+            after="unsubscribed",
         ),
         Case(
             title="with attachment",

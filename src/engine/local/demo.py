@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from engine.local.cases import SOURCE, Case, cases
@@ -97,7 +98,7 @@ class Demo:
                     for progress in self.progress:
                         group.create_task(self._follow(progress, publish, row_of))
             for progress in self.progress:
-                progress.problem = await self._problem(progress, row_of)
+                progress.problem = progress.problem or await self._problem(progress, row_of)
         return not any(progress.problem for progress in self.progress)
 
     async def _follow(
@@ -110,6 +111,10 @@ class Demo:
         for other in self.progress:
             if other.case.title == case.after:
                 await self._settled(other)
+                if case.unsubscribed:
+                    progress.problem = await self._unsubscribe(other.case)
+        if progress.problem:
+            return
         await publish(case)
         progress.published_at = time.monotonic()
         progress.status = "published" if progress.status == "waiting" else progress.status
@@ -123,6 +128,11 @@ class Demo:
         while not progress.is_settled:
             self._changed.clear()
             await self._changed.wait()
+
+    async def _unsubscribe(self, case: Case) -> str | None:
+        """Let the reader of a case's email unsubscribe; what was wrong with the answer."""
+        status = await self._environment.unsubscribe(case.email_ids[0])
+        return None if status == HTTPStatus.OK else f"the unsubscribe page answered with HTTP status {status}"
 
     def _record(self, event: EmailStatusChanged) -> None:
         progress = self._by_id.get(event.email_id)

@@ -32,6 +32,8 @@ _CONTEXT = {
     "stackName": STACK_NAME,
     "defaultSenderEmail": DEFAULT_SENDER,
     "environment": "dev",
+    "hostedUnsubscribe": "true",
+    "unsubscribeTopics": "newsletter=Newsletter",
     # Every environment of a function is a process here, whose start takes a core for a second.
     "bulkConcurrency": "2",
 }

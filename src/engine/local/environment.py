@@ -25,6 +25,7 @@ from engine.local.ses.outgoing import lifelike
 from engine.local.ses.server import serve
 from engine.local.ses.simulator import Simulator, utc_now
 from engine.local.ses.topic import sns_topic
+from engine.local.unsubscribing import post, unsubscribe_link
 from engine.operations.stack import DeployedStack, StackAddress
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, EmailStatusChanged
 
@@ -68,6 +69,17 @@ class LocalEnvironment:
         """An aioboto3 client, to be entered."""
         session: Any = aioboto3.Session(**_CREDENTIALS)
         return session.client(service, endpoint_url=self.emulator.endpoint)
+
+    async def unsubscribe(self, email_id: str) -> int:
+        """Press "Unsubscribe" in an email that was sent, as a mail program does; the page's HTTP status.
+
+        Raises LookupError where SES took no such email, or it names no page.
+        """
+        sent = [message for message in self.simulator.messages if message.tags.get("emailId") == email_id]
+        link = unsubscribe_link(sent[0]) if sent else None
+        if link is None:
+            raise LookupError(f"no email {email_id} with a List-Unsubscribe header was sent")
+        return await post(link, self.emulator.endpoint)
 
     def emails(self, source: str) -> EmailClient:
         options: dict[str, Any] = {"endpoint_url": self.emulator.endpoint, **_CREDENTIALS}

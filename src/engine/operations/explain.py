@@ -11,13 +11,14 @@ from engine.operations.emails import FoundEmail, describe_row
 from engine.operations.ledger_reader import open_ledger
 from engine.operations.ses_list import SesEntry, open_ses_list
 from engine.operations.stack import DeployedStack
-from engine.operations.suppression_table import ALL_TOPICS, open_suppression
+from engine.operations.suppression_table import open_suppression
 from engine.operations.timeline import Moment, timeline
 from engine.requests.addresses import address_key, spellings
 from engine.requests.email_job import retry_id
 from engine.schemas.request import EmailRequest, Lane
 from engine.schemas.rows import BrakeRow, SuppressionRow, TrackingRow
 from engine.tracking.brakes import brake_keys
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_key, opt_out_keys
 
 
 class EmailFacts(Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class EmailFacts(Struct, frozen=True, kw_only=True):
     @property
     def blocking(self) -> SuppressionRow | None:
         """The row that stops all mail to the address, if there is one."""
-        return next((row for row in self.suppressed if row.suppression_type != "unsubscribe"), None)
+        return next((row for row in self.suppressed if row.suppression_type != UNSUBSCRIBE), None)
 
 
 class EmailHistory(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -107,9 +108,9 @@ async def _brakes(stack: DeployedStack, row: TrackingRow) -> list[BrakeRow]:
 
 async def _suppressed(stack: DeployedStack, email: TrackingRow) -> list[SuppressionRow]:
     """Our own rows about its address: for all mail, for every topic, and for the email's own."""
-    topics = [f"{topic}#" for topic in (ALL_TOPICS, email.topic) if topic]
-    addresses = spellings(address_key(email.to_email))
-    keys = [f"{before}{address}" for address in addresses for before in ("", *topics)]
+    topic, keys = email.topic, []
+    for address in spellings(address_key(email.to_email)):
+        keys += [address, *(opt_out_keys(topic, address) if topic else [opt_out_key(address)])]
     return await (await open_suppression(stack)).read(keys)
 
 

@@ -89,8 +89,8 @@ class PersonalData:
         for spelled in spellings(key):
             await self.dynamodb.delete_item(TableName=self.stack.state_table, Key=_soft_bounces_key(spelled))
         scheduled, whole = await self._scheduled(key)
-        for email in scheduled:
-            await self.schedules.cancel(email.email_id)
+        # One that is due by now is not taken back: it is under way.
+        taken_back = [email for email in scheduled if (await self.schedules.cancel(email.email_id)).good]
         return Receipt(
             address_sha256=hashed(key),
             at=iso(self.clock()),
@@ -99,7 +99,7 @@ class PersonalData:
             under_way=under_way,
             requests=requests,
             soft_bounces=bounces,
-            scheduled=len(scheduled),
+            scheduled=len(taken_back),
             all_schedules_read=whole,
             opt_out=await self._opt_out(address, drop=drop_opt_out),
             dropped=drop_opt_out,

@@ -1,16 +1,14 @@
 """Which of many addresses the suppression table keeps mail from."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any
 
 from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
 from engine.concurrency import concurrently
 from engine.operations.stack import DeployedStack
-from engine.operations.suppression_table import ALL_TOPICS
 from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import SuppressionRow
-
-UNSUBSCRIBED: Final = "unsubscribe"
+from engine.tracking.consent import UNSUBSCRIBE, opt_out_keys
 
 
 class Reachability:
@@ -34,11 +32,12 @@ class Reachability:
 
     def _keys(self, address: str) -> list[str]:
         spelled = spellings(address)
-        topics = (ALL_TOPICS, self._topic) if self._topic else ()
-        return [*spelled, *(f"{topic}#{spelling}" for topic in topics for spelling in spelled)]
+        topic = self._topic
+        opt_outs = [key for spelling in spelled for key in opt_out_keys(topic, spelling)] if topic else []
+        return [*spelled, *opt_outs]
 
     def _binds(self, row: SuppressionRow) -> bool:
-        return self._topic is not None or row.suppression_type != UNSUBSCRIBED
+        return self._topic is not None or row.suppression_type != UNSUBSCRIBE
 
 
 async def open_reachability(stack: DeployedStack, topic: str | None) -> Reachability:

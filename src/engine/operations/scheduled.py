@@ -1,13 +1,13 @@
 """Email that EventBridge Scheduler keeps until it is due (`engine.client.EmailClient.schedule`)."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from engine.client.schedule import delete
+from engine.client.schedule import cancel
 from engine.errors import ServiceUnavailable
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
@@ -82,7 +82,8 @@ class ScheduledMail:
         return ScheduledEmails(emails=emails, more=len(names) > limit)
 
     async def cancel(self, email_id: str, options: str = "") -> Verdict:
-        if await delete(self._client, self._group, email_id):
+        """Raises NotScheduledError."""
+        if await cancel(self._client, self._group, email_id, lambda: datetime.now(UTC)):
             return Verdict(good=True, sentence=f"Email {email_id} is cancelled; it will not be sent.")
         sentence = (
             f"No email {email_id} is scheduled: it is due or sent already, or the id is another stack's."

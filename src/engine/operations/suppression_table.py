@@ -14,10 +14,10 @@ from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import SuppressionRow, SuppressionType
 from engine.schemas.times import iso
+from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE, opt_out_key
 
 TYPES: Final[tuple[SuppressionType, ...]] = get_args(SuppressionType)
 DATE_INDEX: Final = "suppression-type-date-index"
-ALL_TOPICS: Final = "*"
 _SERVICE: Final = "DynamoDB (Suppression)"
 _TOPIC_KEY: Final = re.compile(r"(?P<topic>\*|[a-z0-9-]{1,64})#(?P<address>.+)", re.DOTALL)
 
@@ -37,14 +37,14 @@ class Entry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     @property
     def key(self) -> str:
         """The key of the row. A plain address of an unsubscribed row stands for all topics."""
-        return f"{self.topic}#{self.address}" if self.topic else self.address
+        return opt_out_key(self.address, self.topic) if self.topic else self.address
 
 
 def entry(row: SuppressionRow) -> Entry:
     topic, address = None, row.email
-    if row.suppression_type == "unsubscribe":
+    if row.suppression_type == UNSUBSCRIBE:
         split = _TOPIC_KEY.fullmatch(row.email)
-        topic, address = (split["topic"], split["address"]) if split else (ALL_TOPICS, row.email)
+        topic, address = (split["topic"], split["address"]) if split else (EVERY_TOPIC, row.email)
     return Entry(
         address=address,
         type=row.suppression_type,
@@ -89,11 +89,11 @@ class SuppressionTable:
     async def of_address(self, address: str) -> list[SuppressionRow]:
         """All rows of an address, in every spelling. Reads on through all who have unsubscribed."""
         plain = spellings(address_key(address))
-        rows = await self.read(key for one in plain for key in (one, f"{ALL_TOPICS}#{one}"))
+        rows = await self.read(key for one in plain for key in (one, opt_out_key(one)))
         known = {found.email for found in rows}
         topics = [
             found.email
-            async for page in self.by_type("unsubscribe", containing=f"#{plain[0]}")
+            async for page in self.by_type(UNSUBSCRIBE, containing=f"#{plain[0]}")
             for found in page
             if entry(found).address == plain[0] and found.email not in known
         ]

@@ -6,8 +6,10 @@ from typing import Final
 from msgspec import Struct
 
 from engine.operations.emails import duration
+from engine.operations.suppression_table import entry
 from engine.schemas.rows import SuppressionRow, TrackingRow
 from engine.schemas.times import parse_iso
+from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE
 from engine.tracking.lifecycle import Status
 
 TONES: Final = {
@@ -37,7 +39,7 @@ def label_of(status: str) -> str:
 class Moment(Struct, frozen=True, kw_only=True, rename="camel"):
     """One entry. `at`: ISO 8601; None for what the ledger has no time of, which stands where it belongs.
 
-    `who`: "Application", "Engine", "SES" or "Operator". `tone`: its colour, as in `TONES`.
+    `who`: "Application", "Engine", "SES", "Operator" or "Recipient". `tone`: its colour, as in `TONES`.
     """
 
     at: str | None
@@ -137,6 +139,8 @@ def _sent(row: TrackingRow) -> Moment:
 
 
 def _of_suppression(row: SuppressionRow) -> Moment:
+    if row.suppression_type == UNSUBSCRIBE:
+        return _of_opt_out(row)
     origin = f", after email {row.email_id}" if row.email_id else ""
     by_hand = row.added_by not in {None, "feedback"}
     return Moment(
@@ -145,4 +149,16 @@ def _of_suppression(row: SuppressionRow) -> Moment:
         title="Suppressed",
         tone="bad",
         about=f"{row.email}: {row.reason or row.suppression_type}{origin}",
+    )
+
+
+def _of_opt_out(row: SuppressionRow) -> Moment:
+    """Of the recipient's own doing, or of an operator's for them."""
+    topic = entry(row).topic
+    return Moment(
+        at=row.added_to_suppression_date or None,
+        who="Recipient" if row.added_by in {None, "recipient"} else "Operator",
+        title="Unsubscribed",
+        tone="warn",
+        about=f"from {'every topic' if topic == EVERY_TOPIC else topic}",
     )

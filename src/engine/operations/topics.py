@@ -1,6 +1,7 @@
 """Topics that people unsubscribe from: which there are, what an address gets, and changing that."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,13 +13,13 @@ from engine.aws.consent_rows import ConsentTable
 from engine.aws.error_codes import is_code
 from engine.aws.event_bus import StatusBus
 from engine.bootstrap.settings import named_topics
+from engine.consent.links import Subscription
+from engine.consent.opt_outs import OptOuts, Via
+from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.requests.addresses import address_key
-from engine.schemas.consent import SubscriptionChanged
-from engine.schemas.rows import SuppressionRow
-from engine.schemas.times import iso
-from engine.tracking.consent import EVERY_TOPIC, UNSUBSCRIBE, opt_out_key
+from engine.tracking.consent import EVERY_TOPIC, opt_out_key
 
 _AT_ONCE: Final = 10
 
@@ -70,6 +71,22 @@ class _Metadata(Struct, frozen=True):
     topic: str | None = None
 
 
+async def topics_of(stack: DeployedStack, templates: Iterable[str]) -> dict[str, str]:
+    """The topics that these templates' metadata name, by template; a template without one is left out.
+
+    Raises ClientError where the bucket is not there or may not be read.
+    """
+    s3, bucket = await stack.client("s3"), await stack.template_bucket()
+    names, gate = list(templates), asyncio.Semaphore(_AT_ONCE)
+
+    async def topic_of(name: str) -> str | None:
+        async with gate:
+            return await _topic_of(s3, bucket, name)
+
+    topics = await asyncio.gather(*map(topic_of, names))
+    return {name: topic for name, topic in zip(names, topics, strict=True) if topic}
+
+
 async def list_topics(stack: DeployedStack) -> Topics:
     """The hosted page's topics, and those that templates name."""
     names, templates = await asyncio.gather(_names(stack), _topics_of_templates(stack))
@@ -86,50 +103,44 @@ async def show_subscriptions(stack: DeployedStack, address: str, topic: str | No
     key = address_key(address)
     known = [each.topic for each in (await list_topics(stack)).topics]
     topics = list(dict.fromkeys([*known, *([topic] if topic else [])]))
-    keys = {each: opt_out_key(key, each) for each in (*topics, EVERY_TOPIC)}
-    # A plain address with a row of that type counts as every topic.
-    gone = await (await _rows(stack)).read([*keys.values(), key])
-    all_off = keys[EVERY_TOPIC] in gone or key in gone
+    consent = await (await _opt_outs(stack)).of(key, topics)
     return Subscriptions(
         address=key,
-        all_off=all_off,
-        topics=[
-            TopicOfAddress(topic=each, subscribed=not all_off and keys[each] not in gone) for each in topics
-        ],
+        all_off=consent.all_off,
+        topics=[TopicOfAddress(topic=each, subscribed=consent.subscribed[each]) for each in topics],
     )
 
 
 async def set_subscription(
-    stack: DeployedStack, address: str, topic: str, now: datetime, *, subscribed: bool
+    stack: DeployedStack, address: str, topic: str, now: datetime, *, subscribed: bool, options: str = ""
 ) -> Verdict:
-    """Write or take out the row, then tell the bus, as the hosted page does."""
+    """Write or take out the row, then tell the bus, as the hosted page does, and who did it."""
     key = address_key(address)
-    rows = await _rows(stack)
+    opt_outs, subscription = await _opt_outs(stack), Subscription(topic, key)
     if subscribed:
-        await rows.remove(opt_out_key(key, topic))
-        if topic == EVERY_TOPIC:
-            await rows.remove(key)
+        await opt_outs.resume(subscription, Via.OPERATOR, now)
     else:
-        await rows.add(
-            SuppressionRow(
-                email=opt_out_key(key, topic),
-                suppression_type=UNSUBSCRIBE,
-                reason="operator",
-                added_to_suppression_date=iso(now),
-                added_by=await stack.operator(),
-            )
-        )
-    change = SubscriptionChanged(
-        address=key, topic=topic, subscribed=subscribed, via="operator", timestamp=iso(now)
-    )
-    await StatusBus(await stack.client("events"), stack.event_bus).publish_change(change)
-    what = "every topic" if topic == EVERY_TOPIC else topic
-    does = "gets" if subscribed else "gets no more"
-    return Verdict(good=True, sentence=f"{key} {does} mail of {what}.")
+        await opt_outs.end(subscription, Via.OPERATOR, await stack.operator(), now)
+    scope = opt_out_key(key, topic)
+    await tell(stack, "topic-on" if subscribed else "topic-off", scope, None, now)
+    if not subscribed:
+        return Verdict(good=True, sentence=f"{key} gets no more mail of {_named(topic)}.")
+    if topic == EVERY_TOPIC:
+        return Verdict(good=True, sentence=f"{key} gets mail of every topic that it has not ended by name.")
+    if (await opt_outs.of(key, [])).all_off:
+        sentence = f"{key} still gets no mail of {topic}: it has unsubscribed from every topic."
+        command = f"sesmailengine topics set {key} '{EVERY_TOPIC}' --on{options}"
+        return Verdict(good=False, sentence=sentence, next_command=command)
+    return Verdict(good=True, sentence=f"{key} gets mail of {topic}.")
 
 
-async def _rows(stack: DeployedStack) -> ConsentTable:
-    return ConsentTable(await stack.client("dynamodb"), stack.suppression_table)
+def _named(topic: str) -> str:
+    return "every topic" if topic == EVERY_TOPIC else topic
+
+
+async def _opt_outs(stack: DeployedStack) -> OptOuts:
+    rows = ConsentTable(await stack.client("dynamodb"), stack.suppression_table)
+    return OptOuts(rows, StatusBus(await stack.client("events"), stack.event_bus))
 
 
 async def _names(stack: DeployedStack) -> dict[str, str]:
@@ -150,14 +161,7 @@ async def _topics_of_templates(stack: DeployedStack) -> dict[str, str]:
         Bucket=bucket, Prefix="templates/", Delimiter="/"
     ):
         names += [each["Prefix"].split("/")[1] for each in page.get("CommonPrefixes", ())]
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def topic_of(name: str) -> str | None:
-        async with gate:
-            return await _topic_of(s3, bucket, name)
-
-    topics = await asyncio.gather(*map(topic_of, names))
-    return {name: topic for name, topic in zip(names, topics, strict=True) if topic}
+    return await topics_of(stack, names)
 
 
 async def _topic_of(s3: Any, bucket: str, name: str) -> str | None:

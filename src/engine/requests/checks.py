@@ -116,17 +116,17 @@ def check(request: EmailRequest) -> EmailRequest | Refusal:
 def data_problem(data: dict[str, Any]) -> str | None:
     """What would keep template data from being written as JSON and read again, as deferred data must be."""
     level: list[Any] = [data]
-    for _ in range(MAX_DEPTH + 1):
-        if any(isinstance(one, float) and not isfinite(one) for one in level):
-            return NOT_FINITE
-        level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
+    for _ in range(MAX_DEPTH):
+        inner = []
+        for container in level:
+            for one in container.values() if isinstance(container, dict) else container:
+                if isinstance(one, (dict, list)):
+                    inner.append(one)
+                elif isinstance(one, float) and not isfinite(one):
+                    return NOT_FINITE
+        if not inner:
             return None
+        level = inner
     return TOO_DEEP
 
 

@@ -5,7 +5,7 @@ record that can't be read at all raises, so that it ends whole in a dead-letter 
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
@@ -278,11 +278,12 @@ def encoded(request: EmailRequest) -> bytes:
 
 
 def request_hash(request: EmailRequest) -> str:
-    """SHA-256 over the request's meaning, for which it doesn't matter how an address is spelled."""
+    """SHA-256 over the meaning of a good request, however its addresses and its time are spelled."""
     by_key = replace(
         request,
         to=address_key(request.to),
         cc=[address_key(address) for address in request.cc],
         bcc=[address_key(address) for address in request.bcc],
+        expires_at=request.expires_at and request.expires_at.astimezone(UTC),
     )
     return sha256(encoded(by_key)).hexdigest()

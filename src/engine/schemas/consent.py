@@ -14,7 +14,13 @@ class SubscriptionChanged(Struct, frozen=True, kw_only=True, rename="camel"):
         str, Meta(description="Key of the address: trimmed, domain as IDNA A-label, lower case.")
     ]
     topic: Annotated[str, Meta(description="The topic; `*` is every topic.")]
-    subscribed: Annotated[bool, Meta(description="Whether mail of the topic is sent from now on.")]
+    subscribed: Annotated[
+        bool,
+        Meta(
+            description="Whether the topic was taken up again or ended; what was ended by `*` stays so until"
+            " `*` is taken up again."
+        ),
+    ]
     via: Annotated[
         Literal["one-click", "page", "operator"],
         Meta(description="A mail program's own button, the hosted page, or an operator's command."),

@@ -40,6 +40,7 @@ def wanted_emails(recipients: Path, saved: SavedProgress) -> Iterator[Wanted]:
         prefix=saved.prefix,
         bulk=identity.bulk,
         campaign=identity.campaign,
+        topic=identity.topic,
     )
     return asked_by(plan, identity.source)
 

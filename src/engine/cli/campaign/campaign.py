@@ -1,61 +1,20 @@
-"""A campaign: the survey of its file, and its run, which can be interrupted and resumed."""
+"""The emails of a campaign are asked for; it can be interrupted and resumed."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.cli.campaign.plan import CheckedRow, Plan
 from engine.cli.campaign.progress import RowMarks, SavedProgress
 from engine.cli.campaign.recipients import RecipientsFile
+from engine.cli.campaign.survey import NAMED, RowProblem
 from engine.client import EmailClient, EmailRequest, PublishProgress, PublishReport
 from engine.client.stream import EmailRequests
 
-# How many bad rows are named; all are counted.
-NAMED: Final = 20
 _SAVE_EVERY: Final = timedelta(seconds=1)
-
-
-class Survey(Struct, frozen=True, kw_only=True):
-    """What a file holds. `first`: its first good request. Blank rows and empty columns are passed over."""
-
-    rows: int
-    bad: int
-    named: tuple[str, ...]
-    first: EmailRequest | None
-    blank_rows: int
-    empty_columns: int
-
-    @property
-    def good(self) -> int:
-        return self.rows - self.bad
-
-
-def survey(plan: Plan, on_row: Callable[[int], None] = lambda _: None) -> Survey:
-    """Check every row, and send nothing. `on_row` gets the number of rows so far. Raises RecipientsError."""
-    file = RecipientsFile(plan.recipients)
-    rows = bad = 0
-    named: list[str] = []
-    first: EmailRequest | None = None
-    for checked in plan.check(file):
-        rows += 1
-        on_row(rows)
-        first = first or checked.request
-        if checked.request is None:
-            bad += 1
-            if len(named) < NAMED:
-                named.append(_located(plan, checked, checked.problem))
-    return Survey(
-        rows=rows,
-        bad=bad,
-        named=tuple(named),
-        first=first,
-        blank_rows=file.blank_rows,
-        empty_columns=file.empty_columns,
-    )
 
 
 class Campaign:
@@ -71,11 +30,12 @@ class Campaign:
         self._marks = RowMarks(saved)
         self._under_way: dict[int, CheckedRow] = {}
         self._saved_at = now()
-        self._accepted = 0
+        self.accepted = 0
+        self.not_accepted = 0
         self.whole = False  # the last pass has read the file to its end
         self.stopping = False
         self.skipped = 0  # rows that an earlier run has done
-        self.refused: list[str] = []  # what the bus did not take, the first of them by line
+        self.refused: list[RowProblem] = []  # what the bus did not take, the first of them
 
     @property
     def done(self) -> int:
@@ -141,7 +101,7 @@ class Campaign:
 
     def _requests(self, most: int | None) -> Iterator[EmailRequest]:
         index = 0
-        self.skipped = -self._accepted  # what this run has accepted before was not done by an earlier one
+        self.skipped = -self.accepted  # what this run has accepted before was not done by an earlier one
         for checked in self._plan.check(RecipientsFile(self._plan.recipients)):
             row = checked.row.row
             if self.stopping:
@@ -174,11 +134,12 @@ class Campaign:
         left = [(self._under_way.pop(one.index), one) for one in progress.newly_not_accepted]
         self._marks.mark(checked.row.row for checked in accepted)
         self._marks.mark((checked.row.row for checked, _ in left), left=True)
-        self._accepted += len(accepted)
+        self.accepted += len(accepted)
+        self.not_accepted += len(left)
         today = f"{self._now():%Y-%m-%d}"
         self._saved = replace(self._saved, asked_that_day=self.asked_today + len(accepted), day=today)
         self.refused += [
-            _located(self._plan, checked, f"{one.code}: {one.message}")
+            RowProblem(self._plan.recipients.name, checked.row.line, f"{one.code}: {one.message}")
             for checked, one in left[: NAMED - len(self.refused)]
         ]
         if self._now() - self._saved_at >= _SAVE_EVERY:
@@ -188,7 +149,3 @@ class Campaign:
         if self._state:
             self._marks.save(self._state, self._saved, finished=finished)
             self._saved_at = self._now()
-
-
-def _located(plan: Plan, checked: CheckedRow, problem: str) -> str:
-    return f"{plan.recipients.name} line {checked.row.line}: {problem}"

@@ -36,6 +36,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     prefix: str
     bulk: bool = False
     campaign: str | None = None
+    topic: str | None = None
     engine_dry_run: bool = False
 
     def check(self, rows: Iterable[RecipientRow]) -> Iterator[CheckedRow]:
@@ -66,6 +67,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             detail = {"priority": "bulk"} | detail
         if self.campaign:
             detail = {"campaign": self.campaign} | detail
+        if self.topic:
+            detail = {"topic": self.topic} | detail
         if self.engine_dry_run:
             detail |= {"dryRun": True}
         job = from_event(EventBridgeEvent(id="", detail=detail), _ANY_TIME)

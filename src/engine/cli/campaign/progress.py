@@ -22,6 +22,7 @@ class CampaignIdentity(msgspec.Struct, frozen=True, kw_only=True):
     bus: str
     source: str
     campaign: str | None = None
+    topic: str | None = None
 
 
 class SavedProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

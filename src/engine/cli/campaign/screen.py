@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from engine.cli.bar import progress_bar
-from engine.cli.campaign.campaign import Survey
+from engine.cli.campaign.survey import RowProblem, Survey
 from engine.client import PublishProgress, PublishReport
 
 RESUME: Final = "Run the same command again to go on; nothing goes twice."
@@ -64,39 +64,32 @@ class CampaignScreen:
         if any(passed_over):
             self.say(f"Passed over: {' and '.join(filter(None, passed_over))}.")
         for problem in survey.named:
-            self.say(problem, bad=True)
+            self.say(problem.sentence, bad=True)
         if survey.bad > len(survey.named):
             self.say(f"… and {survey.bad - len(survey.named):,} more", bad=True)
 
-    def refusal(self, survey: Survey) -> None:
-        self.say(
-            f"{survey.bad:,} of {survey.rows:,} rows can't be sent. Correct them, or send the others with"
-            " --skip-invalid. Nothing was sent.",
-            bad=True,
-        )
-
-    def dry_run(self, survey: Survey, bus: str) -> None:
-        skipped = f", {survey.bad:,} bad rows left out" if survey.bad else ""
-        emails = _counted(survey.good, "email") or "0 emails"
-        self.say(f"{emails} would be requested on {bus}{skipped}. Nothing was sent.")
+    def dry_run(self, survey: Survey, bus: str) -> str:
+        """Show the first request; answers the verdict."""
         if survey.first:
             self.say("The first request:")
             given = {name: value for name, value in msgspec.to_builtins(survey.first).items() if value}
             self._console.print_json(msgspec.json.encode(given).decode())
+        skipped = f", {survey.bad:,} bad rows left out" if survey.bad else ""
+        emails = _counted(survey.good, "email") or "0 emails"
+        return f"{emails} would be requested on {bus}{skipped}. Nothing was sent."
 
-    def summary(self, report: PublishReport, *, before: int, refused: list[str], whole: bool) -> None:
-        """`whole`: the file was read to its end."""
+    def summary(self, report: PublishReport, *, before: int, refused: list[RowProblem], whole: bool) -> str:
+        """Name what was not taken; answers the verdict. `whole`: the file was read to its end."""
         for problem in refused:
-            self.say(problem, bad=True)
+            self.say(problem.sentence, bad=True)
         if report.not_accepted > len(refused):
             self.say(f"… and {report.not_accepted - len(refused):,} more", bad=True)
         if report.stopped:
             self.say(f"EventBridge takes no more: {report.stopped}", bad=True)
         missing = f", {report.not_accepted:,} not" if report.not_accepted else ""
         earlier = f" {before:,} were before." if before else ""
-        self.say(f"{_counted(report.accepted, 'email') or '0 emails'} accepted{missing}.{earlier}")
-        if not (whole and report.complete):
-            self.say(RESUME)
+        again = "" if whole and report.complete else f" {RESUME}"
+        return f"{_counted(report.accepted, 'email') or '0 emails'} accepted{missing}.{earlier}{again}"
 
 
 def _counted(count: int, thing: str) -> str:

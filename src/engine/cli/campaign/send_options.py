@@ -25,6 +25,8 @@ class SendOptions(Struct, frozen=True, kw_only=True):
     source: str
     bulk: bool
     campaign: str | None
+    topic: str | None
+    strict: bool
     dry_run: bool
     engine_dry_run: bool
     missing: bool
@@ -51,6 +53,7 @@ class SendOptions(Struct, frozen=True, kw_only=True):
             bus=self.bus,
             source=self.source,
             campaign=self.campaign,
+            topic=self.topic,
         )
         name = f"{self.recipients.stem[:60]}-{datetime.now(UTC):%Y%m%d}-{token_hex(4)}"
         saved = begin(self.state, identity, self.prefix, name)
@@ -70,6 +73,7 @@ class SendOptions(Struct, frozen=True, kw_only=True):
             prefix=prefix,
             bulk=self.bulk,
             campaign=self.campaign,
+            topic=self.topic,
             engine_dry_run=self.engine_dry_run,
         )
 

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from engine.cli.bar import progress_bar
 from engine.cli.campaign.asked import asked_by, saved_progress, wanted_emails
-from engine.cli.campaign.campaign import survey
 from engine.cli.campaign.plan import Plan
 from engine.cli.campaign.progress import ProgressError
+from engine.cli.campaign.survey import survey
 from engine.cli.operate.command import Call, stack_command
 from engine.cli.spans import moment
 from engine.operations import prices

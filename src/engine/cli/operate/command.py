@@ -95,8 +95,7 @@ class Call:
     ) -> NoReturn:
         """Print the facts, as `draw` does or as JSON, and the verdict; exit 0 where it is good, else 1."""
         if self.json:
-            answer = {**msgspec.to_builtins(facts), "verdict": verdict}
-            self.console.print_json(msgspec.json.encode(answer).decode())
+            print_facts(self.console, facts, verdict)
         else:
             if draw:
                 draw(self.console)
@@ -125,10 +124,16 @@ class Call:
     def answer(self, verdict: Verdict) -> NoReturn:
         """A verdict where there are no facts to show."""
         if self.json:
-            self.console.print_json(msgspec.json.encode({"verdict": verdict}).decode())
+            print_facts(self.console, None, verdict)
         else:
             self.say(verdict)
         raise typer.Exit(0 if verdict.good else 1)
+
+
+def print_facts(console: Console, facts: msgspec.Struct | None, verdict: Verdict) -> None:
+    """Print one JSON document: the fields of the facts, where there are any, and the verdict."""
+    answer = {**(msgspec.to_builtins(facts) if facts else {}), "verdict": verdict}
+    console.print_json(msgspec.json.encode(answer).decode())
 
 
 def stack_command(

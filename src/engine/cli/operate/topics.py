@@ -77,7 +77,9 @@ def change(
     call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {topic} to {address}?", yes=yes)
 
     async def act(stack: DeployedStack) -> Verdict:
-        return await set_subscription(stack, address, topic, call.clock(), subscribed=subscribed)
+        return await set_subscription(
+            stack, address, topic, call.clock(), subscribed=subscribed, options=call.address.options
+        )
 
     verdict = call.run(act)
     call.show(_Changed(address, topic, subscribed), verdict)

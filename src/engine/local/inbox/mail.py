@@ -46,7 +46,7 @@ class MailRow(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, kw_only=True):
     """One entry of a timeline. `at`: None where no time is known. `raw` is the event's JSON.
 
-    `who`: "SES", "Engine", "Application" or "Operator". `tone`: its colour.
+    `who`: "SES", "Engine", "Application", "Operator" or "Recipient". `tone`: its colour.
     """
 
     at: datetime | None

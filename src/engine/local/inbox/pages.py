@@ -16,6 +16,7 @@ from engine.local.inbox.source import headers_of, html_of, source_of
 from engine.local.inbox.stack_pages import stack_routes, tell_errors
 from engine.local.ses.message import Message
 from engine.local.ses.server import Mount
+from engine.local.unsubscribing import unsubscribe_link
 from engine.local.web.pages import add_live_pages, download, email_page, path_segment
 from engine.operations.timeline import TONES
 from engine.tracking.lifecycle import Status
@@ -104,6 +105,7 @@ async def _email(request: web.Request) -> web.Response:
         views=views,
         view=view if view in views else next(iter(views), ""),
         reports=REPORTS,
+        unsubscribe=site.reachable(unsubscribe_link(message) or "") if message else "",
         source=lambda: source_of(message).decode("utf-8", "replace") if message else "",
         headers=lambda: headers_of(message) if message else [],
         shown_source=SHOWN_SOURCE,
@@ -123,7 +125,7 @@ def _views(message: Message) -> dict[str, str]:
 
 
 async def _html(request: web.Request) -> web.Response:
-    return email_page(html_of(await _message(request)))
+    return email_page(request.app[SITE].reachable(html_of(await _message(request))))
 
 
 async def _source(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from engine.local.console.desk import Desk
 from engine.local.inbox.mail import MailSource
 from engine.local.ses.faults import FaultPlan
 from engine.local.ses.simulator import Simulator
+from engine.local.unsubscribing import reachable
 from engine.local.web.pages import Watchers, page, page_environment
 from engine.operations.timeline import TONES, label_of
 
@@ -27,6 +28,11 @@ class Site:
     base: str = ""
     simulator: Simulator | None = None
     desk: Desk | None = None
+
+    def reachable(self, text: str) -> str:
+        """A text whose links to the stack's own pages lead to where they are answered."""
+        endpoint = self.desk.stack.address.endpoint_url if self.desk and self.desk.stack else None
+        return reachable(text, endpoint) if endpoint else text
 
     def faults(self) -> list[str]:
         """What the simulated SES does wrong on request."""
