@@ -235,6 +235,19 @@ def test_what_changed_nothing_is_not_told(suppression: Callable[..., Result], cl
     assert heard() == []
 
 
+def test_too_many_for_ses_are_refused_with_the_calls_that_import_them_in_parts(
+    suppression: Callable[..., Result], cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.operations.suppression_sync.MOST_FOR_SES", 2)
+    file = tmp_path / "list.csv"
+    file.write_text("email\na@example.com\nb@example.com\nc@example.com\n")
+    answer = suppression("import", str(file), "--ses", "--yes")
+    assert answer.exit_code == 1
+    assert "split -l 2 FILE part-" in answer.output
+    assert "S3Url=s3://YOUR-BUCKET/$part" in answer.output
+    assert keys(cloud) == []
+
+
 def test_the_printed_export_is_nothing_but_csv(suppression: Callable[..., Result], cloud: Cloud) -> None:
     suppress(cloud)
     lines = suppression("export").output.splitlines()

@@ -1,6 +1,7 @@
 """`stop`, `go` and `cancel` over a stack's tables, queues and bus."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from engine.cli import app
 from engine.handlers.email_sender import handler
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations import parked, stopping
+from engine.operations.brakes import Brakes, open_brakes
+from engine.operations.stack import StackAddress, connect
+from engine.schemas.rows import BrakeRow
 
 
 class Operator:
@@ -154,6 +158,56 @@ def test_a_stack_without_a_queue_for_parked_mail_is_named(cloud: Cloud, operator
     result = operator.call("go", "--all", "--yes")
     assert result.exit_code == 0
     assert "nothing was parked" in result.output
+
+
+class Interrupted:
+    """A client of DynamoDB; after so many calls of it something else is done."""
+
+    def __init__(self, client: Any, calls: int, then: Callable[[], Awaitable[Any]]) -> None:
+        self._client = client
+        self._calls = calls
+        self._then = then
+
+    def __getattr__(self, operation: str) -> Any:
+        async def call(**request: Any) -> Any:
+            answer = await getattr(self._client, operation)(**request)
+            self._calls -= 1
+            if self._calls == 0:
+                await self._then()
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+@pytest.mark.parametrize("first", ["stop", "go"])
+async def test_whatever_stop_and_go_do_at_one_moment_a_brake_that_is_set_is_listed(
+    cloud: Cloud, first: str, calls: int
+) -> None:
+    brake = BrakeRow(pk="stop#template#welcome", because="typo")
+    async with connect(StackAddress(stack=cloud.stack, endpoint_url=cloud.endpoint)) as stack:
+        brakes, client = await open_brakes(stack), await stack.client("dynamodb")
+        await brakes.set(brake)
+        if first == "stop":
+            late = Brakes(Interrupted(client, calls, lambda: brakes.lift(brake.pk)), stack.state_table)
+            await late.set(brake)
+        else:
+            late = Brakes(Interrupted(client, calls, lambda: brakes.set(brake)), stack.state_table)
+            await late.lift(brake.pk)
+        assert [each.pk for each in await brakes.listing()] == list(await brakes.read([brake.pk]))
+
+
+def test_go_tells_of_mail_that_a_killed_run_still_hides(cloud: Cloud, operator: Operator) -> None:
+    operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    operator.park(3, priority="bulk")
+    cloud.sqs.receive_message(QueueUrl=cloud.parked_queue, MaxNumberOfMessages=2, VisibilityTimeout=300)
+    result = operator.call("go", "--bulk", "--yes")
+    assert result.exit_code == 1
+    said = result.output.replace("\n", " ")
+    assert "1 parked email came back" in said
+    assert "About 2 parked emails could not be looked at" in said
+    assert "Run it again in 5 minutes" in said
+    assert "sesmailengine go --bulk" in said
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "refusals are not recorded": Planted(method(TrackingLedger, "record", _sends_only), 0),
     "a retry that was begun is dropped": Planted(method(SendingPipeline, "_drop_obsolete_retry", _drops), 62),
     "the SDK counts again": Planted(_counted_twice, 8),
-    "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 65),
+    "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 680),
     "a redrive deletes first": Planted(method(QueuePass, "_look_at", _deletes_first), 54),
     "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", _says_done), 94),
     "go deletes parked mail first": Planted(method(ParkedMail, "_move", _deletes_parked_first), 1),

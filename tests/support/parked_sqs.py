@@ -38,10 +38,6 @@ class FakeSqs:
         """Bodies that can be received."""
         return [body for key, body in self.parked.items() if key not in self.hidden]
 
-    async def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> Any:
-        assert QueueUrl == PARKED
-        return {"Attributes": {AttributeNames[0]: str(len(self.left))}}
-
     async def receive_message(self, QueueUrl: str, MaxNumberOfMessages: int, **_: Any) -> Any:
         assert QueueUrl == PARKED
         self._break("ReceiveMessage")

@@ -28,11 +28,12 @@ class Brakes:
 
     async def set(self, brake: BrakeRow) -> BrakeRow | None:
         """Set a brake; the answer is the one that it takes the place of."""
-        await self._list("ADD", brake.pk)  # first: a brake that is set is always listed
+        await self._list("ADD", brake.pk)  # first: one that dies here must not leave a brake unlisted
         with service_errors(_SERVICE):
             answer = await self._client.put_item(
                 TableName=self._table, Item=to_item(brake), ReturnValues="ALL_OLD"
             )
+        await self._list("ADD", brake.pk)  # again: somebody may have lifted it, and its key, in between
         return _brake(answer)
 
     async def lift(self, key: str) -> BrakeRow | None:
@@ -42,6 +43,8 @@ class Brakes:
                 TableName=self._table, Key={"pk": {"S": key}}, ReturnValues="ALL_OLD"
             )
         await self._list("DELETE", key)
+        if await self.read([key]):  # set again in between, and listed before this took its key away
+            await self._list("ADD", key)
         return _brake(answer)
 
     async def read(self, keys: Iterable[str]) -> dict[str, BrakeRow]:

@@ -16,6 +16,7 @@ from engine.aws.error_codes import service_errors
 from engine.aws.event_bus import batched_by_size
 from engine.concurrency import concurrently
 from engine.errors import ServiceUnavailable
+from engine.operations.queues import PARKED
 from engine.operations.stack import DeployedStack
 from engine.operations.taken import TakenMessages
 from engine.requests.email_job import UnreadableRecordError, from_event, from_retry, read_body
@@ -25,7 +26,6 @@ from engine.schemas.retry import RetryMessage
 from engine.schemas.rows import BrakeRow
 from engine.tracking.brakes import STOP, applying, brake_keys
 
-PARKED: Final = "ParkedEmailQueue"
 RECEIVERS: Final = 32
 # Seconds that a received message is hidden. What a run that died had in hand comes back then.
 HIDDEN_SECONDS: Final = 300
@@ -54,11 +54,13 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How far parked mail has come back.
 
     `held`: how much each brake holds. `problem`: why the run broke off, or left some that nothing holds.
+    `hidden`: about how many others had in hand when it began, such as a run that was killed.
     """
 
     moved: int = 0
     held: dict[str, int] = {}
     problem: str | None = None
+    hidden: int = 0
 
 
 class ParkedMail:
@@ -74,14 +76,6 @@ class ParkedMail:
         self._held: dict[str, str] = {}  # by message id: the brake
         self._moved = 0
         self._problem: str | None = None
-
-    async def waiting(self) -> int:
-        """About how many messages are parked. Raises ServiceUnavailable."""
-        with service_errors(f"SQS ({PARKED})"):
-            answer = await self._sqs.get_queue_attributes(
-                QueueUrl=self._urls.parked, AttributeNames=["ApproximateNumberOfMessages"]
-            )
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     async def bring_back(self, on_progress: Callable[[Return], None] = lambda _: None) -> Return:
         """Move what no brake holds to its lane, until the queue is empty or all that is left was seen.

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.aws.error_codes import is_code
 from engine.operations.actions import tell, telling
 from engine.operations.brakes import Brakes, open_brakes
-from engine.operations.parked import PARKED, ParkedMail, Return, open_parked
+from engine.operations.parked import HIDDEN_SECONDS, Return, open_parked
+from engine.operations.queues import PARKED, queue_depths
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.schemas.rows import BrakeRow
@@ -20,7 +20,6 @@ from engine.types import Clock
 
 # Seconds until no invocation acts on what it read before: it does for two, and parks within one more.
 SETTLED_SECONDS: Final = 3
-_NO_QUEUE: Final = "AWS.SimpleQueueService.NonExistentQueue"
 _NAMES: Final = {"all": "all mail", "bulk": "bulk mail"}
 _NO_PARKING: Final = f"this stack has no {PARKED}"
 
@@ -67,7 +66,7 @@ async def stop(stack: DeployedStack, scope: str, because: str, clock: Clock) -> 
     brake = await _brake(stack, f"{STOP}{scope}", because, clock)
     before = await brakes.set(brake)
     await tell(stack, "stop", scope, because, clock())
-    parks = await _parked(stack, brakes) is not None
+    parks = bool(await queue_depths(stack, (PARKED,)))
     return Stopped(scope=scope, brake=brake, before=before, parks=parks)
 
 
@@ -109,27 +108,19 @@ async def _brake(stack: DeployedStack, key: str, because: str, clock: Clock) -> 
     return BrakeRow(pk=key, because=because, by=await stack.operator(), since=iso(clock()))
 
 
-async def _parked(stack: DeployedStack, brakes: Brakes) -> ParkedMail | None:
-    """None for a stack that has no queue for stopped mail."""
-    try:
-        await stack.queue_url(PARKED)
-    except ClientError as error:
-        if is_code(error, _NO_QUEUE):
-            return None
-        raise
-    return await open_parked(stack, brakes)
-
-
 async def _bring_back(
     stack: DeployedStack, brakes: Brakes, on_progress: OnProgress, *, settle: bool
 ) -> Return | None:
-    parked = await _parked(stack, brakes)
-    if parked is None:
-        return None
+    """None for a stack that has no queue for stopped mail."""
     if settle:
         await asyncio.sleep(SETTLED_SECONDS)
-    waiting = await parked.waiting()
-    return await parked.bring_back(lambda so_far: on_progress(waiting, so_far))
+    found = await queue_depths(stack, (PARKED,))
+    if not found:
+        return None
+    (depth,) = found
+    parked = await open_parked(stack, brakes)
+    returned = await parked.bring_back(lambda so_far: on_progress(depth.visible, so_far))
+    return replace(returned, hidden=depth.in_flight)
 
 
 def stopped_verdict(facts: Stopped, options: str) -> Verdict:
@@ -164,7 +155,7 @@ def resumed_verdict(facts: Resumed, options: str) -> Verdict:
         held = sum(facts.returned.held.values())
         if facts.returned.moved:
             said.append(f"{_emails(facts.returned.moved)} came back to {_lanes(facts.returned.moved)}.")
-        elif not held:
+        elif not held and not facts.returned.hidden:
             said.append("Nothing was parked.")
         if held:
             said.append(f"{_emails(held)} stay parked: {', '.join(sorted(facts.returned.held))}.")
@@ -173,6 +164,12 @@ def resumed_verdict(facts: Resumed, options: str) -> Verdict:
             return Verdict(
                 good=False,
                 sentence=f"{' '.join(said)} It broke off: {facts.returned.problem}. {again}",
+                next_command=f"sesmailengine go {scope_option(facts.scope)}{options}",
+            )
+        if facts.returned.hidden:
+            return Verdict(
+                good=False,
+                sentence=f"{' '.join(said)} {_hidden(facts.returned)}",
                 next_command=f"sesmailengine go {scope_option(facts.scope)}{options}",
             )
         good = good or facts.returned.moved > 0
@@ -198,6 +195,8 @@ def cancelled_verdict(facts: Cancelled, options: str) -> Verdict:
             sentence=f"{said} Of the parked mail {_emails(facts.returned.moved)} went there, then it broke"
             f" off: {facts.returned.problem}. Run it again to go on.",
         )
+    if facts.returned.hidden:
+        return Verdict(good=False, sentence=f"{said} {_hidden(facts.returned)}")
     return Verdict(
         good=True,
         sentence=f"{said} {_emails(facts.returned.moved)} left {PARKED} for that.",
@@ -217,6 +216,13 @@ def in_words(scope: str) -> str:
     """Such as `bulk mail` or `mail of campaign spring`."""
     kind, _, name = scope.partition("#")
     return _NAMES.get(kind) or f"mail of {kind} {name}"
+
+
+def _hidden(returned: Return) -> str:
+    return (
+        f"About {_emails(returned.hidden)} could not be looked at: another run has them in hand, or one that"
+        f" was killed. Run it again in {HIDDEN_SECONDS // 60} minutes, when they show themselves."
+    )
 
 
 def _sentence(words: str) -> str:

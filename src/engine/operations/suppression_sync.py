@@ -17,7 +17,10 @@ from engine.operations.verdict import Verdict
 from engine.requests.addresses import address_key, spellings
 
 MOST_FOR_SES: Final = 100_000
-"""Rows above which SES's list takes an import job instead of a call for each address."""
+"""Rows above which SES's list takes import jobs instead of a call for each address; and those of one job.
+
+Source: https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html
+"""
 
 _AT_ONCE: Final = 25
 _SES_AT_ONCE: Final = 2  # the SDK waits and tries again where SES takes no more
@@ -154,11 +157,12 @@ def imported_verdict(done: Imported) -> Verdict:
 
 
 def import_job(file: str) -> str:
-    """How a list that is too long for single calls gets onto SES's."""
+    """How a list that is too long for single calls gets onto SES's: a job for each part of it."""
     destination = "SuppressionListDestination={SuppressionListImportAction=PUT}"
     return (
-        f"aws s3 cp {file} s3://YOUR-BUCKET/{file} && aws sesv2 create-import-job --import-destination"
-        f" '{destination}' --import-data-source S3Url=s3://YOUR-BUCKET/{file},DataFormat=CSV"
+        f"split -l {MOST_FOR_SES} {file} part- && for part in part-*; do"
+        " aws s3 cp $part s3://YOUR-BUCKET/$part && aws sesv2 create-import-job --import-destination"
+        f" '{destination}' --import-data-source S3Url=s3://YOUR-BUCKET/$part,DataFormat=CSV; done"
     )
 
 

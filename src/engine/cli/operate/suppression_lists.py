@@ -54,9 +54,9 @@ def import_file(
         raise typer.BadParameter(str(error)) from None
     if ses and len(rows) > many.MOST_FOR_SES:
         call.fail(
-            f"{len(rows):,} addresses are too many for a call to SES each; its import job takes them. Import"
-            f" without --ses, write the file for SES with `suppression export FILE --for-ses`, then:"
-            f" {many.import_job('FILE')}"
+            f"{len(rows):,} addresses are too many for a call to SES each; its import jobs take them,"
+            f" {many.MOST_FOR_SES:,} at a time, from a bucket that it may read. Import without --ses, write"
+            f" the file for SES with `suppression export FILE --for-ses`, then: {many.import_job('FILE')}"
         )
     call.confirm(f"Suppress the {len(rows):,} addresses of {file}?", yes=yes)
 
