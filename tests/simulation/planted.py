@@ -27,7 +27,7 @@ from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap import email_sender, feedback_processor
 from engine.delivery.lanes import Lanes
-from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, ServiceUnavailable
+from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, ServiceUnavailable, unwrap
 from engine.feedback import pipeline as feedback
 from engine.feedback.bounce_policy import BounceContext, Verdict, judge
 from engine.feedback.pipeline import FeedbackPipeline
@@ -40,11 +40,11 @@ from engine.rate import gate
 from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
-from engine.sending import braking, decide, prepare, record, send
+from engine.sending import decide, prepare, record, send
 from engine.sending import pipeline as sending
-from engine.sending.braking import BrakeWatch
+from engine.sending.braking import FRESH, BrakeWatch
 from engine.sending.pipeline import SendingPipeline
-from engine.sending.ports import Dependencies
+from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.results import Completed, Outcome, new_row
 from engine.tracking.claim import judge_existing_row
 from engine.tracking.ledger import Advance, Move
@@ -161,9 +161,9 @@ async def _says_done(true: Callable[..., Any], *arguments: Any) -> None:
 async def _fresh_at_once(_true: object, self: BrakeWatch) -> Mapping[str, Any]:
     """As if a look were over once it has begun."""
     self.read_at, asked = self.deps.clock(), self.read_at
-    if self.read_at - asked > braking.FRESH:
-        self.known = await braking.capture_unavailable(self._read())
-    return braking.unwrap(self.known)
+    if self.read_at - asked > FRESH:
+        self.known = await capture_unavailable(self._read())
+    return unwrap(self.known)
 
 
 async def _whatever_is_near(client: Any, keys: Any, **_: bool) -> Any:
