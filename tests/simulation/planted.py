@@ -40,9 +40,9 @@ from engine.rate import gate
 from engine.rate.gate import SharedRateGate
 from engine.requests.email_job import EmailJob
 from engine.schemas.envelopes import BatchAnswer
-from engine.sending import braking, decide, prepare, record, send
+from engine.sending import decide, prepare, record, send
 from engine.sending import pipeline as sending
-from engine.sending.braking import BrakeWatch
+from engine.sending.braking import FRESH, BrakeWatch
 from engine.sending.pipeline import SendingPipeline
 from engine.sending.ports import Dependencies, capture_unavailable
 from engine.sending.results import Completed, Outcome, new_row
@@ -161,7 +161,7 @@ async def _says_done(true: Callable[..., Any], *arguments: Any) -> None:
 async def _fresh_at_once(_true: object, self: BrakeWatch) -> Mapping[str, Any]:
     """As if a look were over once it has begun."""
     self.read_at, asked = self.deps.clock(), self.read_at
-    if self.read_at - asked > braking.FRESH:
+    if self.read_at - asked > FRESH:
         self.known = await capture_unavailable(self._read())
     return unwrap(self.known)
 
