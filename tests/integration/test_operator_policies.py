@@ -41,6 +41,7 @@ SERVICES = {
 }
 # Calls whose permission is called otherwise.
 RENAMED = {
+    "dynamodb:TransactWriteItems": "dynamodb:PutItem",  # authorized by what is in it
     "lambda:Invoke": "lambda:InvokeFunction",
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
