@@ -184,7 +184,7 @@ async def _never_retries(true: Callable[..., Any], *arguments: Any) -> None:
 PLANTED: Final[Mapping[str, Planted]] = {
     "the answer to a claim is not looked at": Planted(method(TrackingLedger, "claim", _claims_won), 0),
     "a refusal is told before it is recorded": Planted(
-        name_in(record, "_record_others", _publishes_first), 103
+        name_in(record, "_record_others", _publishes_first), 98
     ),
     "the first of mail.destination is blamed": Planted(
         name_in(feedback, "feedback_target", _first_destination), 0
@@ -192,7 +192,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "TTL in milliseconds": Planted(name_in(sending, "new_row", _milliseconds), 0),
     "feedback swallows what goes wrong": Planted(method(FeedbackPipeline, "process", _swallows), 1),
     "the SDK tries SES again": Planted(name_in(email_sender, "SES_CONFIG", CONFIG), 4),
-    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 11),
+    "an expired lease is taken over at once": Planted(name_in(prepare, "judge_existing_row", _no_window), 40),
     "a lost answer of SES passes for a no": Planted(
         lambda: patch("engine.aws.mailer.ses_error", _clean_no), 134
     ),
@@ -200,7 +200,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "suppression is not looked at": Planted(method(PreSendTables, "read", _nobody_suppressed), 0),
     "the request is not kept for a retry": Planted(_keepsnothing, 1),
     "a duplicate is not told again": Planted(
-        name_in(prepare, "republish_status", lambda _row: Completed()), 2
+        name_in(prepare, "republish_status", lambda _row: Completed()), 14
     ),
     "every message of a batch is acknowledged": Planted(method(Lanes, "queue", _all_done), 1),
     "feedback does not know what it has published": Planted(
@@ -228,7 +228,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     ),
     "stopped mail is dropped": Planted(name_in(ParkedEmailQueue, "park", nothing), 3),
     "brakes and suppression are read eventually consistent": Planted(
-        name_in(pre_send_checks, "get_items", _whatever_is_near), 316
+        name_in(pre_send_checks, "get_items", _whatever_is_near), 134
     ),
     "opt-outs are not looked at": Planted(name_in(decide, "opt_out", lambda *_: None), 11),
     "expired mail leaves": Planted(_never_expires, 6),
