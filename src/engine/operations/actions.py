@@ -40,7 +40,7 @@ async def telling(
     record = ActRecord(scope)
     try:
         yield record
-    except BaseException:
+    except BaseException:  # Ctrl-C too
         if record.scope is not None:
             with suppress(*TOLD):
                 await tell(stack, action, record.scope, because, clock())

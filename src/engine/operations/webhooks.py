@@ -66,7 +66,7 @@ class Webhooks:
             await self._alarms.put_metric_alarm(**self._names.failing(webhook.name))
             target = {"Arn": destination["ApiDestinationArn"], "RoleArn": self._names.role_arn}
             await self._route(webhook, target)
-        except Exception:
+        except BaseException:  # Ctrl-C too: nothing of it stays half made
             await self._delete(webhook.name)
             raise
 
@@ -89,7 +89,7 @@ class Webhooks:
         try:
             template = f'{{"webhook": "{webhook.name}", "event": <aws.events.event.json>}}'
             await self._route(webhook, {"Arn": arn, "InputTransformer": {"InputTemplate": template}})
-        except Exception:
+        except BaseException:  # Ctrl-C too: nothing of it stays half made
             await self._delete(webhook.name)
             await self.forget_secret(webhook.name, secrets)
             raise
@@ -169,20 +169,21 @@ class Webhooks:
 
     async def _delete(self, name: str) -> bool:
         """Whether there was anything; the rule first, so that nothing is posted to what is half gone."""
-        own, bus, found = self._names.prefix + name, self._names.bus, 0
+        own, bus = self._names.prefix + name, self._names.bus
+        rules = await self._events.list_rules(NamePrefix=own, EventBusName=bus)
+        found = any(rule["Name"] == own for rule in rules["Rules"])
         with _if_there():
             await self._events.remove_targets(Rule=own, EventBusName=bus, Ids=[_TARGET])
-            found += 1
         with _if_there():
             await self._events.delete_rule(Name=own, EventBusName=bus)
         with _if_there():
             await self._events.delete_api_destination(Name=own)
-            found += 1
+            found = True
         with _if_there():
             await self._events.delete_connection(Name=own)
-            found += 1
+            found = True
         await self._alarms.delete_alarms(AlarmNames=[self._names.alarm_of(name)])
-        return found > 0
+        return found
 
 
 @contextmanager
