@@ -172,7 +172,9 @@ def test_without_credentials_that_is_what_is_told(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    assert invoke("count").output == "Unable to locate credentials\n"
+    result = invoke("count")
+    assert result.exit_code == 1
+    assert "No AWS credentials were found: name a profile by --profile" in result.output
 
 
 def test_an_interrupt_ends_it_without_a_trace(invoke: Callable[..., Result]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from engine.errors import EngineError
 from engine.operations.stack import StackAddress
@@ -19,6 +19,11 @@ def sentence_of(error: Exception, address: StackAddress) -> str:
     # ServiceUnavailable says less than what it came of.
     if isinstance(error.__cause__, ClientError | BotoCoreError):
         error = error.__cause__
+    if isinstance(error, NoCredentialsError):
+        return (
+            "No AWS credentials were found: name a profile by --profile, or log in (`aws sso login`). A local"
+            " environment takes any."
+        )
     if not isinstance(error, ClientError):
         return str(error)
     code = error.response["Error"]["Code"]
