@@ -7,7 +7,8 @@ from typing import Any, Final
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-# `HOSTILE_EXAMPLES=5000 pytest tests/hostile` looks longer than CI has time for.
+# `HOSTILE_EXAMPLES=5000 pytest tests/hostile --hypothesis-profile=search` looks longer than CI has time for,
+# and at other examples with every run.
 _EXAMPLES: Final = int(os.environ.get("HOSTILE_EXAMPLES", "250"))
 MANY: Final = settings(
     max_examples=_EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

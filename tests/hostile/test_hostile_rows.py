@@ -126,6 +126,8 @@ def test_shared_items_may_slow_mail_down_but_break_nothing(
 
 
 @example({}, {}, {"a": {"L": []}}, "soft")
+@example({"campaign": {"S": f"{SECRET}@b.example"}}, {}, {}, "Bounce")
+@example({"lane": {"S": f"{SECRET}@b.example"}}, {}, {}, "Open")
 @given(TRACKED, PAYLOADS, items_of(("a", "b", "ttl", MET_ID)), st.sampled_from(["Bounce", "soft", "Open"]))
 @MANY
 def test_a_report_about_an_odd_row_is_handled_or_left_with_a_reason(

@@ -8,7 +8,8 @@ from engine.schemas.status import EmailStatusChanged, PublishedStatus, Reason
 from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.lifecycle import Status
 
-# Of a request refused as it came, a name may be anything: an address as well, which no log may hold.
+# In a row of another hand, or of a request refused as it came, a name may be anything: an address as well,
+# which no log may hold.
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -56,8 +57,8 @@ def reason_of(row: TrackingRow) -> Reason | None:
 
 def log_labels(row: TrackingRow) -> dict[str, str]:
     """What log lines about an email name besides its id: lane, template and campaign."""
-    template = row.template_name if _NAME.fullmatch(row.template_name) else ""
-    return {"lane": row.lane or "", "template": template, "campaign": row.campaign or ""}
+    names = {"lane": row.lane, "template": row.template_name, "campaign": row.campaign}
+    return {label: name if name and _NAME.fullmatch(name) else "" for label, name in names.items()}
 
 
 def reached_at(row: TrackingRow) -> str:
