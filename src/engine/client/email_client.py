@@ -122,7 +122,7 @@ class EmailClient:
         return await Stream(requests, publisher, self._pending_event, on_progress).run(concurrency)
 
     async def schedule(self, request: EmailRequest, at: datetime) -> str:
-        """Request one email at a later time, to the second. Returns its email id, which cancels it.
+        """Request one email at a later time, in whole seconds. Returns its email id, which cancels it.
 
         The request's time is then `at`: what expires, expires so long after it. Doing it again with the same
         idempotency key and content changes nothing. Raises ValueError for a time without a zone or one that
