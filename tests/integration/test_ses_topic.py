@@ -8,7 +8,6 @@ from moto.server import ThreadedMotoServer
 from tests.support.ses_requests import SESSION, served, simple
 
 from engine.local.ses import Simulator, sns_topic
-from engine.local.ses.topic import lambda_event
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +35,3 @@ async def test_every_event_reaches_a_subscriber_of_the_topic(aws: str) -> None:
     assert {envelope["Subject"] for envelope in envelopes} == {"Amazon SES Email Event Notification"}
     kinds = {json.loads(envelope["Message"])["eventType"] for envelope in envelopes}
     assert kinds == {"Send", "Delivery"}
-
-
-def test_lambda_gets_one_record_for_each_message() -> None:
-    event = lambda_event(["one", "two"])
-    assert [record["Sns"]["Message"] for record in event["Records"]] == ["one", "two"]
-    assert {record["EventSource"] for record in event["Records"]} == {"aws:sns"}
-    assert len({record["Sns"]["MessageId"] for record in event["Records"]}) == 2

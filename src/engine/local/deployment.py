@@ -49,7 +49,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     state_table: str
     email_retry_queue_url: str
     bulk_email_queue_url: str
-    parked_email_queue_url: str
     event_bridge_dlq_url: str = msgspec.field(name="EventBridgeDLQUrl")
     email_retry_dlq_url: str = msgspec.field(name="EmailRetryDLQUrl")
     bulk_email_dlq_url: str = msgspec.field(name="BulkEmailDLQUrl")
@@ -57,7 +56,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     feedback_topic_arn: str
     configuration_set_name: str
     email_sender_function: str
-    feedback_processor_function: str
 
 
 def feedback_topic_arn(region: str) -> str:

@@ -100,7 +100,7 @@ def _sending(facts: EmailFacts, now: datetime) -> Verdict:
         return Verdict(
             good=False,
             sentence=f"It is held by a brake: {describe(brake)}. It leaves after `go`; nothing is lost.",
-            next_command=go(brake),
+            next_command=go_command(brake),
         )
     if row.lease_until is None:
         return Verdict(
@@ -121,13 +121,7 @@ def _sending(facts: EmailFacts, now: datetime) -> Verdict:
     )
 
 
-def go_command(brake: BrakeRow, options: str) -> str:
-    """The command that lifts a brake, such as `sesmailengine go --template welcome`."""
-    scope, _, name = brake.pk.removeprefix(STOP).partition("#")
-    return f"go --{scope}{' ' if name else ''}{name}{options}"
-
-
-def go(brake: BrakeRow) -> str:
+def go_command(brake: BrakeRow) -> str:
     """The command that lifts a brake, such as `go --template welcome`."""
     return f"go {scope_option(brake.pk.removeprefix(STOP))}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from engine.operations.advice import day, go
+from engine.operations.advice import day, go_command
 from engine.operations.emails import duration
 from engine.operations.queues import BULK, PARKED, QueueDepth
 from engine.operations.ses_account import HEALTHY, SesAccount
@@ -80,7 +80,7 @@ def _mail_problems(status: StackStatus) -> Iterator[_Problem]:
         yield sentence, "find --status bounced --since 1d"
     for brake in status.brakes:
         if brake.pk.startswith(STOP):
-            yield f"Mail is stopped: {describe(brake)}.", go(brake)
+            yield f"Mail is stopped: {describe(brake)}.", go_command(brake)
     for queue in status.dead_letters:
         if queue.total:
             sentence = f"{queue.total:,} messages were given up and lie in {queue.queue}."

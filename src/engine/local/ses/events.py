@@ -1,7 +1,5 @@
 """The ten types of event that a configuration set publishes, field for field, as pure functions.
 
-The other wire form, feedback notifications of an identity, is in `notifications`.
-
 Sources: "Contents of event data that Amazon SES publishes to Amazon SNS" and "Examples of event data ..."
 (https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html, ...-examples.html).
 """
@@ -17,21 +15,6 @@ from engine.local.ses.message import bare_address
 
 EventDocument = dict[str, Any]
 """One event as JSON-able data; every call makes a new one, so a test may change it."""
-
-MoreTags = Mapping[str, list[str]]
-
-EVENT_TYPES = (
-    "Send",
-    "Reject",
-    "Bounce",
-    "Complaint",
-    "Delivery",
-    "Open",
-    "Click",
-    "Rendering Failure",
-    "DeliveryDelay",
-    "Subscription",
-)
 
 _REPORTING_MTA = "a8-70.smtp-out.amazonses.com"
 _OUTGOING_IP = "192.0.2.1"
