@@ -71,7 +71,7 @@ def _deliver(events: list[dict[str, Any]]) -> int:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr(run_module, "_now", lambda: time.now)
+    monkeypatch.setattr(run_module, "now", lambda: time.now)
     monkeypatch.setattr(run_module, "_sleep", time.sleep)
     return time
 

@@ -115,10 +115,10 @@ class TestFind:
 
     def test_the_limit_is_kept_and_said(self, cloud: Cloud, run: Run) -> None:
         for number in range(3):
-            ask(cloud, f"e{number}", minutes_ago=number + 1)
+            ask(cloud, f"email-{number}", minutes_ago=number + 1)
         result = run("find", "ada@example.com", "--limit", "2")
         assert "2 emails, newest first; older ones were not looked at" in result.output
-        assert "e2" not in result.output
+        assert "email-2" not in result.output
 
     def test_people_see_where_each_is_and_what_to_run_next(self, cloud: Cloud, run: Run) -> None:
         at = ask(cloud, "one", status="failed", failureCode="suppressed", retryAttempt=1)

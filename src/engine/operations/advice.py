@@ -6,10 +6,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from engine.operations.asking import Unknown
+from engine.operations.asking import known
 from engine.operations.emails import duration
 from engine.operations.explain import EmailFacts
-from engine.operations.ses_list import SesEntry
 from engine.operations.stopping import scope_option
 from engine.operations.timeline import bounce
 from engine.operations.verdict import Verdict
@@ -180,7 +179,7 @@ def _arrived(facts: EmailFacts) -> Verdict:
         )
     if row.bounce_type and row.bounce_type != "Permanent" and not row.soft_bounced_at:
         sentence += f" A bounce came after it ({bounce(row)}), as automatic answers do."
-    blocked = facts.blocking or _listed(facts)
+    blocked = facts.blocking or known(facts.ses_listing)
     return Verdict(
         good=True, sentence=sentence + _later_mail(facts), next_command=_show(facts) if blocked else None
     )
@@ -247,13 +246,9 @@ def _suppressed_where(facts: EmailFacts) -> str:
     if row := facts.blocking:
         why = row.reason or row.suppression_type
         parts.append(f"in our table since {day(row.added_to_suppression_date)} ({why})")
-    if (listing := _listed(facts)) is not None:
+    if (listing := known(facts.ses_listing)) is not None:
         parts.append(f"on SES's list of the account since {day(listing.since)} ({listing.reason})")
     return " and ".join(parts)
-
-
-def _listed(facts: EmailFacts) -> SesEntry | None:
-    return None if isinstance(facts.ses_listing, Unknown) else facts.ses_listing
 
 
 def _show(facts: EmailFacts) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Final
 
 from msgspec import Struct
 
@@ -10,17 +9,11 @@ from engine.operations.brakes import open_brakes
 from engine.operations.campaign import UNSEEN, WAITING, Counting, Counts, Entry, Wanted, by_days, by_file
 from engine.operations.ledger_reader import open_ledger
 from engine.operations.queues import BULK, PARKED, QueueDepth, queue_depths
+from engine.operations.ses_account import ENOUGH, MOST_BOUNCES, MOST_COMPLAINTS
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.schemas.rows import BrakeRow
 from engine.tracking.brakes import CANCEL, STOP_ALL, STOP_BULK, cancel_campaign, describe, stop_campaign
-
-# Percent, from which on SES puts an account under review.
-# https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-messages.html
-MOST_BOUNCES: Final = 5.0
-MOST_COMPLAINTS: Final = 0.1
-ENOUGH: Final = 1_000
-"""Emails that left, from which on these rates mean something: one bounce of ten is ten percent."""
 
 
 class Question(Struct, frozen=True, kw_only=True):

@@ -14,11 +14,15 @@ _MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueServic
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 
 
+def origin(error: Exception) -> Exception:
+    """What ServiceUnavailable came of, which says more; any other error itself."""
+    cause = error.__cause__
+    return cause if isinstance(cause, ClientError | BotoCoreError) else error
+
+
 def sentence_of(error: Exception, address: StackAddress) -> str:
     """What is wrong, where, and what to do."""
-    # ServiceUnavailable says less than what it came of.
-    if isinstance(error.__cause__, ClientError | BotoCoreError):
-        error = error.__cause__
+    error = origin(error)
     if isinstance(error, NoCredentialsError):
         return (
             "No AWS credentials were found: name a profile by --profile, or log in (`aws sso login`). A local"
