@@ -27,9 +27,9 @@ def send(mail: MailObject) -> EventDocument:
     return _event("Send", mail, "send", {})
 
 
-def reject(mail: MailObject, *, reason: str = "Bad content") -> EventDocument:
+def reject(mail: MailObject) -> EventDocument:
     """SES found a virus after accepting the message. "Bad content" is the only documented reason."""
-    return _event("Reject", mail, "reject", {"reason": reason})
+    return _event("Reject", mail, "reject", {"reason": "Bad content"})
 
 
 def delivery(mail: MailObject, recipients: Sequence[str], now: datetime) -> EventDocument:
