@@ -6,8 +6,7 @@ from typing import TypeVar
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from engine.concurrency import first_error
-from engine.operations.sentences import TOLD, origin
+from engine.operations.sentences import TOLD, one_error, origin
 
 T = TypeVar("T")
 
@@ -24,14 +23,10 @@ class Unknown(Struct, frozen=True, kw_only=True, rename="camel"):
 async def ask(question: Awaitable[T]) -> T | Unknown:
     """The answer; or why there is none, where the credentials may not ask or the service has none."""
     try:
-        return await question
+        with one_error():
+            return await question
     except TOLD as error:
         return Unknown(why=_why(error))
-    except ExceptionGroup as group:  # of questions that were asked together
-        first = first_error(group, TOLD)
-        if first is None:
-            raise
-        return Unknown(why=_why(first))
 
 
 def known(answer: T | Unknown) -> T | None:

@@ -1,5 +1,7 @@
 """What is said to a person of an error that they can mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -12,6 +14,21 @@ TOLD: Final = (EngineError, ClientError, BotoCoreError)
 
 _MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"})
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise the first error in place of a group, where each error of the group has a sentence."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        told, others = group.split(TOLD)
+        if told is None or others:
+            raise
+        error: Exception = told
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from error.__cause__
 
 
 def origin(error: Exception) -> Exception:

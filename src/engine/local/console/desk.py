@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.concurrency import first_error
 from engine.errors import EngineError, describe_bug
 from engine.local.web.pages import Watchers
 from engine.operations import dlq, dlq_verdicts, stopping
@@ -17,7 +16,7 @@ from engine.operations.advice import judge_email
 from engine.operations.asking import Unknown, ask, known
 from engine.operations.curve import Curve, today_curve
 from engine.operations.explain import email_facts
-from engine.operations.sentences import TOLD, sentence_of
+from engine.operations.sentences import TOLD, one_error, sentence_of
 from engine.operations.settings import sender_settings
 from engine.operations.stack import DeployedStack
 from engine.operations.status import StackStatus, stack_status
@@ -145,17 +144,18 @@ class Desk:
 
     async def _run(self, act: Act, work: Callable[[], Awaitable[Verdict]]) -> None:
         try:
-            act.verdict = await work()
+            with one_error():
+                act.verdict = await work()
         except asyncio.CancelledError:
             act.verdict = Verdict(good=False, sentence="It was broken off. It may be run again.")
             raise
+        except TOLD as error:
+            act.verdict = Verdict(good=False, sentence=sentence_of(error, self._here().address))
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and stays
-            told = first_error(error, TOLD) if isinstance(error, ExceptionGroup) else error
-            if not isinstance(told, TOLD):
-                # No trace: its last line may quote an address.
-                logger.error("An act failed: %s", describe_bug(error))  # noqa: TRY400 - as said above
-                told = EngineError("This failed for a reason that the console's log names.")
-            act.verdict = Verdict(good=False, sentence=sentence_of(told, self._here().address))
+            # No trace: its last line may quote an address.
+            logger.error("An act failed: %s", describe_bug(error))  # noqa: TRY400 - as said above
+            sentence = "This failed for a reason that the console's log names."
+            act.verdict = Verdict(good=False, sentence=sentence)
         finally:
             self._watchers.wake()
 

@@ -7,7 +7,6 @@ from typing import Final, NoReturn
 
 from aiohttp import web
 
-from engine.concurrency import first_error
 from engine.errors import EngineError
 from engine.local.console.chart import chart
 from engine.local.console.desk import Desk
@@ -15,7 +14,7 @@ from engine.local.inbox.site import SITE, render
 from engine.operations.actions import LONGEST_REASON
 from engine.operations.health import judge_status, waits_for
 from engine.operations.queues import DEAD_LETTER_QUEUES
-from engine.operations.sentences import TOLD, sentence_of
+from engine.operations.sentences import TOLD, one_error, sentence_of
 from engine.operations.stack import StackAddress
 from engine.operations.suppression_table import TYPES
 from engine.operations.suppression_verdicts import shown_verdict
@@ -43,22 +42,14 @@ def tell_errors(handler: Handler) -> Handler:
 
     async def told(request: web.Request) -> web.Response:
         try:
-            return await handler(request)
+            with one_error():
+                return await handler(request)
         except TOLD as error:
-            return _trouble(request, error)
-        except ExceptionGroup as group:
-            first = first_error(group, TOLD)
-            if first is None:
-                raise
-            return _trouble(request, first)
+            desk = request.app[SITE].desk
+            address = desk.stack.address if desk and desk.stack else StackAddress()
+            return render(request, "trouble.html", status=502, sentence=sentence_of(error, address))
 
     return told
-
-
-def _trouble(request: web.Request, error: Exception) -> web.Response:
-    desk = request.app[SITE].desk
-    address = desk.stack.address if desk and desk.stack else StackAddress()
-    return render(request, "trouble.html", status=502, sentence=sentence_of(error, address))
 
 
 async def _stack(request: web.Request) -> web.Response:
