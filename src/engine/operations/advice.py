@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from engine.operations.asking import known
 from engine.operations.emails import duration
 from engine.operations.explain import EmailFacts
-from engine.operations.stopping import scope_option
+from engine.operations.scopes import go_command
 from engine.operations.timeline import bounce
 from engine.operations.verdict import Verdict
-from engine.schemas.rows import BrakeRow, TrackingRow
+from engine.schemas.rows import TrackingRow
 from engine.schemas.times import parse_iso
 from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.brakes import STOP, describe
@@ -118,11 +118,6 @@ def _sending(facts: EmailFacts, now: datetime) -> Verdict:
         " SES's Send report settles it; without one it is tried again by itself, after RECONCILE_SECONDS.",
         next_command="status",
     )
-
-
-def go_command(brake: BrakeRow) -> str:
-    """The command that lifts a brake, such as `go --template welcome`."""
-    return f"go {scope_option(brake.pk.removeprefix(STOP))}"
 
 
 def _sent(row: TrackingRow, now: datetime) -> Verdict:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from engine.operations.advice import day, go_command
+from engine.operations.advice import day
 from engine.operations.emails import duration
 from engine.operations.queues import BULK, PARKED, QueueDepth
+from engine.operations.scopes import go_command
 from engine.operations.ses_account import ENOUGH, HEALTHY, MOST_COMPLAINTS, SesAccount
 from engine.operations.status import StackStatus
 from engine.operations.today import Trouble
