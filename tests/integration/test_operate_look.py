@@ -1,7 +1,6 @@
 """`find`, `explain` and `status` against AWS's APIs."""
 
 import io
-import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
 import pytest
 from tests.support.cloud import Cloud, variables
-from typer.testing import CliRunner, Result
+from tests.support.operators import Operator, facts
+from typer.testing import Result
 
-from engine.cli import app
 from engine.local.ses.account import Account
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations.queues import DEAD_LETTER_QUEUES, PARKED
@@ -32,17 +31,7 @@ def run(cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", ses.url)
     for queue in (PARKED, *DEAD_LETTER_QUEUES):
         cloud.sqs.create_queue(QueueName=cloud.name(queue))
-
-    def invoke(*words: str) -> Result:
-        where = ["--stack", cloud.stack, "--region", "eu-west-1", "--endpoint-url", cloud.endpoint]
-        command, *rest = words  # what is given twice counts as it is given last
-        return CliRunner().invoke(app, [command, *where, *rest], env={"COLUMNS": "200"})
-
-    return invoke
-
-
-def facts(result: Result) -> Any:
-    return json.loads(result.output)
+    return Operator(cloud).run
 
 
 def ask(cloud: Cloud, own_id: str, *, minutes_ago: float = 1, **more: Any) -> str:
@@ -131,7 +120,7 @@ class TestFind:
     def test_eighty_columns_show_who_what_and_the_whole_id(self, cloud: Cloud, run: Run) -> None:
         own_id = email_id("shop", "order-7")
         ask(cloud, own_id, status="failed", failureCode="suppressed", campaign="spring")
-        shown = run("find", "--template", "welcome").output
+        shown = run("find", "--template", "welcome", columns=80).output
         for text in ("ada@example.com", "welcome · spring", own_id, "failed", "suppressed"):
             assert text in shown
 
