@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.support.fakes import FakeAws, Killed, KillSwitch
 from tests.support.harness import feedback_pipeline
+from tests.support.reported import DSN, SENT, earlier_bounces, the_row, world_with
 from tests.support.ses_examples import EMAIL_ID, Event, bounce, event, text
-from tests.unit.test_feedback import DSN, SENT, earlier_bounces, the_row, world_with
 
 from engine.feedback.bounce_policy import SOFT_BOUNCE_LIMIT
 from engine.schemas.rows import TrackingRow
