@@ -2,25 +2,19 @@
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_dynamodb as dynamodb
 
 from infra.constructs.alarms.alarm import TWICE, Alarms, AlarmText
-from infra.constructs.metrics import INDEXES, of_table
+from infra.constructs.metrics import of_table
 from infra.constructs.tables import EmailTables
 
 
 def watch_tables(alarms: Alarms, tables: EmailTables) -> None:
-    named: dict[str, dynamodb.ITable] = {
-        "EmailTracking": tables.tracking,
-        "Suppression": tables.suppression,
-        "State": tables.state,
-    }
-    for name, table in named.items():
+    for name, table in tables.by_name.items():
         metrics: dict[str, cloudwatch.IMetric] = {
             "reads": of_table(table, "ReadThrottleEvents"),
             "writes": of_table(table, "WriteThrottleEvents"),
         }
-        for number, index in enumerate(INDEXES[name]):
+        for number, index in enumerate(tables.indexes[name]):
             metrics[f"index{number}"] = of_table(table, "WriteThrottleEvents", index=index)
         throttles = cloudwatch.MathExpression(
             expression=" + ".join(f"FILL({metric}, 0)" for metric in metrics),
