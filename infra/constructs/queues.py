@@ -1,6 +1,6 @@
 """SQS queues: those an email can wait in, and the dead-letter queues it ends in when nothing helps."""
 
-from typing import Any, Final
+from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_sqs as sqs
@@ -11,11 +11,6 @@ from infra.acknowledged import acknowledge
 from infra.constructs.parameters import Parameters
 
 _LONGEST_RETENTION = Duration.days(14)
-
-# Deferral works by a growing visibility time-out, and each return of a message counts as a receive. With the
-# ten or so that AWS's examples use, a paused account would move its mail to the DLQ within hours; with these
-# mail outlasts a week's pause (docs/decisions/0006-deferral.md).
-RECEIVES_BEFORE_DLQ: Final = RECEIVES
 
 
 class EmailQueues(Construct):
@@ -58,10 +53,13 @@ class EmailQueues(Construct):
         )
 
     def _work(self, name: str, prefix: str, visibility: Duration, dead: sqs.Queue) -> sqs.Queue:
+        # Deferral works by a growing visibility time-out, and each return of a message counts as a receive.
+        # With the ten or so that AWS's examples use, a paused account would move its mail to the DLQ within
+        # hours; with these mail outlasts a week's pause (docs/decisions/0006-deferral.md).
         return self._keeping(
             name,
             prefix,
             receive_message_wait_time=Duration.seconds(20),
             visibility_timeout=visibility,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=RECEIVES_BEFORE_DLQ),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=RECEIVES),
         )
