@@ -6,12 +6,11 @@ A `MathExpression` is computed by CloudWatch as it is looked at: it makes no met
 from collections.abc import Mapping
 
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_dynamodb as dynamodb
 
 from engine.operations import prices
 from engine.telemetry import STATUS_METRICS
 from infra.constructs.functions import EngineFunction
-from infra.constructs.metrics import FIVE_MINUTES, INDEXES, EngineMetrics, of_function, of_queue, of_table
+from infra.constructs.metrics import FIVE_MINUTES, EngineMetrics, of_function, of_queue, of_table
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
@@ -71,17 +70,12 @@ def _functions(functions: Mapping[str, tuple[str, str]]) -> cloudwatch.IMetric:
 
 
 def _tables(tables: EmailTables) -> cloudwatch.IMetric:
-    named: dict[str, dynamodb.ITable] = {
-        "EmailTracking": tables.tracking,
-        "Suppression": tables.suppression,
-        "State": tables.state,
-    }
     writes: _Metrics = {}
     reads: _Metrics = {}
-    for name, table in named.items():
+    for name, table in tables.by_name.items():
         writes[f"writes{name}"] = of_table(table, "ConsumedWriteCapacityUnits")
         reads[f"reads{name}"] = of_table(table, "ConsumedReadCapacityUnits")
-        for number, index in enumerate(INDEXES[name]):
+        for number, index in enumerate(tables.indexes[name]):
             writes[f"writes{name}{number}"] = of_table(table, "ConsumedWriteCapacityUnits", index=index)
             reads[f"reads{name}{number}"] = of_table(table, "ConsumedReadCapacityUnits", index=index)
     terms = [_priced(writes, prices.DYNAMODB_WRITE), _priced(reads, prices.DYNAMODB_READ)]

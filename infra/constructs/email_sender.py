@@ -9,7 +9,7 @@ from infra.acknowledged import acknowledge, acknowledge_objects
 from infra.constructs.bus import EmailBus
 from infra.constructs.configuration_set import ConfigurationSets
 from infra.constructs.fingerprints import Fingerprints
-from infra.constructs.functions import EngineFunction, snapshots
+from infra.constructs.functions import EngineFunction
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
@@ -64,14 +64,14 @@ class EmailSenderFunction(EngineFunction):
             scope,
             construct_id,
             name=f"{prefix}-EmailSender",
+            parameters=parameters,
             handler="engine.handlers.email_sender.handler",
             code=code,
             memory=parameters.number("sender_memory"),
             timeout=parameters.number("sender_timeout"),
             concurrency=parameters.reserved("sender_concurrency"),
-            log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of("EmailSender", [*_CONFIGURATION, *_BESIDE], parameters),
-            snap_start=snapshots(parameters),
+            snap_start=True,
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
                 "SUPPRESSION_TABLE": tables.suppression.table_name,

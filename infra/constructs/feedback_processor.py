@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.constructs.bus import EmailBus
 from infra.constructs.feedback_topic import FeedbackTopic
 from infra.constructs.fingerprints import Fingerprints
-from infra.constructs.functions import EngineFunction, snapshots
+from infra.constructs.functions import EngineFunction
 from infra.constructs.parameters import Parameters
 from infra.constructs.queues import EmailQueues
 from infra.constructs.tables import EmailTables
@@ -34,18 +34,18 @@ class FeedbackProcessorFunction(EngineFunction):
             scope,
             construct_id,
             name=f"{prefix}-FeedbackProcessor",
+            parameters=parameters,
             handler="engine.handlers.feedback_processor.handler",
             code=code,
             memory=parameters.number("feedback_memory"),
             timeout=parameters.number("feedback_timeout"),
             concurrency=parameters.reserved("feedback_concurrency"),
-            log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of(
                 "FeedbackProcessor",
                 [*_CONFIGURATION, "feedback_memory", "feedback_timeout", "snap_start"],
                 parameters,
             ),
-            snap_start=snapshots(parameters),
+            snap_start=True,
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,
                 "SUPPRESSION_TABLE": tables.suppression.table_name,

@@ -1,7 +1,6 @@
 """A Lambda function the way all of ours are: own role, own log group, published version behind an alias."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -31,18 +30,18 @@ class EngineFunction(Construct):
         construct_id: str,
         *,
         name: str,
+        parameters: Parameters,
         handler: str,
         code: lambda_.Code,
         memory: float,
         timeout: float,
-        log_days: float,
         environment: Mapping[str, str],
         may: Sequence[iam.PolicyStatement],
         concurrency: float | None = None,
         fingerprint: Fingerprint | None = None,
-        snap_start: Any = None,
+        snap_start: bool = False,
     ) -> None:
-        """`snap_start`: CloudFormation's property, which may be a choice of the template's.
+        """`snap_start`: for a function whose cold start somebody waits for, where the parameter wants it.
 
         `fingerprint`: of the settings that the function's configuration is made of.
 
@@ -63,7 +62,9 @@ class EngineFunction(Construct):
         )
         log_group = self.log_group.node.default_child
         assert isinstance(log_group, logs.CfnLogGroup)  # noqa: S101 -- what the L2 construct always makes
-        log_group.retention_in_days = log_days  # the L2 construct takes no parameter
+        log_group.retention_in_days = parameters.number(
+            "log_retention_days"
+        )  # the L2 construct takes no parameter
         write_log = iam.PolicyStatement(
             sid="WriteLog",
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -99,8 +100,9 @@ class EngineFunction(Construct):
         assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 -- what the L2 construct always makes
         # CDK makes the function wait for the role in words too, though it refers to the role anyway.
         resource.add_deletion_override("DependsOn")
-        if snap_start is not None:
-            resource.add_property_override("SnapStart", snap_start)
+        if snap_start and parameters.wanted("snap_start"):
+            chosen = parameters.choose("snap_start", {"ApplyOn": "PublishedVersions"})
+            resource.add_property_override("SnapStart", chosen)
         acknowledge(
             self.function,
             "AwsSolutions-L1",
@@ -134,9 +136,3 @@ class EngineFunction(Construct):
             max_concurrency=concurrency,
             report_batch_item_failures=True,
         )
-
-
-def snapshots(parameters: Parameters) -> Any:
-    """CloudFormation's SnapStart property for a function whose cold start somebody waits for."""
-    on = {"ApplyOn": "PublishedVersions"}
-    return parameters.choose("snap_start", on) if parameters.wanted("snap_start") else None

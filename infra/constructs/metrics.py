@@ -9,11 +9,6 @@ from engine.telemetry import SERVICE
 from infra.constructs.parameters import Parameters
 
 FIVE_MINUTES = Duration.minutes(5)
-INDEXES = {
-    "EmailTracking": ("to-email-timestamp-index", "ses-message-id-index", "date-partition-index"),
-    "Suppression": ("suppression-type-date-index",),
-    "State": (),
-}
 
 
 class EngineMetrics:

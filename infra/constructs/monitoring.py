@@ -4,7 +4,12 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.constructs.alarm_topic import AlarmTopic
-from infra.constructs.alarms import Alarms
+from infra.constructs.alarms.alarm import Alarms
+from infra.constructs.alarms.functions import watch_function, watch_page, watch_signed_webhooks
+from infra.constructs.alarms.queues import watch_dead_letters, watch_parked, watch_queues
+from infra.constructs.alarms.reputation import watch_reputation, watch_streams
+from infra.constructs.alarms.sending import watch_sending
+from infra.constructs.alarms.tables import watch_tables
 from infra.constructs.configuration_set import ConfigurationSets
 from infra.constructs.costs import cost_per_thousand
 from infra.constructs.dashboard import SendingDashboard
@@ -42,20 +47,20 @@ class Monitoring(Construct):
 
         self.alarm_topic = AlarmTopic(self, "AlarmTopic", prefix=prefix, parameters=parameters, key=key).topic
         alarms = Alarms(self, "Alarms", prefix=prefix, topic=self.alarm_topic)
-        alarms.watch_dead_letters(queues)
-        alarms.watch_queues(queues)
-        alarms.watch_parked(queues)
-        alarms.watch_function("EmailSender", sender.name)
-        alarms.watch_function("FeedbackProcessor", processor.name)
+        watch_dead_letters(alarms, queues)
+        watch_queues(alarms, queues)
+        watch_parked(alarms, queues)
+        watch_function(alarms, "EmailSender", sender.name)
+        watch_function(alarms, "FeedbackProcessor", processor.name)
         if page:
-            alarms.watch_page(page.function.name, parameters)
+            watch_page(alarms, page.function.name, parameters)
         if webhooks:
-            alarms.watch_signed_webhooks(webhooks.function.name, parameters)
-        alarms.watch_reputation()
-        alarms.watch_streams(configuration_sets, parameters)
-        alarms.watch_sending(counted["sender"])
+            watch_signed_webhooks(alarms, webhooks.function.name, parameters)
+        watch_reputation(alarms)
+        watch_streams(alarms, configuration_sets, parameters)
+        watch_sending(alarms, counted["sender"])
         if target == "lambda":  # the emulator knows no alarms over an expression
-            alarms.watch_tables(tables)
+            watch_tables(alarms, tables)
 
         dashboard = SendingDashboard(
             self,

@@ -1,6 +1,6 @@
 """SQS queues: those an email can wait in, and the dead-letter queues it ends in when nothing helps."""
 
-from typing import Final
+from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_sqs as sqs
@@ -11,11 +11,6 @@ from infra.acknowledged import acknowledge
 from infra.constructs.parameters import Parameters
 
 _LONGEST_RETENTION = Duration.days(14)
-
-# Deferral works by a growing visibility time-out, and each return of a message counts as a receive. With the
-# ten or so that AWS's examples use, a paused account would move its mail to the DLQ within hours; with these
-# mail outlasts a week's pause (docs/decisions/0006-deferral.md).
-RECEIVES_BEFORE_DLQ: Final = RECEIVES
 
 
 class EmailQueues(Construct):
@@ -45,7 +40,7 @@ class EmailQueues(Construct):
         self.retry = self._work("EmailRetryQueue", prefix, visibility, self.retry_dead)
         self.bulk = self._work("BulkEmailQueue", prefix, visibility, self.bulk_dead)
 
-    def _keeping(self, name: str, prefix: str) -> sqs.Queue:
+    def _keeping(self, name: str, prefix: str, **more: Any) -> sqs.Queue:
         return sqs.Queue(
             self,
             name,
@@ -54,18 +49,17 @@ class EmailQueues(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            **more,
         )
 
     def _work(self, name: str, prefix: str, visibility: Duration, dead: sqs.Queue) -> sqs.Queue:
-        return sqs.Queue(
-            self,
+        # Deferral works by a growing visibility time-out, and each return of a message counts as a receive.
+        # With the ten or so that AWS's examples use, a paused account would move its mail to the DLQ within
+        # hours; with these mail outlasts a week's pause (docs/decisions/0006-deferral.md).
+        return self._keeping(
             name,
-            queue_name=f"{prefix}-{name}",
-            retention_period=_LONGEST_RETENTION,
+            prefix,
             receive_message_wait_time=Duration.seconds(20),
             visibility_timeout=visibility,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=RECEIVES_BEFORE_DLQ),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=RECEIVES),
         )

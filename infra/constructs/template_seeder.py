@@ -31,11 +31,11 @@ class TemplateSeederFunction(EngineFunction):
             scope,
             construct_id,
             name=f"{prefix}-TemplateSeeder",
+            parameters=parameters,
             handler="engine.handlers.template_seeder.handler",
             code=code,
             memory=256,
             timeout=_TIMEOUT,
-            log_days=parameters.number("log_retention_days"),
             environment={"TEMPLATE_BUCKET": templates.bucket.bucket_name},
             may=[
                 iam.PolicyStatement(

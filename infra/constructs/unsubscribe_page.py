@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.acknowledged import acknowledge
 from infra.constructs.bus import EmailBus
 from infra.constructs.fingerprints import Fingerprints
-from infra.constructs.functions import EngineFunction, snapshots
+from infra.constructs.functions import EngineFunction
 from infra.constructs.parameters import Parameters
 from infra.constructs.tables import EmailTables
 
@@ -39,16 +39,16 @@ class UnsubscribePage(Construct):
             self,
             "Function",
             name=f"{prefix}-Unsubscribe",
+            parameters=parameters,
             handler="engine.handlers.unsubscribe.handler",
             code=code,
             memory=_MEMORY,
             timeout=_TIMEOUT,
             concurrency=parameters.reserved("unsubscribe_concurrency"),
-            log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of(
                 "Unsubscribe", ["unsubscribe_topics", "environment", "log_level", "snap_start"], parameters
             ),
-            snap_start=snapshots(parameters),
+            snap_start=True,
             environment={
                 "SUPPRESSION_TABLE": tables.suppression.table_name,
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,

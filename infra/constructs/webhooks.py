@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.acknowledged import acknowledge
 from infra.constructs.fingerprints import Fingerprints
-from infra.constructs.functions import EngineFunction, snapshots
+from infra.constructs.functions import EngineFunction
 from infra.constructs.parameters import Parameters
 from infra.settings import Target
 
@@ -88,14 +88,14 @@ class SignedWebhooks(Construct):
             self,
             "Function",
             name=f"{prefix}-Webhook",
+            parameters=parameters,
             handler="engine.handlers.webhook.handler",
             code=code,
             memory=_MEMORY,
             timeout=_TIMEOUT,
             concurrency=parameters.reserved("webhook_concurrency"),
-            log_days=parameters.number("log_retention_days"),
             fingerprint=fingerprints.of("Webhook", ["snap_start"], parameters),
-            snap_start=snapshots(parameters),
+            snap_start=True,
             environment={"WEBHOOK_SECRET_PREFIX": f"{prefix}-webhook-", **local},
             may=[
                 iam.PolicyStatement(

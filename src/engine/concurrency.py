@@ -7,15 +7,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def first_error(group: ExceptionGroup, kinds: tuple[type[Exception], ...]) -> Exception | None:
-    """The first error of a group that holds these kinds alone; None where there are others."""
-    told, others = group.split(kinds)
-    error: Exception | None = None if others else told
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 async def concurrently(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results, in order. A step that raises cancels the others, and ends them before this returns."""
     async with asyncio.TaskGroup() as group:

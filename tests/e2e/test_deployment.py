@@ -149,10 +149,8 @@ class TestSynthesis:
         assert "sesMaxSendRate=4" in commands[-1]
 
     async def test_a_bad_setting_is_named_with_what_was_expected(self, tmp_path: Path) -> None:
-        said: list[str] = []
         with pytest.raises(CdkError, match=r"defaultSenderEmail: .*got 'nobody'"):
-            await synthesize(tmp_path, {"defaultSenderEmail": "nobody"}, on_line=said.append)
-        assert any("defaultSenderEmail" in line for line in said)
+            await synthesize(tmp_path, {"defaultSenderEmail": "nobody"})
         assert _folders(tmp_path) == []
 
 

@@ -524,7 +524,7 @@ async def done_without_answer(execute: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def throttle(_: Any) -> Any:
-    raise aws_error("BatchExecuteStatement", "ThrottlingException")
+    raise throttling("BatchExecuteStatement")
 
 
 async def executed(execute: Callable[[], Awaitable[Any]]) -> Any:
@@ -592,7 +592,7 @@ async def test_rows_that_can_not_be_read_stand_without_an_answer_and_won_claims_
 
     class Blind(Watched):
         async def batch_get_item(self, **_: Any) -> Any:
-            raise aws_error("BatchGetItem", "ThrottlingException")
+            raise throttling("BatchGetItem")
 
     blind: Any = Blind(client)
     first, second, *won = await TrackingLedger(blind, ledger._table).claim(claims(5))
@@ -618,8 +618,8 @@ async def test_a_row_that_is_gone_by_when_it_is_read_is_asked_for_again(client: 
 # -- a table that does not answer ----------------------------------------------------------------------------
 
 
-def aws_error(operation: str, code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+def throttling(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, operation)
 
 
 class Throttled:
@@ -627,7 +627,7 @@ class Throttled:
 
     def __getattr__(self, name: str) -> Any:
         async def call(**_: Any) -> Any:
-            raise aws_error(name, "ThrottlingException")
+            raise throttling(name)
 
         return call
 

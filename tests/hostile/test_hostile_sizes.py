@@ -23,8 +23,8 @@ RECORD = 550_000
 FIRST, LAST = "first@example.com", "last@example.com"
 
 
-def filled(item: Any, size: int = RECORD) -> list[Any]:
-    return [item] * (size // (len(json.dumps(item)) + 2))
+def filled(item: Any) -> list[Any]:
+    return [item] * (RECORD // (len(json.dumps(item)) + 2))
 
 
 def named(count: int, value: Any) -> dict[str, Any]:

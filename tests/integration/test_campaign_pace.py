@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud, queue_event
-from typer.testing import CliRunner, Result
+from tests.support.operators import Operator
+from typer.testing import Result
 
-from engine.cli import app
 from engine.cli.campaign import run as run_module
 from engine.handlers.email_sender import handler
 
@@ -37,11 +37,8 @@ class Campaign:
         cloud.route_requests()
 
     def send(self, *options: str) -> Result:
-        access = ["--stack", self._cloud.stack, "--endpoint-url", self._cloud.endpoint]
-        command = ["send", "--template", "welcome", "--recipients", str(self.file), *access, *options]
-        result = CliRunner().invoke(app, command, terminal_width=200)
-        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
-        return result
+        command = ("send", "--template", "welcome", "--recipients", str(self.file))
+        return Operator(self._cloud).run(*command, *options)
 
     def arrived(self) -> list[dict[str, Any]]:
         """Events with the requests since the last look."""
@@ -71,7 +68,7 @@ def _deliver(events: list[dict[str, Any]]) -> int:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr(run_module, "_now", lambda: time.now)
+    monkeypatch.setattr(run_module, "now", lambda: time.now)
     monkeypatch.setattr(run_module, "_sleep", time.sleep)
     return time
 

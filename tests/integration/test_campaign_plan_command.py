@@ -1,14 +1,12 @@
 """`campaign plan`: a file against the suppression table and the account."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner, Result
-
-from engine.cli import app
+from tests.support.operators import Operator, facts
+from typer.testing import Result
 
 
 class Planner:
@@ -17,15 +15,11 @@ class Planner:
         self.file = file
 
     def call(self, *options: str) -> Result:
-        access = ["--stack", self._cloud.stack, "--endpoint-url", self._cloud.endpoint]
-        command = ["campaign", "plan", str(self.file), "--template", "welcome", *access, *options]
-        result = CliRunner().invoke(app, command, terminal_width=200)
-        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
-        return result
+        command = ("campaign", "plan", str(self.file), "--template", "welcome")
+        return Operator(self._cloud).run(*command, *options)
 
-    def facts(self, *options: str) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads(self.call(*options, "--json").output)
-        return facts
+    def facts(self, *options: str) -> Any:
+        return facts(self.call(*options, "--json"))
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 import csv
 import io
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner, Result
+from tests.support.operators import Operator
+from typer.testing import Result
 
 from engine.aws.dynamodb import to_item
-from engine.cli import app
 from engine.requests.email_job import email_id, retry_id
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
@@ -26,14 +25,10 @@ class Campaigns:
         self.cloud = cloud
 
     def call(self, *command: str) -> Result:
-        access = ["--stack", self.cloud.stack, "--endpoint-url", self.cloud.endpoint]
-        result = CliRunner().invoke(app, ["campaign", *command, *access], terminal_width=200)
-        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
-        return result
+        return Operator(self.cloud).run("campaign", *command)
 
-    def facts(self, *command: str) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads(self.call(*command, "--json").output)
-        return facts
+    def facts(self, *command: str) -> Any:
+        return Operator(self.cloud).facts("campaign", *command)
 
     def add(self, own_id: str, status: str, *, age: timedelta = timedelta(), **more: Any) -> None:
         at = datetime.now(UTC) - age
@@ -130,8 +125,7 @@ def sent_file(campaigns: Campaigns, tmp_path: Path) -> Path:
     rows = [f"user{number}@example.com,User {number},k{number}" for number in range(5)]
     file.write_text("\n".join(["to,name,idempotencyKey", *rows]) + "\n")
     command = ["send", "--template", "welcome", "--recipients", str(file), "--campaign", "spring", "--bulk"]
-    access = ["--stack", campaigns.cloud.stack, "--endpoint-url", campaigns.cloud.endpoint]
-    result = CliRunner().invoke(app, [*command, *access, "--idempotency-prefix", "spring"])
+    result = Operator(campaigns.cloud).run(*command, "--idempotency-prefix", "spring")
     assert result.exit_code == 0, result.output
     return file
 

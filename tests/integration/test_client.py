@@ -118,7 +118,7 @@ class Bus:
         self._poison = poison
         self.calls: list[list[str]] = []
 
-    async def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def put_events(self, *, Entries: Any) -> dict[str, Any]:
         details = [json.loads(entry["Detail"]) for entry in Entries]
         keys = [detail["idempotencyKey"] for detail in details]
         self.calls.append(keys)

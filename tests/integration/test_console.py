@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner, Result
+from tests.support.operators import Operator
+from typer.testing import Result
 
-from engine.cli import app
 from engine.local.console.serve import serve_console
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations.queues import DEAD_LETTER_QUEUES, PARKED
@@ -306,8 +306,7 @@ async def _first(answer: aiohttp.ClientResponse, count: int) -> AsyncIterator[tu
 
 class TestCommand:
     def run(self, cloud: Cloud, *words: str) -> Result:
-        where = ["--stack", cloud.stack, "--region", "eu-west-1", "--endpoint-url", cloud.endpoint]
-        return CliRunner().invoke(app, ["console", *where, *words])
+        return Operator(cloud).run("console", *words)
 
     def test_it_opens_a_browser_at_the_address_and_serves_until_it_is_interrupted(
         self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch

@@ -11,9 +11,8 @@ import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain
 import pytest
 from tests.support.cloud import Cloud
 from tests.support.dns import Zone
-from typer.testing import CliRunner
+from tests.support.operators import Operator
 
-from engine.cli import app
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations.doctor.dns_lookup import DnsLookup
 from engine.operations.doctor.examine import Examination, examine, verdict
@@ -85,8 +84,7 @@ def stack(cloud: Cloud, ses: ThreadedSimulator) -> Stack:
 
 
 def doctor(cloud: Cloud, *options: str) -> tuple[int, str]:
-    place = ["--stack", cloud.stack, "--endpoint-url", cloud.endpoint, "--region", "eu-west-1"]
-    result = CliRunner().invoke(app, ["doctor", *place, *options], env={"COLUMNS": "200"})
+    result = Operator(cloud).run("doctor", *options)
     return result.exit_code, result.output
 
 

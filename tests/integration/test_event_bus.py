@@ -49,7 +49,7 @@ class Picky:
         self._poison = poison
         self.calls: list[list[str]] = []
 
-    async def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def put_events(self, *, Entries: Any) -> dict[str, Any]:
         sources = [entry["Source"] for entry in Entries]
         self.calls.append(sources)
         if self._poison in sources:
@@ -137,7 +137,7 @@ async def test_a_call_that_fails_is_told_for_its_entries_and_the_others_are_take
 
 async def test_a_call_that_fails_at_the_second_try_leaves_only_what_it_asked_for() -> None:
     class Breaks(Picky):
-        async def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        async def put_events(self, *, Entries: Any) -> dict[str, Any]:
             if self.calls:
                 raise ConnectionResetError
             return await super().put_events(Entries=Entries)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud, queue_event, request_event, sns_event
+from tests.support.ses_notifications import TOPIC_VALIDATED, as_notification
 
 from engine.feedback.pipeline import FeedbackFailed
 from engine.handlers.email_sender import handler as send
 from engine.handlers.feedback_processor import handler
 from engine.local.ses import events
 from engine.local.ses.mail_object import MailObject
-from engine.local.ses.notifications import TOPIC_VALIDATED, as_notification
 from engine.local.ses.threaded import ThreadedSimulator
 
 SIMULATOR = "simulator.amazonses.com"

@@ -7,7 +7,7 @@ from tests.support.aws_calls import Ask
 from tests.support.iam import allows
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
-from infra.constructs.queues import RECEIVES_BEFORE_DLQ
+from engine.delivery.retry_delay import RECEIVES
 
 FORTNIGHT = 14 * 24 * 3600
 DEAD = ["EventBridgeDLQ", "EmailRetryDLQ", "FeedbackProcessorDLQ", "BulkEmailDLQ", "WebhookDLQ"]
@@ -107,7 +107,7 @@ class TestQueues:
         assert properties["ReceiveMessageWaitTimeSeconds"] == 20
         assert properties["RedrivePolicy"] == {
             "deadLetterTargetArn": queue_arn(dead),
-            "maxReceiveCount": RECEIVES_BEFORE_DLQ,
+            "maxReceiveCount": RECEIVES,
         }
 
     @pytest.mark.parametrize("timeout", [15, 30, 45, 60, 90, 120, 180, 300, 600, 900])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud, request_event
-from tests.support.operators import Operator
+from tests.support.operators import Operator, facts
 from typer.testing import Result
 
 from engine.cli.operate.command import INTERRUPTED
@@ -28,10 +28,6 @@ def queues(cloud: Cloud) -> dict[str, str]:
 def dlq(cloud: Cloud) -> Callable[..., Result]:
     operator = Operator(cloud)
     return lambda *words: operator.run("dlq", *words)
-
-
-def facts(answer: Result) -> Any:
-    return json.loads(answer.output)
 
 
 def put(cloud: Cloud, url: str, *bodies: object, error: str = "NO_PERMISSIONS") -> None:

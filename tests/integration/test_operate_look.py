@@ -1,7 +1,6 @@
 """`find`, `explain` and `status` against AWS's APIs."""
 
 import io
-import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
 import pytest
 from tests.support.cloud import Cloud, variables
-from typer.testing import CliRunner, Result
+from tests.support.operators import Operator, facts
+from typer.testing import Result
 
-from engine.cli import app
 from engine.local.ses.account import Account
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations.queues import DEAD_LETTER_QUEUES, PARKED
@@ -32,17 +31,7 @@ def run(cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", ses.url)
     for queue in (PARKED, *DEAD_LETTER_QUEUES):
         cloud.sqs.create_queue(QueueName=cloud.name(queue))
-
-    def invoke(*words: str) -> Result:
-        where = ["--stack", cloud.stack, "--region", "eu-west-1", "--endpoint-url", cloud.endpoint]
-        command, *rest = words  # what is given twice counts as it is given last
-        return CliRunner().invoke(app, [command, *where, *rest], env={"COLUMNS": "200"})
-
-    return invoke
-
-
-def facts(result: Result) -> Any:
-    return json.loads(result.output)
+    return Operator(cloud).run
 
 
 def ask(cloud: Cloud, own_id: str, *, minutes_ago: float = 1, **more: Any) -> str:
@@ -115,10 +104,10 @@ class TestFind:
 
     def test_the_limit_is_kept_and_said(self, cloud: Cloud, run: Run) -> None:
         for number in range(3):
-            ask(cloud, f"e{number}", minutes_ago=number + 1)
+            ask(cloud, f"email-{number}", minutes_ago=number + 1)
         result = run("find", "ada@example.com", "--limit", "2")
         assert "2 emails, newest first; older ones were not looked at" in result.output
-        assert "e2" not in result.output
+        assert "email-2" not in result.output
 
     def test_people_see_where_each_is_and_what_to_run_next(self, cloud: Cloud, run: Run) -> None:
         at = ask(cloud, "one", status="failed", failureCode="suppressed", retryAttempt=1)
@@ -131,7 +120,7 @@ class TestFind:
     def test_eighty_columns_show_who_what_and_the_whole_id(self, cloud: Cloud, run: Run) -> None:
         own_id = email_id("shop", "order-7")
         ask(cloud, own_id, status="failed", failureCode="suppressed", campaign="spring")
-        shown = run("find", "--template", "welcome").output
+        shown = run("find", "--template", "welcome", columns=80).output
         for text in ("ada@example.com", "welcome · spring", own_id, "failed", "suppressed"):
             assert text in shown
 

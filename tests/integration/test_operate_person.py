@@ -3,11 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.cloud import LARGE, Cloud, request_event
-from tests.support.operators import Operator
+from tests.support.operators import Operator, facts
 from typer.testing import Result
 
 from engine.handlers import email_sender
@@ -40,10 +39,6 @@ def ada(cloud: Cloud, ses: ThreadedSimulator) -> None:
     cloud.put("Suppression", email=ADA, suppressionType="bounce", emailId="e-0", diagnosticCode="550", **more)
     cloud.put("State", pk=f"soft-bounces#{ADA}", ttl=1, **{"e-9": 1764000000})
     ses.simulator.suppression.put(ADA, "BOUNCE")
-
-
-def facts(answer: Result) -> Any:
-    return json.loads(answer.output)
 
 
 def everything(cloud: Cloud) -> str:

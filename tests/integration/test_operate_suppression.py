@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import LARGE, Cloud, request_event
-from tests.support.operators import Operator
+from tests.support.operators import Operator, facts
 from typer.testing import Result
 
 from engine.cli.operate.command import INTERRUPTED
@@ -49,10 +49,6 @@ def suppress(cloud: Cloud, key: str = ADA, kind: str = "bounce", **more: str) ->
 def on_ses(ses: ThreadedSimulator, *addresses: str) -> None:
     for address in addresses:
         ses.simulator.suppression.put(address, "BOUNCE")
-
-
-def facts(answer: Result) -> Any:
-    return json.loads(answer.output)
 
 
 def keys(cloud: Cloud) -> list[str]:

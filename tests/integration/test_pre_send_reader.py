@@ -139,7 +139,7 @@ class Watched:
         self._failure = failure
         self.asked: list[dict[str, int]] = []
 
-    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:
         if self._failure:
             raise self._failure
         assert all(wanted["ConsistentRead"] for wanted in RequestItems.values())

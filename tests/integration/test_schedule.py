@@ -13,9 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner
+from tests.support.operators import Operator
 
-from engine.cli import app
 from engine.client import EmailClient, EmailRequest, NoSuchBusError, NotScheduledError
 from engine.client.schedule import cancel, create
 from engine.requests.email_job import EmailJob, from_event, read_body
@@ -187,8 +186,7 @@ async def test_a_bus_that_is_not_there_or_not_an_engines_is_named(cloud: Cloud) 
 
 
 async def run(cloud: Cloud, *arguments: str) -> tuple[int, str]:
-    options = ["--stack", cloud.stack, "--endpoint-url", cloud.endpoint, "--region", "eu-west-1"]
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["scheduled", *arguments, *options])
+    result = await asyncio.to_thread(Operator(cloud).run, "scheduled", *arguments)
     return result.exit_code, result.output
 
 

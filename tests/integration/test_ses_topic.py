@@ -1,33 +1,23 @@
 """Events on their way through a real SNS API."""
 
 import json
-from collections.abc import Iterator
 
-import pytest
-from moto.server import ThreadedMotoServer
 from tests.support.ses_requests import SESSION, served, simple
 
 from engine.local.ses import Simulator, sns_topic
-from engine.local.ses.topic import lambda_event
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-async def test_every_event_reaches_a_subscriber_of_the_topic(aws: str) -> None:
-    async with SESSION.client("sns", endpoint_url=aws) as sns, SESSION.client("sqs", endpoint_url=aws) as sqs:
+async def test_every_event_reaches_a_subscriber_of_the_topic(aws_endpoint: str) -> None:
+    async with (
+        SESSION.client("sns", endpoint_url=aws_endpoint) as sns,
+        SESSION.client("sqs", endpoint_url=aws_endpoint) as sqs,
+    ):
         topic = (await sns.create_topic(Name="SESFeedback"))["TopicArn"]
         queue = (await sqs.create_queue(QueueName="feedback"))["QueueUrl"]
         arn = "arn:aws:sqs:us-east-1:123456789012:feedback"
         await sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         async with (
-            sns_topic(topic, endpoint_url=aws) as publish,
+            sns_topic(topic, endpoint_url=aws_endpoint) as publish,
             served(Simulator(publish=publish)) as client,
         ):
             await client.send_email(**simple())
@@ -36,10 +26,3 @@ async def test_every_event_reaches_a_subscriber_of_the_topic(aws: str) -> None:
     assert {envelope["Subject"] for envelope in envelopes} == {"Amazon SES Email Event Notification"}
     kinds = {json.loads(envelope["Message"])["eventType"] for envelope in envelopes}
     assert kinds == {"Send", "Delivery"}
-
-
-def test_lambda_gets_one_record_for_each_message() -> None:
-    event = lambda_event(["one", "two"])
-    assert [record["Sns"]["Message"] for record in event["Records"]] == ["one", "two"]
-    assert {record["EventSource"] for record in event["Records"]} == {"aws:sns"}
-    assert len({record["Sns"]["MessageId"] for record in event["Records"]}) == 2

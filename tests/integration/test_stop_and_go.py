@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.support import operators
 from tests.support.cloud import Cloud, queue_event, request_event
-from typer.testing import CliRunner, Result
 
-from engine.cli import app
 from engine.handlers.email_sender import handler
 from engine.local.ses.threaded import ThreadedSimulator
 from engine.operations import parked, stopping
@@ -17,29 +16,16 @@ from engine.operations.stack import StackAddress, connect
 from engine.schemas.rows import BrakeRow
 
 
-class Operator:
-    """At a terminal where nobody answers questions."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
-    def call(self, *command: str) -> Result:
-        access = ["--stack", self._cloud.stack, "--endpoint-url", self._cloud.endpoint]
-        result = CliRunner().invoke(app, [*command, *access], terminal_width=200)
-        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    def facts(self, *command: str) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads(self.call(*command, "--json").output)
-        return facts
+class Operator(operators.Operator):
+    """Also puts mail into the queue of parked mail, and sees which brakes are set."""
 
     def park(self, count: int, **detail: Any) -> None:
         for number in range(count):
             body = json.dumps(request_event(event_id=f"{detail}-{number}", **detail))
-            self._cloud.sqs.send_message(QueueUrl=self._cloud.parked_queue, MessageBody=body)
+            self.cloud.sqs.send_message(QueueUrl=self.cloud.parked_queue, MessageBody=body)
 
     def brakes(self) -> set[str]:
-        return {item["pk"] for item in self._cloud.items("State")} - {"stop#list"}
+        return {item["pk"] for item in self.cloud.items("State")} - {"stop#list"}
 
 
 @pytest.fixture
@@ -51,7 +37,7 @@ def operator(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Operator:
 
 
 def test_stop_sets_a_brake_says_how_long_it_takes_and_tells_the_bus(cloud: Cloud, operator: Operator) -> None:
-    result = operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    result = operator.run("stop", "--bulk", "--because", "wrong price", "--yes")
     assert result.exit_code == 0, result.output
     assert "Bulk mail is stopped. That holds within two seconds" in result.output
     assert f"Next: sesmailengine go --bulk --stack {cloud.stack}" in result.output
@@ -65,11 +51,11 @@ def test_stop_sets_a_brake_says_how_long_it_takes_and_tells_the_bus(cloud: Cloud
 
 
 def test_go_brings_back_what_no_other_brake_holds(cloud: Cloud, operator: Operator) -> None:
-    operator.call("stop", "--template", "welcome", "--because", "typo", "--yes")
-    operator.call("stop", "--campaign", "spring", "--because", "too early", "--yes")
+    operator.run("stop", "--template", "welcome", "--because", "typo", "--yes")
+    operator.run("stop", "--campaign", "spring", "--because", "too early", "--yes")
     operator.park(12)
     operator.park(3, campaign="spring", priority="bulk")
-    result = operator.call("go", "--template", "welcome", "--yes")
+    result = operator.run("go", "--template", "welcome", "--yes")
     assert result.exit_code == 0, result.output
     assert "12 parked emails came back to their lanes. 3 parked emails stay parked" in result.output
     assert "too early" in result.output
@@ -86,7 +72,7 @@ def test_go_brings_back_what_no_other_brake_holds(cloud: Cloud, operator: Operat
 def test_what_the_engine_parks_comes_back_and_is_sent_once(
     cloud: Cloud, ses: ThreadedSimulator, operator: Operator
 ) -> None:
-    operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    operator.run("stop", "--bulk", "--because", "wrong price", "--yes")
     event = request_event(event_id="one", priority="bulk", campaign="spring")
     assert handler(queue_event(event)) == {"batchItemFailures": []}
     assert handler(request_event(event_id="two"))["status"] == "sent"
@@ -102,10 +88,10 @@ def test_what_the_engine_parks_comes_back_and_is_sent_once(
 def test_a_cancelled_campaign_s_parked_mail_ends_as_failed(
     cloud: Cloud, ses: ThreadedSimulator, operator: Operator
 ) -> None:
-    operator.call("stop", "--campaign", "spring", "--because", "wrong price", "--yes")
+    operator.run("stop", "--campaign", "spring", "--because", "wrong price", "--yes")
     handler(queue_event(request_event(priority="bulk", campaign="spring")))
     assert cloud.row()["status"] == "sending"
-    operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    operator.run("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
     (body,) = cloud.messages(cloud.bulk_queue)
     handler(queue_event(body))
     assert (cloud.row()["status"], cloud.row()["failureCode"]) == ("failed", "cancelled")
@@ -115,23 +101,23 @@ def test_a_cancelled_campaign_s_parked_mail_ends_as_failed(
 def test_a_brake_written_by_hand_holds_and_can_be_lifted(cloud: Cloud, operator: Operator) -> None:
     cloud.put("State", pk="stop#all", because="paged at night", by="ops")
     operator.park(2)
-    operator.call("stop", "--bulk", "--because", "x", "--yes")
+    operator.run("stop", "--bulk", "--because", "x", "--yes")
     facts = operator.facts("go", "--bulk", "--yes")
     assert facts["returned"]["held"] == {"stop#all": 2}
     assert operator.facts("go", "--everything", "--yes")["returned"]["moved"] == 2
 
 
 def test_go_for_what_is_not_stopped_finds_nothing(operator: Operator) -> None:
-    result = operator.call("go", "--all", "--yes")
+    result = operator.run("go", "--all", "--yes")
     assert result.exit_code == 1
     assert "All mail was not stopped." in result.output
 
 
 def test_cancel_sends_parked_mail_to_its_lane_to_fail(cloud: Cloud, operator: Operator) -> None:
-    operator.call("stop", "--all", "--because", "x", "--yes")
+    operator.run("stop", "--all", "--because", "x", "--yes")
     operator.park(4, campaign="spring", priority="bulk")
     operator.park(1)
-    result = operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    result = operator.run("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
     assert result.exit_code == 0, result.output
     assert "Campaign spring is cancelled" in result.output
     assert len(cloud.messages(cloud.bulk_queue)) == 4
@@ -140,22 +126,22 @@ def test_cancel_sends_parked_mail_to_its_lane_to_fail(cloud: Cloud, operator: Op
 
 
 def test_go_leaves_a_campaign_cancelled_unless_told(operator: Operator) -> None:
-    operator.call("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
-    result = operator.call("go", "--campaign", "spring", "--yes")
+    operator.run("cancel", "--campaign", "spring", "--because", "wrong list", "--yes")
+    result = operator.run("go", "--campaign", "spring", "--yes")
     assert result.exit_code == 1
     assert "It is cancelled, though" in result.output
-    assert operator.call("go", "--everything", "--yes").exit_code == 1
+    assert operator.run("go", "--everything", "--yes").exit_code == 1
     assert operator.brakes() == {"cancel#campaign#spring"}
-    assert operator.call("go", "--campaign", "spring", "--uncancel", "--yes").exit_code == 0
+    assert operator.run("go", "--campaign", "spring", "--uncancel", "--yes").exit_code == 0
     assert not operator.brakes()
 
 
 def test_a_stack_without_a_queue_for_parked_mail_is_named(cloud: Cloud, operator: Operator) -> None:
     cloud.sqs.delete_queue(QueueUrl=cloud.parked_queue)
-    result = operator.call("stop", "--all", "--because", "x", "--yes")
+    result = operator.run("stop", "--all", "--because", "x", "--yes")
     assert result.exit_code == 1
     assert "this stack has no ParkedEmailQueue" in result.output
-    result = operator.call("go", "--all", "--yes")
+    result = operator.run("go", "--all", "--yes")
     assert result.exit_code == 0
     assert "nothing was parked" in result.output
 
@@ -198,10 +184,10 @@ async def test_whatever_stop_and_go_do_at_one_moment_a_brake_that_is_set_is_list
 
 
 def test_go_tells_of_mail_that_a_killed_run_still_hides(cloud: Cloud, operator: Operator) -> None:
-    operator.call("stop", "--bulk", "--because", "wrong price", "--yes")
+    operator.run("stop", "--bulk", "--because", "wrong price", "--yes")
     operator.park(3, priority="bulk")
     cloud.sqs.receive_message(QueueUrl=cloud.parked_queue, MaxNumberOfMessages=2, VisibilityTimeout=300)
-    result = operator.call("go", "--bulk", "--yes")
+    result = operator.run("go", "--bulk", "--yes")
     assert result.exit_code == 1
     said = result.output.replace("\n", " ")
     assert "1 parked email came back" in said
@@ -214,12 +200,12 @@ def test_go_tells_of_mail_that_a_killed_run_still_hides(cloud: Cloud, operator: 
     "options", [[], ["--all", "--bulk"], ["--template", "a/b"], ["--campaign", "no.dots"]]
 )
 def test_options_that_name_no_scope_are_refused(operator: Operator, options: list[str]) -> None:
-    assert operator.call("stop", "--because", "x", *options, "--yes").exit_code == 2
+    assert operator.run("stop", "--because", "x", *options, "--yes").exit_code == 2
     assert not operator.brakes()
 
 
 def test_nothing_is_done_where_nobody_can_be_asked(operator: Operator) -> None:
-    result = operator.call("stop", "--all", "--because", "x")
+    result = operator.run("stop", "--all", "--because", "x")
     assert result.exit_code == 1
     assert "Nothing was done" in result.output
     assert not operator.brakes()

@@ -4,9 +4,7 @@ import json
 
 import pytest
 from tests.support.cloud import Cloud
-from typer.testing import CliRunner
-
-from engine.cli import app
+from tests.support.operators import Operator
 
 
 @pytest.fixture
@@ -29,8 +27,7 @@ def stack(cloud: Cloud) -> Cloud:
 
 
 def run(cloud: Cloud, *arguments: str) -> tuple[int, str]:
-    options = ["--stack", cloud.stack, "--endpoint-url", cloud.endpoint, "--region", "eu-west-1"]
-    result = CliRunner().invoke(app, ["topics", *arguments, *options])
+    result = Operator(cloud).run("topics", *arguments)
     return result.exit_code, result.output
 
 

@@ -28,11 +28,10 @@ class Stack:
     def run(self, *words: str) -> Result:
         return Operator(self.cloud).run("webhooks", *words)
 
-    def facts(self, *words: str) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads(self.run(*words, "--json").output)
-        return facts
+    def facts(self, *words: str) -> Any:
+        return Operator(self.cloud).facts("webhooks", *words)
 
-    def add(self, *more: str) -> dict[str, Any]:
+    def add(self, *more: str) -> Any:
         return self.facts("add", URL, "--events", "bounced,complained", "--name", "crm", "--yes", *more)
 
     def left(self) -> list[str]:

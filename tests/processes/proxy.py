@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import aiohttp
 from aiohttp import web
@@ -32,7 +32,6 @@ Fault = Literal[
     "killed before",  # the caller dies as its request leaves
     "killed after",  # ... as the answer comes
 ]
-FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
 # Seconds: the SDK gives up on AWS after five and on SES after ten.
 _LATE: Final = (0.2, 12.0)
 _HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding"})

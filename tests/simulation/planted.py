@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 from tests.simulation.planted_outside import CONSENT_AND_SCHEDULES
-from tests.simulation.planting import Plant, Planted, method, name_in, nothing
+from tests.simulation.planting import Plant, Planted, method, name_in, nothing, says_done
 
 from engine.aws import ledger as aws_ledger
 from engine.aws import pre_send_checks
@@ -27,7 +27,7 @@ from engine.aws.soft_bounces import SoftBounceItems
 from engine.aws.suppression import SuppressionList
 from engine.bootstrap import email_sender, feedback_processor
 from engine.delivery.lanes import Lanes
-from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, ServiceUnavailable, unwrap
+from engine.errors import OutcomeUnknown, SendFailure, SendThrottled, unwrap
 from engine.feedback import pipeline as feedback
 from engine.feedback.bounce_policy import BounceContext, Verdict, judge
 from engine.feedback.pipeline import FeedbackPipeline
@@ -153,11 +153,6 @@ async def _deletes_parked_first(
     await true(self, messages, url)
 
 
-async def _says_done(true: Callable[..., Any], *arguments: Any) -> None:
-    with suppress(ServiceUnavailable):
-        await true(*arguments)
-
-
 async def _fresh_at_once(_true: object, self: BrakeWatch) -> Mapping[str, Any]:
     """As if a look were over once it has begun."""
     self.read_at, asked = self.deps.clock(), self.read_at
@@ -220,7 +215,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "the SDK counts again": Planted(_counted_twice, 8),
     "the first after an idle second leaves late": Planted(name_in(gate, "LEAD", 0), 680),
     "a redrive deletes first": Planted(method(QueuePass, "_look_at", _deletes_first), 54),
-    "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", _says_done), 94),
+    "a redrive deletes what it could not hand on": Planted(method(Redrive, "_hand_on", says_done), 94),
     "go deletes parked mail first": Planted(method(ParkedMail, "_move", _deletes_parked_first), 1),
     "brakes are checked once": Planted(name_in(BrakeWatch, "is_fresh", lambda *_: True), 83),
     "a look for brakes passes for done while it is under way": Planted(

@@ -1,13 +1,13 @@
 """Faults of who gets no mail and of scheduled mail, as `planted` has them of what sends and reports."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
-from tests.simulation.planting import Planted, method, name_in, nothing
+from tests.simulation.planting import Planted, method, name_in, nothing, says_done
 
 from engine.aws import template_store
 from engine.aws.consent_rows import ConsentTable
@@ -17,16 +17,10 @@ from engine.aws.suppression import SuppressionList
 from engine.client import email_client
 from engine.client.schedule import Scheduling, cancel, create, scheduled_event
 from engine.consent.subscriptions import Action, SubscriptionPage
-from engine.errors import ServiceUnavailable
 from engine.operations.suppression_table import SuppressionTable
 from engine.schemas.rows import SuppressionRow
 from engine.templating.template import compile_template
 from engine.tracking.consent import EVERY_TOPIC
-
-
-async def _says_done(true: Callable[..., Any], *arguments: Any) -> None:
-    with suppress(ServiceUnavailable):
-        await true(*arguments)
 
 
 async def _presses(_true: object, self: SubscriptionPage, *arguments: Any) -> Any:
@@ -89,7 +83,7 @@ CONSENT_AND_SCHEDULES: Final[Mapping[str, Planted]] = {
     "coming back is confirmed and changes nothing": Planted(method(ConsentTable, "remove", nothing), 11),
     "opening a link unsubscribes": Planted(method(SubscriptionPage, "show", _presses), 1),
     "one click ends every topic": Planted(method(SubscriptionPage, "one_click", _ends_everything), 1),
-    "a change is confirmed and not told": Planted(method(StatusBus, "publish_change", _says_done), 22),
+    "a change is confirmed and not told": Planted(method(StatusBus, "publish_change", says_done), 22),
     "every email has a topic": Planted(name_in(template_store, "compile_template", _with_a_topic), 1),
     "what is due by now is taken back": Planted(name_in(email_client, "cancel", _deletes), 4),
     "what is taken back stays scheduled": Planted(name_in(email_client, "cancel", _keeps), 4),

@@ -1,9 +1,11 @@
 """How a fault is put into the engine from outside."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple
 from unittest.mock import patch
+
+from engine.errors import ServiceUnavailable
 
 Plant = AbstractContextManager[Any]
 
@@ -17,6 +19,12 @@ class Planted(NamedTuple):
 
 async def nothing(*_: object, **__: object) -> None:
     """Done, as far as the caller can tell."""
+
+
+async def says_done(true: Callable[..., Any], *arguments: Any) -> None:
+    """Also where a service was away."""
+    with suppress(ServiceUnavailable):
+        await true(*arguments)
 
 
 def method(owner: type, name: str, fault: Callable[..., Any]) -> Callable[[], Plant]:

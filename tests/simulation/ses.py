@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 from tests.simulation.connection import Connection, client_error
 from tests.simulation.functions import Process
 from tests.simulation.world import World
+from tests.support.ses_notifications import as_notification
 
 from engine.local.ses.account import Account, Usage
 from engine.local.ses.errors import SesError, sending_paused
 from engine.local.ses.mail_object import MailObject
-from engine.local.ses.notifications import as_notification
 from engine.local.ses.outcomes import RECOVERING, SENT, group_by_outcome, outcome_name
 
 ALSO_AS_NOTIFICATION: Final = 0.1  # of duplicates: the identity's own notification of the same news

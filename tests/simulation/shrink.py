@@ -1,6 +1,6 @@
 """A smaller history that breaks the same invariant: fewer emails, fewer faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from msgspec.structs import asdict, replace
 from tests.simulation.plan import Plan
@@ -9,7 +9,7 @@ from tests.simulation.simulate import History, simulate
 MOST_TRIES = 150
 
 
-def shrink(history: History, run: Callable[[Plan], History] = simulate) -> History:
+def shrink(history: History) -> History:
     """The smallest history found that violates what this one did first. Greedy: every step keeps breaking."""
     broken = history.violations[0].invariant
     tries = 0
@@ -20,7 +20,7 @@ def shrink(history: History, run: Callable[[Plan], History] = simulate) -> Histo
             if tries == MOST_TRIES:
                 return history
             tries += 1
-            tried = run(plan)
+            tried = simulate(plan)
             if any(one.invariant == broken for one in tried.violations):
                 history, smaller = tried, True
                 break

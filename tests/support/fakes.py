@@ -508,7 +508,7 @@ class FakeTelemetry:
 class FakeAws:
     """One of each, all on the same kill switch: what survives when the process does not."""
 
-    def __init__(self, on_await: Hook | None = None) -> None:
+    def __init__(self) -> None:
         self.clock = FakeClock()
         self.sleep = FakeSleep(self.clock)
         self.telemetry = FakeTelemetry()
@@ -523,7 +523,6 @@ class FakeAws:
         self.gate = FakeGate()
         self.mailer = FakeMailer()
         self.templates = FakeTemplates()
-        self.switch(on_await)
 
     def switch(self, on_await: Hook | None) -> None:
         """Hand every port the same hook; None lets everything run through."""

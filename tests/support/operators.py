@@ -9,6 +9,11 @@ from typer.testing import CliRunner, Result
 from engine.cli.main import app
 
 
+def facts(answer: Result) -> Any:
+    """What a command printed for programs."""
+    return json.loads(answer.output)
+
+
 class Listener:
     """Events of one kind since the last look."""
 
@@ -28,13 +33,25 @@ class Listener:
 
 
 class Operator:
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    """At a terminal of so many columns where nobody answers questions."""
 
-    def run(self, *words: str) -> Result:
-        cloud = self._cloud
-        stack = ["--stack", cloud.stack, "--region", "eu-west-1", "--endpoint-url", cloud.endpoint]
-        return CliRunner().invoke(app, [*words, *stack], terminal_width=200)
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+
+    def run(self, *words: str, columns: int = 200) -> Result:
+        """Against the test's stack, unless the words name another."""
+        cloud, command = self.cloud, [*words]
+        where = {"--stack": cloud.stack, "--region": "eu-west-1", "--endpoint-url": cloud.endpoint}
+        for option, value in where.items():
+            if option not in words:
+                command += [option, value]
+        environment = {"COLUMNS": str(columns)}
+        result = CliRunner().invoke(app, command, env=environment, terminal_width=columns)
+        assert not result.exception or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    def facts(self, *words: str) -> Any:
+        return facts(self.run(*words, "--json"))
 
     def listen(self, detail_type: str = "Operator Action") -> Listener:
-        return Listener(self._cloud, detail_type)
+        return Listener(self.cloud, detail_type)

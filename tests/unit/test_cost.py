@@ -36,13 +36,7 @@ class CloudWatch:
         self.sums = sums
         self.spans: list[tuple[datetime, datetime]] = []
 
-    async def get_metric_data(
-        self,
-        *,
-        MetricDataQueries: Any,  # noqa: N803 - AWS's names
-        StartTime: datetime,  # noqa: N803 - as above
-        EndTime: datetime,  # noqa: N803 - as above
-    ) -> Any:
+    async def get_metric_data(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Any:
         self.spans.append((StartTime, EndTime))
         results = []
         for query in MetricDataQueries:

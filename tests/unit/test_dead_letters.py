@@ -9,7 +9,9 @@ from tests.support.cloud import request_event, sns_event
 
 from engine.local.ses import events
 from engine.local.ses.mail_object import MailObject
-from engine.operations.dead_letters import BadMatchError, DeadLetter, condition, grouped, matches, read_letter
+from engine.operations.conditions import BadMatchError, condition, matches
+from engine.operations.dead_letters import DeadLetter, read_letter
+from engine.operations.letter_groups import grouped
 from engine.requests.email_job import email_id, retry_id
 from engine.schemas.rows import TrackingRow
 

@@ -21,12 +21,6 @@ def waits(reason: DeferralReason) -> list[int]:
     return [visibility(reason, receives) for receives in range(1, RECEIVES + 1)]
 
 
-def test_the_receives_are_those_that_the_stack_gives_a_message() -> None:
-    from infra.constructs.queues import RECEIVES_BEFORE_DLQ  # noqa: PLC0415 - starts Node, for this test alone
-
-    assert RECEIVES_BEFORE_DLQ == RECEIVES
-
-
 @pytest.mark.parametrize("reason", DeferralReason)
 def test_waits_grow_with_every_receive(reason: DeferralReason) -> None:
     assert waits(reason) == sorted(waits(reason))

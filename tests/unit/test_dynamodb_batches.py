@@ -21,7 +21,7 @@ class Reluctant:
         self.asked: list[int] = []
         self.written: list[Any] = []
 
-    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:
         keys = RequestItems["table"]["Keys"]
         self.asked.append(len(keys))
         left = keys[self._most :]
@@ -30,7 +30,7 @@ class Reluctant:
             "UnprocessedKeys": {"table": {"Keys": left}} if left else {},
         }
 
-    async def batch_write_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def batch_write_item(self, *, RequestItems: Any) -> dict[str, Any]:
         puts = RequestItems["table"]
         self.asked.append(len(puts))
         self.written += [put["PutRequest"]["Item"] for put in puts[: self._most]]
@@ -84,7 +84,7 @@ async def test_for_nothing_no_call_is_made() -> None:
 
 async def test_the_items_of_several_tables_come_in_one_call() -> None:
     class Tables:
-        async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        async def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:
             asked.append({table: len(wanted["Keys"]) for table, wanted in RequestItems.items()})
             return {"Responses": {table: wanted["Keys"] for table, wanted in RequestItems.items()}}
 
@@ -128,7 +128,7 @@ class Scripted:
         self._script = list(script)
         self.asked: list[int] = []
 
-    async def batch_execute_statement(self, *, Statements: Sequence[Any]) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def batch_execute_statement(self, *, Statements: Sequence[Any]) -> dict[str, Any]:
         self.asked.append(len(Statements))
         step = self._script.pop(0) if self._script else all_done
         if isinstance(step, Exception):

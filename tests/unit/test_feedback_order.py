@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.support.fakes import FakeAws, Killed, KillSwitch
 from tests.support.harness import feedback_pipeline
+from tests.support.reported import DSN, SENT, earlier_bounces, the_row, world_with
 from tests.support.ses_examples import EMAIL_ID, Event, bounce, event, text
-from tests.unit.test_feedback import DSN, SENT, earlier_bounces, the_row, world_with
 
 from engine.feedback.bounce_policy import SOFT_BOUNCE_LIMIT
 from engine.schemas.rows import TrackingRow
@@ -106,12 +106,9 @@ def test_at_most_one_retry_for_each_report_and_none_of_a_retry(start: str, names
     assert attempts <= (set() if start == "retry" else {1})
 
 
-def killed_at(
-    point: int | None, start: TrackingRow, before: Sequence[str], name: str
-) -> tuple[FakeAws, KillSwitch]:
+def killed_at(point: int | None, start: TrackingRow, name: str) -> tuple[FakeAws, KillSwitch]:
     """The world after a process died at its n-th await while it handled `name`, or didn't."""
-    fake_aws = lived_through(start, before)
-    fake_aws.status_events.published.clear()
+    fake_aws = world_with(start)
     switch = KillSwitch(point)
     fake_aws.switch(switch)
     with suppress(Killed):
@@ -125,10 +122,10 @@ def killed_at(
 def test_a_process_killed_at_any_await_loses_nothing_once_the_report_comes_again(
     start: str, name: str
 ) -> None:
-    unharmed, points = killed_at(None, STARTS[start], [], name)
+    unharmed, points = killed_at(None, STARTS[start], name)
     assert points.seen
     for point in range(len(points.seen)):
-        fake_aws, _ = killed_at(point, STARTS[start], [], name)
+        fake_aws, _ = killed_at(point, STARTS[start], name)
         asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS[name])]))
         assert end(fake_aws)[:3] == end(unharmed)[:3]
         assert the_row(fake_aws) == the_row(unharmed)
@@ -139,7 +136,7 @@ def test_a_process_killed_at_any_await_loses_nothing_once_the_report_comes_again
 
 @pytest.mark.parametrize("point", range(12))
 def test_what_a_killed_process_did_not_tell_is_told_even_after_later_news(point: int) -> None:
-    fake_aws, _ = killed_at(point, SENT, [], "out of office")
+    fake_aws, _ = killed_at(point, SENT, "out of office")
     asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS["delivery"])]))
     moved_before = the_row(fake_aws).soft_bounced_at is not None
     asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS["out of office"])]))
@@ -149,15 +146,15 @@ def test_what_a_killed_process_did_not_tell_is_told_even_after_later_news(point:
 
 @pytest.mark.parametrize("point", range(12))
 def test_a_failed_retry_is_told_even_where_an_open_came_in_between(point: int) -> None:
-    fake_aws, _ = killed_at(point, RETRIED, [], "general")
+    fake_aws, _ = killed_at(point, RETRIED, "general")
     failed_before = the_row(fake_aws).failed_at is not None
     asyncio.run(feedback_pipeline(fake_aws).process([text(NEWS["open"]), text(NEWS["general"])]))
     assert ("failed" in fake_aws.status_events.statuses()) is failed_before
 
 
 def test_the_kill_switch_reaches_every_effect_of_a_bounce() -> None:
-    _, hard = killed_at(None, SENT, [], "hard bounce")
-    _, soft = killed_at(None, SENT, [], "mailbox full")
+    _, hard = killed_at(None, SENT, "hard bounce")
+    _, soft = killed_at(None, SENT, "mailbox full")
     effects = {seen.partition(":")[0] for seen in hard.seen + soft.seen}
     assert effects == {
         "ledger.read",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.operations.dead_letters import Group, condition
+from engine.operations.conditions import condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents
 from engine.operations.dlq_verdicts import (
     contents_verdict,
@@ -10,6 +10,7 @@ from engine.operations.dlq_verdicts import (
     overview_verdict,
     redriven_verdict,
 )
+from engine.operations.letter_groups import Group
 from engine.operations.queues import QueueDepth
 from engine.operations.redrive import Redriven
 from engine.operations.suppression import Removed

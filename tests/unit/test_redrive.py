@@ -10,7 +10,7 @@ from tests.support.fakes import FakeClock
 
 from engine.local.ses import events
 from engine.local.ses.mail_object import MailObject
-from engine.operations.dead_letters import condition
+from engine.operations.conditions import condition
 from engine.operations.redrive import Redrive, Redriven
 from engine.schemas.rows import TrackingRow
 

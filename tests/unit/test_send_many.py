@@ -43,7 +43,7 @@ class Bus:
         self.gate.set()
         self.under_way = self.most_under_way = 0
 
-    async def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+    async def put_events(self, *, Entries: Any) -> dict[str, Any]:
         keys = [json.loads(entry["Detail"])["idempotencyKey"] for entry in Entries]
         self.calls.append(keys)
         self.under_way += 1
@@ -169,7 +169,7 @@ async def test_a_few_calls_are_under_way_at_once_and_nothing_is_read_ahead(
 
 async def test_memory_stays_flat_however_many_there_are(sleep: FakeSleep) -> None:
     class Forgetful:
-        async def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        async def put_events(self, *, Entries: Any) -> dict[str, Any]:
             return {"FailedEntryCount": 0, "Entries": [{"EventId": "id"} for _ in Entries]}
 
     async with client_of(Forgetful(), sleep) as emails:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.ses_notifications import as_notification
 from tests.support.ses_requests import ManualClock, simple
 
-from engine.local.ses import Account, Message, Simulator, events, lifelike, notifications, on_release
+from engine.local.ses import Account, Message, Simulator, events, lifelike, on_release
 from engine.local.ses.mail_object import MailObject
 from engine.local.ses.message import bare_address, domain_of
 from engine.local.ses.outcomes import OUTCOMES, SIMULATOR_DOMAINS, outcome_name
@@ -223,7 +224,7 @@ def test_the_mail_object_lists_all_recipients_and_custom_headers() -> None:
 
 @pytest.mark.parametrize("with_headers", [False, True])
 def test_an_identity_notification_has_no_tags_and_headers_only_on_request(*, with_headers: bool) -> None:
-    notification = notifications.as_notification(events.bounce(MAIL, TO, NOW), with_headers=with_headers)
+    notification = as_notification(events.bounce(MAIL, TO, NOW), with_headers=with_headers)
     assert notification["notificationType"] == "Bounce"
     assert "eventType" not in notification
     assert "tags" not in notification["mail"]
@@ -233,19 +234,13 @@ def test_an_identity_notification_has_no_tags_and_headers_only_on_request(*, wit
 
 
 def test_a_complaint_notification_does_not_know_the_remote_server() -> None:
-    notification = notifications.as_notification(events.complaint(MAIL, TO, NOW))
+    notification = as_notification(events.complaint(MAIL, TO, NOW))
     assert "remoteMtaIp" not in notification["complaint"]
 
 
 def test_identities_have_no_notification_for_opens() -> None:
     with pytest.raises(ValueError, match="only Bounce, Complaint and Delivery"):
-        notifications.as_notification(events.open_(MAIL, NOW))
-
-
-def test_setting_up_a_topic_is_announced() -> None:
-    announced = notifications.topic_subscribed("arn:aws:sns:us-east-1:1:t", "example.com")
-    assert announced["notificationType"] == "AmazonSnsSubscriptionSucceeded"
-    assert "'arn:aws:sns:us-east-1:1:t' to receive 'Bounce' notifications" in announced["message"]
+        as_notification(events.open_(MAIL, NOW))
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,13 @@ class BusyTable:
         self.asked: list[str] = []
         self.rows_read = 0
 
-    async def query(self, *, IndexName: str, Limit: int, **_: Any) -> Any:  # noqa: N803 - AWS's names
+    async def query(self, *, IndexName: str, Limit: int, **_: Any) -> Any:
         self.asked.append("query")
         key = "emailId" if IndexName == "date-partition-index" else "email"
         items = [{key: {"S": f"{len(self.asked)}-{number}"}} for number in range(Limit)]
         return {"Items": items, "LastEvaluatedKey": items[-1]}
 
-    async def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803 - as above
+    async def batch_get_item(self, *, RequestItems: Any) -> Any:
         self.asked.append("batch_get_item")
         ((table, wanted),) = RequestItems.items()
         self.rows_read += len(wanted["Keys"])

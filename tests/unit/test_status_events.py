@@ -39,7 +39,7 @@ class Queue:
         body = self._bodies.pop(0)
         return {"Messages": [{"Body": body, "ReceiptHandle": body[:20]}]}
 
-    async def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - AWS's name
+    async def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:
         self.deleted.append(ReceiptHandle)
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 from botocore.exceptions import BotoCoreError, ClientError
 
 from engine.authoring.files import ENCODING, SHARED, TemplateToolError, is_template_name
+from engine.aws.error_codes import is_code
 from engine.templating.template import METADATA_FILE
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class TemplateBucket:
         try:
             answer = await self._client.get_object(Bucket=self.bucket, Key=_key(name, file))
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            if is_code(error, "NoSuchKey"):
                 return None
             raise
         body = answer["Body"]

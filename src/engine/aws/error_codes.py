@@ -156,5 +156,5 @@ def service_errors(service: str) -> Iterator[None]:
         raise ServiceUnavailable(f"{service} could not be reached: {type(error).__name__}") from error
 
 
-def is_code(error: ClientError, code: str) -> bool:
-    return error.response.get("Error", {}).get("Code") == code
+def is_code(error: ClientError, *codes: str) -> bool:
+    return error.response.get("Error", {}).get("Code") in codes

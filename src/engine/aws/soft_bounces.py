@@ -21,6 +21,10 @@ _KEPT: Final = SOFT_BOUNCE_WINDOW + timedelta(days=1)
 _SERVICE: Final = "DynamoDB (State)"
 
 
+def soft_bounces_key(address: str) -> str:
+    return f"soft-bounces#{address}"
+
+
 class SoftBounceItems:
     """Implements `SoftBounceHistory`."""
 
@@ -32,7 +36,7 @@ class SoftBounceItems:
         with service_errors(_SERVICE):
             answer = await self._client.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"soft-bounces#{address}"}},
+                Key={"pk": {"S": soft_bounces_key(address)}},
                 UpdateExpression="SET #email = if_not_exists(#email, :at), #ttl = :ttl",
                 ExpressionAttributeNames={"#email": email_id, "#ttl": "ttl"},
                 ExpressionAttributeValues={
@@ -54,7 +58,7 @@ class SoftBounceItems:
             _SERVICE,
             self._client.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"soft-bounces#{address}"}},
+                Key={"pk": {"S": soft_bounces_key(address)}},
                 UpdateExpression="REMOVE #email",
                 ConditionExpression="attribute_exists(#email)",  # or it would make an item that stays
                 ExpressionAttributeNames={"#email": email_id},

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
-from engine.cli.operate.command import stack_command
+from engine.cli.operate.command import INTERRUPTED, stack_command
 from engine.cli.operate.console import console as serve_console
 from engine.cli.operate.cost import cost
 from engine.cli.operate.dlq import dlq
@@ -87,7 +87,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
             return await task
         except asyncio.CancelledError:
             console.print("Stopped.")
-            return 130
+            return INTERRUPTED
 
     try:
         return asyncio.run(stoppable())

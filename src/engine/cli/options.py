@@ -5,9 +5,6 @@ from typing import Annotated
 
 import typer
 
-BusOption = Annotated[
-    str, typer.Option("--bus", envvar="EVENT_BUS_NAME", help="The engine's event bus, {StackName}-EmailBus.")
-]
 EndpointOption = Annotated[
     str | None,
     typer.Option(

@@ -9,17 +9,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from engine.cli.campaign.asked import progress_file
-from engine.cli.campaign.ending import INTERRUPTED, Ending
+from engine.cli.campaign.ending import Ending
 from engine.cli.campaign.pacing import Pace
 from engine.cli.campaign.plan import LONGEST_PREFIX
 from engine.cli.campaign.run import run_campaign
 from engine.cli.campaign.screen import CampaignScreen
 from engine.cli.campaign.send_options import SendOptions, address_of
-from engine.cli.operate.command import JsonOption, StackOption, YesOption, print_facts
+from engine.cli.operate.command import INTERRUPTED, JsonOption, StackOption, YesOption, print_facts
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
 from engine.cli.spans import span
 from engine.errors import EngineError
-from engine.operations.campaign_report import MOST_BOUNCES, MOST_COMPLAINTS
+from engine.operations.ses_account import MOST_BOUNCES, MOST_COMPLAINTS
 from engine.operations.stack import DEFAULT_STACK, StackAddress
 from engine.schemas.request import CAMPAIGN_PATTERN, TOPIC_PATTERN
 

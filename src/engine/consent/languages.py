@@ -15,7 +15,6 @@ class Texts(Struct, frozen=True, kw_only=True):
     unsubscribed: str
     unsubscribe: str
     subscribe: str
-    all_topics: str
     unsubscribe_all: str
     subscribe_all: str
     gone: str
@@ -38,7 +37,6 @@ ENGLISH: Final = Texts(
     unsubscribed="You don’t get these emails.",
     unsubscribe="Unsubscribe",
     subscribe="Subscribe again",
-    all_topics="All topics",
     unsubscribe_all="Unsubscribe from everything",
     subscribe_all="Allow emails again",
     gone="Done. You will get no more emails about “{topic}”.",
@@ -61,7 +59,6 @@ GERMAN: Final = Texts(
     unsubscribed="Sie erhalten diese E-Mails nicht.",
     unsubscribe="Abbestellen",
     subscribe="Wieder abonnieren",
-    all_topics="Alle Themen",
     unsubscribe_all="Alles abbestellen",
     subscribe_all="E-Mails wieder erlauben",
     gone="Erledigt. Sie erhalten keine E-Mails mehr zu „{topic}“.",
@@ -84,7 +81,6 @@ FRENCH: Final = Texts(
     unsubscribed="Vous ne recevez pas ces e-mails.",
     unsubscribe="Se désabonner",
     subscribe="Se réabonner",
-    all_topics="Tous les sujets",
     unsubscribe_all="Se désabonner de tout",
     subscribe_all="Autoriser de nouveau les e-mails",
     gone="C’est fait. Vous ne recevrez plus d’e-mails « {topic} ».",
@@ -107,7 +103,6 @@ SPANISH: Final = Texts(
     unsubscribed="Usted no recibe estos correos.",
     unsubscribe="Cancelar la suscripción",
     subscribe="Volver a suscribirse",
-    all_topics="Todos los temas",
     unsubscribe_all="Cancelar todas las suscripciones",
     subscribe_all="Volver a permitir correos",
     gone="Listo. Ya no recibirá correos sobre «{topic}».",

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,10 +18,8 @@ class CdkError(RuntimeError):
     """`cdk` failed; the message ends with the last lines of its output."""
 
 
-async def cdk(
-    *arguments: str, environment: Mapping[str, str], log: Path, on_line: Callable[[str], None]
-) -> None:
-    """Run `cdk` in the project; every line of its output goes to `log`, and to `on_line`.
+async def cdk(*arguments: str, environment: Mapping[str, str], log: Path) -> None:
+    """Run `cdk` in the project; its output goes to `log`.
 
     AWS and CDK variables of the caller's environment do not reach it. Cancelling ends the process. Raises
     CdkError.
@@ -49,7 +47,7 @@ async def cdk(
         },
     )
     try:
-        output = await _read_output(process, log, on_line)
+        output = await _read_output(process, log)
         returncode = await process.wait()
     finally:
         if process.returncode is None:
@@ -61,9 +59,7 @@ async def cdk(
         )
 
 
-async def _read_output(
-    process: asyncio.subprocess.Process, log: Path, on_line: Callable[[str], None]
-) -> list[str]:
+async def _read_output(process: asyncio.subprocess.Process, log: Path) -> list[str]:
     assert process.stdout is not None  # noqa: S101 -- it is a pipe, see above
     lines: list[str] = []
     with log.open("w") as file:
@@ -72,7 +68,6 @@ async def _read_output(
             print(line, file=file, flush=True)
             if line:
                 lines.append(line)
-                on_line(line)
     return lines
 
 

@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -49,7 +49,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     state_table: str
     email_retry_queue_url: str
     bulk_email_queue_url: str
-    parked_email_queue_url: str
     event_bridge_dlq_url: str = msgspec.field(name="EventBridgeDLQUrl")
     email_retry_dlq_url: str = msgspec.field(name="EmailRetryDLQUrl")
     bulk_email_dlq_url: str = msgspec.field(name="BulkEmailDLQUrl")
@@ -57,7 +56,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     feedback_topic_arn: str
     configuration_set_name: str
     email_sender_function: str
-    feedback_processor_function: str
 
 
 def feedback_topic_arn(region: str) -> str:
@@ -65,13 +63,7 @@ def feedback_topic_arn(region: str) -> str:
     return f"arn:aws:sns:{region}:{ACCOUNT}:{STACK_NAME}-SESFeedback"
 
 
-def _ignore(_line: str) -> None:
-    pass
-
-
-async def synthesize(
-    folder: Path, settings: Mapping[str, str] | None = None, *, on_line: Callable[[str], None] = _ignore
-) -> Path:
+async def synthesize(folder: Path, settings: Mapping[str, str] | None = None) -> Path:
     """The cloud assembly of `infra/` for this machine, in `folder`; synthesized only after a change.
 
     `settings` are CDK context keys that override those of a local environment. Raises `CdkError`.
@@ -84,21 +76,17 @@ async def synthesize(
         made = f"{scratch}/assembly"
         command = ("synth", "--quiet", "--app", f'"{sys.executable}" -m infra.app', "--output", made)
         pairs = [argument for pair in context.items() for argument in ("-c", "=".join(pair))]
-        await cdk(*command, *pairs, environment={}, log=assemblies.log, on_line=on_line)
+        await cdk(*command, *pairs, environment={}, log=assemblies.log)
         return assemblies.keep(Path(made), context)
 
 
 async def deploy(
-    emulator: Emulator,
-    assembly: Path,
-    *,
-    parameters: Mapping[str, str] | None = None,
-    on_line: Callable[[str], None] = _ignore,
+    emulator: Emulator, assembly: Path, *, parameters: Mapping[str, str] | None = None
 ) -> Deployment:
     """Deploy `assembly` and return the stack's outputs; CDK's log is beside the emulator's.
 
-    `parameters` are CloudFormation's, where they differ from the template's defaults. `on_line` gets every
-    line of CDK's output. Raises `CdkError` with the failed resources.
+    `parameters` are CloudFormation's, where they differ from the template's defaults. Raises `CdkError` with
+    the failed resources.
     """
     # All that is left of `cdk bootstrap` when CDK acts with the caller's own credentials.
     bucket = f"{emulator.endpoint}/cdk-hnb659fds-assets-{ACCOUNT}-{emulator.region}"
@@ -109,7 +97,7 @@ async def deploy(
         "deploy", "--app", str(assembly), "--outputs-file", str(outputs),
         "--require-approval", "never", "--progress", "events",
         *(word for pair in (parameters or {}).items() for word in ("--parameters", "=".join(pair))),
-        environment=emulator.environment, log=emulator.log.with_name("deploy.log"), on_line=on_line,
+        environment=emulator.environment, log=emulator.log.with_name("deploy.log"),
     )  # fmt: skip
     return msgspec.json.decode(outputs.read_bytes(), type=dict[str, Deployment])[STACK_NAME]
 

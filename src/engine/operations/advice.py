@@ -6,14 +6,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from engine.operations.asking import Unknown
+from engine.operations.asking import known
 from engine.operations.emails import duration
 from engine.operations.explain import EmailFacts
-from engine.operations.ses_list import SesEntry
-from engine.operations.stopping import scope_option
+from engine.operations.scopes import go_command
 from engine.operations.timeline import bounce
 from engine.operations.verdict import Verdict
-from engine.schemas.rows import BrakeRow, TrackingRow
+from engine.schemas.rows import TrackingRow
 from engine.schemas.times import parse_iso
 from engine.tracking.bounce_quota import ON_SES_LISTS
 from engine.tracking.brakes import STOP, describe
@@ -100,7 +99,7 @@ def _sending(facts: EmailFacts, now: datetime) -> Verdict:
         return Verdict(
             good=False,
             sentence=f"It is held by a brake: {describe(brake)}. It leaves after `go`; nothing is lost.",
-            next_command=go(brake),
+            next_command=go_command(brake),
         )
     if row.lease_until is None:
         return Verdict(
@@ -119,17 +118,6 @@ def _sending(facts: EmailFacts, now: datetime) -> Verdict:
         " SES's Send report settles it; without one it is tried again by itself, after RECONCILE_SECONDS.",
         next_command="status",
     )
-
-
-def go_command(brake: BrakeRow, options: str) -> str:
-    """The command that lifts a brake, such as `sesmailengine go --template welcome`."""
-    scope, _, name = brake.pk.removeprefix(STOP).partition("#")
-    return f"go --{scope}{' ' if name else ''}{name}{options}"
-
-
-def go(brake: BrakeRow) -> str:
-    """The command that lifts a brake, such as `go --template welcome`."""
-    return f"go {scope_option(brake.pk.removeprefix(STOP))}"
 
 
 def _sent(row: TrackingRow, now: datetime) -> Verdict:
@@ -186,7 +174,7 @@ def _arrived(facts: EmailFacts) -> Verdict:
         )
     if row.bounce_type and row.bounce_type != "Permanent" and not row.soft_bounced_at:
         sentence += f" A bounce came after it ({bounce(row)}), as automatic answers do."
-    blocked = facts.blocking or _listed(facts)
+    blocked = facts.blocking or known(facts.ses_listing)
     return Verdict(
         good=True, sentence=sentence + _later_mail(facts), next_command=_show(facts) if blocked else None
     )
@@ -253,13 +241,9 @@ def _suppressed_where(facts: EmailFacts) -> str:
     if row := facts.blocking:
         why = row.reason or row.suppression_type
         parts.append(f"in our table since {day(row.added_to_suppression_date)} ({why})")
-    if (listing := _listed(facts)) is not None:
+    if (listing := known(facts.ses_listing)) is not None:
         parts.append(f"on SES's list of the account since {day(listing.since)} ({listing.reason})")
     return " and ".join(parts)
-
-
-def _listed(facts: EmailFacts) -> SesEntry | None:
-    return None if isinstance(facts.ses_listing, Unknown) else facts.ses_listing
 
 
 def _show(facts: EmailFacts) -> str:

@@ -3,15 +3,13 @@
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from engine.concurrency import first_error
-from engine.errors import EngineError
+from engine.operations.sentences import TOLD, one_error, origin
 
 T = TypeVar("T")
 
-_UNANSWERED = (EngineError, ClientError, BotoCoreError)
 # What the emulators say of an operation that they lack.
 _NOT_OFFERED = frozenset({"404", "501", "UnknownOperationException", "InvalidAction", "NotImplemented"})
 
@@ -25,14 +23,10 @@ class Unknown(Struct, frozen=True, kw_only=True, rename="camel"):
 async def ask(question: Awaitable[T]) -> T | Unknown:
     """The answer; or why there is none, where the credentials may not ask or the service has none."""
     try:
-        return await question
-    except _UNANSWERED as error:
+        with one_error():
+            return await question
+    except TOLD as error:
         return Unknown(why=_why(error))
-    except ExceptionGroup as group:  # of questions that were asked together
-        first = first_error(group, _UNANSWERED)
-        if first is None:
-            raise
-        return Unknown(why=_why(first))
 
 
 def known(answer: T | Unknown) -> T | None:
@@ -40,9 +34,7 @@ def known(answer: T | Unknown) -> T | None:
 
 
 def _why(error: Exception) -> str:
-    # ServiceUnavailable says less than what it came of.
-    if isinstance(error.__cause__, ClientError | BotoCoreError):
-        error = error.__cause__
+    error = origin(error)
     if not isinstance(error, ClientError):
         return str(error)
     code = error.response.get("Error", {}).get("Code", "unknown")

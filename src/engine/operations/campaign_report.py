@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Final
 
 from msgspec import Struct
 
@@ -10,17 +9,12 @@ from engine.operations.brakes import open_brakes
 from engine.operations.campaign import UNSEEN, WAITING, Counting, Counts, Entry, Wanted, by_days, by_file
 from engine.operations.ledger_reader import open_ledger
 from engine.operations.queues import BULK, PARKED, QueueDepth, queue_depths
+from engine.operations.scopes import go_command
+from engine.operations.ses_account import ENOUGH, MOST_BOUNCES, MOST_COMPLAINTS
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.schemas.rows import BrakeRow
 from engine.tracking.brakes import CANCEL, STOP_ALL, STOP_BULK, cancel_campaign, describe, stop_campaign
-
-# Percent, from which on SES puts an account under review.
-# https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-messages.html
-MOST_BOUNCES: Final = 5.0
-MOST_COMPLAINTS: Final = 0.1
-ENOUGH: Final = 1_000
-"""Emails that left, from which on these rates mean something: one bounce of ten is ten percent."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -99,7 +93,7 @@ def judge(facts: CampaignReport, options: str) -> Verdict:
     said = f"{_emails(counts.emails)}: {in_words(counts)}."
     for brake in facts.brakes:
         verb = "Cancelled" if brake.pk.startswith(CANCEL) else "Stopped"
-        again = None if brake.pk.startswith(CANCEL) else f"sesmailengine go {_option(brake, name)}{options}"
+        again = None if brake.pk.startswith(CANCEL) else f"sesmailengine {go_command(brake)}{options}"
         return Verdict(good=False, sentence=f"{said} {verb}: {describe(brake)}.", next_command=again)
     problem = over_limits(counts, MOST_BOUNCES, MOST_COMPLAINTS)
     if problem and counts.left >= ENOUGH:
@@ -135,7 +129,3 @@ def in_words(counts: Counts) -> str:
 
 def _emails(count: int) -> str:
     return f"{count:,} email{'' if count == 1 else 's'}"
-
-
-def _option(brake: BrakeRow, campaign: str) -> str:
-    return {STOP_ALL: "--all", STOP_BULK: "--bulk"}.get(brake.pk, f"--campaign {campaign}")

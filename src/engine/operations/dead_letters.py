@@ -10,39 +10,28 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from engine.errors import EngineError
 from engine.feedback.notifications import notifications
 from engine.requests.email_job import UnreadableRecordError, from_event, from_retry, read_body
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.rows import TrackingRow
 from engine.schemas.ses_events import SesEvent, UnreadableEvent, decode
 from engine.schemas.status import STATUS_EVENT_SOURCE
-from engine.schemas.times import iso
-from engine.tracking.lifecycle import Status
 
 Kind = Literal["request", "report", "event", "unreadable"]
 """`event`: one of the engine's own, which a webhook did not take."""
 
 Envelope = Literal["eventbridge", "lambda", "sns", "sqs"]
-KEYS: Final = ("cause", "template", "source", "campaign", "kind", "email")
 
 _LONGEST_CAUSE: Final = 160
 # What tells one message from the next, and must not stand in a list of causes: ids and addresses.
 _PARTICULAR: Final = re.compile(r"\S*@\S*|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_SENT: Final = frozenset(
-    {Status.SENT, Status.SOFT_BOUNCED, Status.DELIVERED, Status.OPENED, Status.BOUNCED, Status.COMPLAINED}
-)
-
-
-class BadMatchError(EngineError, ValueError):
-    """A condition that can't be meant."""
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -51,8 +40,6 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     A report names neither template nor source: the row of its email does.
     """
 
-    message_id: str
-    receipt_handle: str
     body: str
     kind: Kind
     envelope: Envelope
@@ -75,59 +62,12 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
         )
 
 
-class Condition(Struct, frozen=True):
-    """One `KEY=VALUE`. A cause need only contain the value, whatever the case; all else must be it."""
-
-    key: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.key}={self.value}"
-
-    def fits(self, letter: DeadLetter) -> bool:
-        if self.key == "cause":
-            return self.value.lower() in letter.cause.lower()
-        attribute = {"email": "email_id"}.get(self.key, self.key)
-        return bool(getattr(letter, attribute) == self.value)
-
-    @property
-    def needs_row(self) -> bool:
-        return self.key in {"template", "source", "campaign"}
-
-
-class Group(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Messages of one kind and cause, of one template and source. `oldest`: since when it is in SQS."""
-
-    kind: Kind
-    envelope: Envelope
-    cause: str
-    template: str
-    source: str
-    count: int
-    known_as_sent: int
-    oldest: str | None
-
-
-def condition(text: str) -> Condition:
-    """Raises BadMatchError."""
-    key, equals, value = text.partition("=")
-    if not equals or key not in KEYS:
-        raise BadMatchError(f"{text!r} is no KEY=VALUE with a KEY of {', '.join(KEYS)}")
-    return Condition(key, value)
-
-
-def matches(letter: DeadLetter, conditions: Iterable[Condition]) -> bool:
-    return all(each.fits(letter) for each in conditions)
-
-
 def read_letter(message: Mapping[str, Any], now: datetime) -> DeadLetter:
     """The message as SQS handed it out, with its attributes. Never raises for what it holds."""
     body = message["Body"]
     envelope, cause = _envelope(body, message)
     sent = message.get("Attributes", {}).get("SentTimestamp")
     letter = DeadLetter(
-        message_id=message["MessageId"],
-        receipt_handle=message["ReceiptHandle"],
         body=body,
         kind="unreadable",
         envelope=envelope,
@@ -245,37 +185,3 @@ def _lambda_cause(record: Mapping[str, Any]) -> str:
 def general(cause: str) -> str:
     """A cause without the ids and addresses that make it one message's own."""
     return _PARTICULAR.sub("…", " ".join(cause.split()))[:_LONGEST_CAUSE]
-
-
-def was_sent(row: TrackingRow | None) -> bool:
-    """Whether the ledger knows that SES took the email: to ask for it again sends nothing."""
-    return row is not None and (row.status in _SENT or row.ses_message_id is not None)
-
-
-def grouped(letters: Sequence[DeadLetter], rows: Mapping[str, TrackingRow]) -> list[Group]:
-    """The largest group first."""
-    groups: dict[tuple[Any, ...], list[DeadLetter]] = {}
-    for bare in letters:
-        letter = bare.with_row(rows.get(bare.email_id))
-        key = (letter.kind, letter.envelope, letter.cause, letter.template, letter.source)
-        groups.setdefault(key, []).append(letter)
-    found = [
-        Group(
-            kind=kind,
-            envelope=envelope,
-            cause=cause,
-            template=template,
-            source=source,
-            count=len(members),
-            known_as_sent=sum(was_sent(rows.get(each.email_id)) for each in members),
-            oldest=oldest(members),
-        )
-        for (kind, envelope, cause, template, source), members in groups.items()
-    ]
-    return sorted(found, key=lambda group: group.count, reverse=True)
-
-
-def oldest(letters: Iterable[DeadLetter]) -> str | None:
-    """When the oldest of them was put into its first queue; ISO 8601."""
-    times = [letter.sent_at for letter in letters if letter.sent_at]
-    return iso(min(times)) if times else None

@@ -10,11 +10,13 @@ from engine.aws.clients import INVOKE_CONFIG
 from engine.concurrency import concurrently
 from engine.errors import EngineError
 from engine.operations.actions import telling
-from engine.operations.dead_letters import Condition, DeadLetter, Group, grouped, oldest
+from engine.operations.conditions import Condition, is_meant
+from engine.operations.dead_letters import DeadLetter
 from engine.operations.ledger_reader import open_ledger
+from engine.operations.letter_groups import Group, grouped, oldest
 from engine.operations.queue_pass import QueuePass
 from engine.operations.queues import DEAD_LETTER_QUEUES, PARKED, QueueDepth, queue_depths
-from engine.operations.redrive import Redrive, Redriven, is_meant
+from engine.operations.redrive import Redrive, Redriven
 from engine.operations.stack import DeployedStack
 from engine.schemas.times import iso, parse_iso
 from engine.types import Clock

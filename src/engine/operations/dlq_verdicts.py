@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.operations.dead_letters import Condition
+from engine.operations.conditions import Condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents
 from engine.operations.queues import NOT_POSTED_AGAIN, PARKED, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from engine.operations.asking import Unknown, ask
+from engine.operations.asking import Unknown, ask, known
 from engine.operations.brakes import open_brakes
 from engine.operations.emails import FoundEmail, describe_row
 from engine.operations.ledger_reader import open_ledger
@@ -59,7 +59,7 @@ def history(facts: EmailFacts, now: datetime) -> EmailHistory:
         attempts=[describe_row(row, now) for row in facts.attempts],
         timeline=timeline(facts.attempts, facts.suppressed),
         suppressed=facts.suppressed,
-        ses_listing=None if isinstance(facts.ses_listing, Unknown) else facts.ses_listing,
+        ses_listing=known(facts.ses_listing),
         ses_listing_unknown=unknown,
         brakes=facts.brakes,
     )

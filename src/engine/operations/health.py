@@ -1,23 +1,17 @@
 """What a stack's status means: what its lanes wait for, and the worst that is wrong. Pure."""
 
 from collections.abc import Iterator
-from typing import Final
 
-from engine.operations.advice import day, go
+from engine.operations.advice import day
 from engine.operations.emails import duration
 from engine.operations.queues import BULK, PARKED, QueueDepth
-from engine.operations.ses_account import HEALTHY, SesAccount
+from engine.operations.scopes import go_command
+from engine.operations.ses_account import ENOUGH, HEALTHY, MOST_COMPLAINTS, SesAccount
 from engine.operations.status import StackStatus
 from engine.operations.today import Trouble
 from engine.operations.verdict import Verdict
 from engine.tracking.bounce_quota import QuotaReading, refuse_over_quota
 from engine.tracking.brakes import STOP, STOP_ALL, STOP_BULK, describe
-
-# Percent, at which SES puts an account under review; and the sends from which on a rate means something. Of
-# bounces the engine's own quota speaks.
-# https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-messages.html
-_COMPLAINTS: Final = 0.1
-_ENOUGH: Final = 1_000
 
 
 def waits_for(lane: QueueDepth, status: StackStatus) -> str:
@@ -80,15 +74,16 @@ def _mail_problems(status: StackStatus) -> Iterator[_Problem]:
         yield sentence, "find --status bounced --since 1d"
     for brake in status.brakes:
         if brake.pk.startswith(STOP):
-            yield f"Mail is stopped: {describe(brake)}.", go(brake)
+            yield f"Mail is stopped: {describe(brake)}.", go_command(brake)
     for queue in status.dead_letters:
         if queue.total:
             sentence = f"{queue.total:,} messages were given up and lie in {queue.queue}."
             yield sentence, f"dlq show {queue.queue}"
-    if today.sends >= _ENOUGH and today.complaint_rate > _COMPLAINTS:
+    # Of bounces the engine's own quota speaks.
+    if today.sends >= ENOUGH and today.complaint_rate > MOST_COMPLAINTS:
         sentence = (
             f"{today.complaint_rate:.2f} % of today's recipients complained, and SES reviews accounts at"
-            f" {_COMPLAINTS} %.{_causes(today.complained)}"
+            f" {MOST_COMPLAINTS} %.{_causes(today.complained)}"
         )
         yield sentence, "find --status complained --since 1d"
 

@@ -10,10 +10,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
+from engine.aws.dynamodb import from_item, get_many
 from engine.aws.error_codes import service_errors
 from engine.aws.ledger import SES_MESSAGE_ID_INDEX
-from engine.concurrency import concurrently
 from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key
 from engine.schemas.rows import TrackingRow
@@ -48,13 +47,8 @@ class LedgerReader:
     async def read(self, email_ids: Iterable[str]) -> dict[str, TrackingRow]:
         """The rows that exist, by their ids."""
         keys = [{"emailId": email_id} for email_id in dict.fromkeys(email_ids)]
-        parts = [get_items(self._client, {self._table: part}) for part in chunks(keys, GET_LIMIT)]
-        try:
-            answers = await concurrently(parts)
-        except ExceptionGroup as group:
-            first = group.exceptions[0]
-            raise first from first.__cause__
-        rows = [from_item(item, TrackingRow) for answer in answers for item in answer[self._table]]
+        items = await get_many(self._client, self._table, keys)
+        rows = [from_item(item, TrackingRow) for item in items]
         return {row.email_id: row for row in rows}
 
     def by_address(

@@ -3,6 +3,7 @@
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from engine.aws.error_codes import is_code
 from engine.operations.asking import ask, known
 from engine.operations.queues import DEAD_LETTER_QUEUES, LANES, WEBHOOK_DLQ, QueueDepth, queue_depths
 from engine.operations.settings import sender_settings
@@ -10,7 +11,6 @@ from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 from engine.schemas.status import REQUEST_DETAIL_TYPE
 
-_NO_SUCH_BUS = "ResourceNotFoundException"
 _MAY_HOLD_EMAIL = (*LANES, *(name for name in DEAD_LETTER_QUEUES if name != WEBHOOK_DLQ))
 
 
@@ -39,7 +39,7 @@ async def _bus_exists(stack: DeployedStack) -> bool:
     try:
         await events.describe_event_bus(Name=stack.event_bus)
     except ClientError as error:
-        if error.response["Error"]["Code"] == _NO_SUCH_BUS:
+        if is_code(error, "ResourceNotFoundException"):
             return False
         raise
     return True

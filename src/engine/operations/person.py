@@ -5,7 +5,6 @@ find that its email was sent. What stops mail stays, in plain text: the sender l
 and a hash would have to be looked up beside it for every email (docs/decisions/0022).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -16,6 +15,7 @@ from botocore.exceptions import ClientError
 from engine.aws.dynamodb import conditional, get_items
 from engine.aws.error_codes import is_code
 from engine.aws.payloads import RequestPayloads
+from engine.aws.soft_bounces import soft_bounces_key
 from engine.operations.ledger_reader import LedgerReader, open_ledger
 from engine.operations.person_facts import HeldData, HeldEmail, Receipt
 from engine.operations.scheduled import ScheduledEmail, ScheduledMail, open_scheduled
@@ -87,7 +87,9 @@ class PersonalData:
                 under_way += row.status in _UNDER_WAY
         bounces = bool(await self._soft_bounces(key))
         for spelled in spellings(key):
-            await self.dynamodb.delete_item(TableName=self.stack.state_table, Key=_soft_bounces_key(spelled))
+            await self.dynamodb.delete_item(
+                TableName=self.stack.state_table, Key={"pk": {"S": soft_bounces_key(spelled)}}
+            )
         scheduled, whole = await self._scheduled(key)
         # One that is due by now is not taken back: it is under way.
         taken_back = [email for email in scheduled if (await self.schedules.cancel(email.email_id)).good]
@@ -124,7 +126,7 @@ class PersonalData:
 
     async def _soft_bounces(self, key: str) -> dict[str, int]:
         table = self.stack.state_table
-        wanted = [{"pk": f"soft-bounces#{spelled}"} for spelled in spellings(key)]
+        wanted = [{"pk": soft_bounces_key(spelled)} for spelled in spellings(key)]
         found = await get_items(self.dynamodb, {table: wanted})
         return {
             name: int(value["N"])
@@ -180,10 +182,6 @@ async def open_personal_data(stack: DeployedStack, clock: Clock) -> PersonalData
 
 def hashed(key: str) -> str:
     return sha256(key.encode()).hexdigest()
-
-
-def _soft_bounces_key(key: str) -> Mapping[str, Any]:
-    return {"pk": {"S": f"soft-bounces#{key}"}}
 
 
 def _without_request(row: TrackingRow) -> dict[str, Any]:

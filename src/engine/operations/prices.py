@@ -23,7 +23,6 @@ LOG_BYTE: Final = 0.50 / 1024**3
 # What the stack costs while it is there. A month has 730 hours.
 KMS_KEY_MONTH: Final = 1.00
 ALARM_METRIC_MONTH: Final = 0.10  # for each metric that an alarm looks at; ten are free
-METRIC_MONTH: Final = 0.30  # for each custom metric that is written; ten are free
 SNAPSTART_CACHE_GB_SECOND: Final = 0.0000015046  # as long as the version exists
 SNAPSTART_RESTORE_GB: Final = 0.0001397998
 MONTH_SECONDS: Final = 730 * 3600

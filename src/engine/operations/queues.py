@@ -6,6 +6,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from engine.aws.error_codes import is_code
 from engine.concurrency import concurrently
 from engine.operations.stack import DeployedStack
 
@@ -36,7 +37,7 @@ _COUNTS: Final = {
     "in_flight": "ApproximateNumberOfMessagesNotVisible",
     "delayed": "ApproximateNumberOfMessagesDelayed",
 }
-_MISSING: Final = "AWS.SimpleQueueService.NonExistentQueue"
+_MISSING: Final = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
 
 class QueueDepth(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -64,7 +65,7 @@ async def _depth(stack: DeployedStack, queue: str) -> QueueDepth | None:
     try:
         url = await stack.queue_url(queue)
     except ClientError as error:
-        if error.response["Error"]["Code"] in {_MISSING, "QueueDoesNotExist"}:
+        if is_code(error, *_MISSING):
             return None
         raise
     answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS.values()))

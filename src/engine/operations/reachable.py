@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
-from engine.concurrency import concurrently
+from engine.aws.dynamodb import from_item, get_many
 from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import SuppressionRow
@@ -22,12 +21,8 @@ class Reachability:
     async def kept_from(self, addresses: Collection[str]) -> Mapping[str, SuppressionRow]:
         """The rows that keep mail from addresses, by address key. Raises ServiceUnavailable."""
         keys = {key: address for address in map(address_key, addresses) for key in self._keys(address)}
-        parts = [
-            get_items(self._client, {self._table: [{"email": key} for key in part]})
-            for part in chunks(list(keys), GET_LIMIT)
-        ]
-        answers = await concurrently(parts)
-        rows = [from_item(item, SuppressionRow) for answer in answers for item in answer[self._table]]
+        items = await get_many(self._client, self._table, [{"email": key} for key in keys])
+        rows = [from_item(item, SuppressionRow) for item in items]
         return {keys[row.email]: row for row in rows if self._binds(row)}
 
     def _keys(self, address: str) -> list[str]:

@@ -7,27 +7,21 @@ report that comes again finds its mark in the row.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from engine.aws.error_codes import service_errors
 from engine.feedback.notifications import notifications
-from engine.operations.dead_letters import Condition, DeadLetter, general, matches
+from engine.operations.conditions import Condition, RowReader, is_meant
+from engine.operations.dead_letters import DeadLetter, general
 from engine.operations.queue_pass import QueuePass
-from engine.schemas.rows import TrackingRow
 from engine.types import Clock
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class RowReader(Protocol):
-    """`LedgerReader`, as far as it is needed here."""
-
-    async def read(self, email_ids: Iterable[str]) -> dict[str, TrackingRow]: ...
 
 
 class Redriven(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -48,13 +42,6 @@ class Redriven(Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def handed_on(self) -> int:
         return self.requests + self.reports
-
-
-async def is_meant(letter: DeadLetter, conditions: Sequence[Condition], ledger: RowReader) -> bool:
-    """Whether all conditions hold. The ledger is asked where the message itself can't tell."""
-    if letter.email_id and letter.kind == "report" and any(each.needs_row for each in conditions):
-        letter = letter.with_row((await ledger.read([letter.email_id])).get(letter.email_id))
-    return matches(letter, conditions)
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """What is said to a person of an error that they can mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -14,11 +16,30 @@ _MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueServic
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 
 
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise the first error in place of a group, where each error of the group has a sentence."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        told, others = group.split(TOLD)
+        if told is None or others:
+            raise
+        error: Exception = told
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from error.__cause__
+
+
+def origin(error: Exception) -> Exception:
+    """What ServiceUnavailable came of, which says more; any other error itself."""
+    cause = error.__cause__
+    return cause if isinstance(cause, ClientError | BotoCoreError) else error
+
+
 def sentence_of(error: Exception, address: StackAddress) -> str:
     """What is wrong, where, and what to do."""
-    # ServiceUnavailable says less than what it came of.
-    if isinstance(error.__cause__, ClientError | BotoCoreError):
-        error = error.__cause__
+    error = origin(error)
     if isinstance(error, NoCredentialsError):
         return (
             "No AWS credentials were found: name a profile by --profile, or log in (`aws sso login`). A local"

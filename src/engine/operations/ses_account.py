@@ -8,6 +8,13 @@ from engine.operations.stack import DeployedStack
 
 HEALTHY: Final = "HEALTHY"
 
+# Percent, from which on SES puts an account under review.
+# https://docs.aws.amazon.com/ses/latest/dg/reputationdashboard-messages.html
+MOST_BOUNCES: Final = 5.0
+MOST_COMPLAINTS: Final = 0.1
+ENOUGH: Final = 1_000
+"""Emails that left, from which on these rates mean something: one bounce of ten is ten percent."""
+
 
 class SesAccount(Struct, frozen=True, kw_only=True, rename="camel"):
     """Rates and quotas in recipients. `daily_quota`: -1 for none.

@@ -60,7 +60,9 @@ async def stack_status(stack: DeployedStack, now: datetime) -> StackStatus:
         worst = group.create_task(reputation(stack, now))
         settings = group.create_task(ask(sender_settings(stack)))
         counts = group.create_task(_counts(stack, now, settings))
-    queues = _with_ages(known(depths.result()) or [], known(ages.result()) or {})
+    oldest = known(ages.result()) or {}
+    found = known(depths.result()) or []
+    queues = [replace(depth, oldest_seconds=oldest.get(depth.queue)) for depth in found]
     configured = known(settings.result())
     asked: Mapping[str, Any] = {
         "ses": account.result(),
@@ -102,10 +104,6 @@ async def _ages(stack: DeployedStack, now: datetime) -> dict[str, float]:
     }
     values = await metric_values(stack, list(metrics), now - _RECENTLY, now, period=_MINUTE)
     return {metrics[metric]: by_time[max(by_time)] for metric, by_time in values.items() if by_time}
-
-
-def _with_ages(depths: list[QueueDepth], ages: Mapping[str, float]) -> list[QueueDepth]:
-    return [replace(depth, oldest_seconds=ages.get(depth.queue)) for depth in depths]
 
 
 async def _alarms(stack: DeployedStack) -> list[Alarm]:

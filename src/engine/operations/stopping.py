@@ -1,4 +1,4 @@
-"""Stop mail, let it go, cancel a campaign: the acts, and what is said of them."""
+"""Stop mail, let it go, cancel a campaign."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,19 +9,16 @@ from msgspec.structs import replace
 
 from engine.operations.actions import tell, telling
 from engine.operations.brakes import Brakes, open_brakes
-from engine.operations.parked import HIDDEN_SECONDS, Return, open_parked
+from engine.operations.parked import Return, open_parked
 from engine.operations.queues import PARKED, queue_depths
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
 from engine.schemas.rows import BrakeRow
 from engine.schemas.times import iso
-from engine.tracking.brakes import CANCEL, STOP, describe
+from engine.tracking.brakes import CANCEL, STOP
 from engine.types import Clock
 
 # Seconds until no invocation acts on what it read before: it does for two, and parks within one more.
 SETTLED_SECONDS: Final = 3
-_NAMES: Final = {"all": "all mail", "bulk": "bulk mail"}
-_NO_PARKING: Final = f"this stack has no {PARKED}"
 
 OnProgress = Callable[[int, Return], None]
 """Gets about how many emails were parked, and how far they have come back."""
@@ -121,117 +118,3 @@ async def _bring_back(
     parked = await open_parked(stack, brakes)
     returned = await parked.bring_back(lambda so_far: on_progress(depth.visible, so_far))
     return replace(returned, hidden=depth.in_flight)
-
-
-def stopped_verdict(facts: Stopped, options: str) -> Verdict:
-    """`options`: those that name the stack on a command line."""
-    resume = f"sesmailengine go {scope_option(facts.scope)}{options}"
-    if not facts.parks:
-        return Verdict(
-            good=False,
-            sentence=f"The brake is set, but {_NO_PARKING}: an older version does not look"
-            " at brakes, a newer one lets stopped mail wait in its lane. Update the stack, and see whether"
-            " mail still leaves.",
-            next_command=f"sesmailengine status{options}",
-        )
-    before = f" It was already: {describe(facts.before)}." if facts.before else ""
-    return Verdict(
-        good=True,
-        sentence=f"{_sentence(in_words(facts.scope))} is stopped. That holds within two seconds; what is"
-        f" stopped waits in {PARKED}, for 14 days at most.{before}",
-        next_command=resume,
-    )
-
-
-def resumed_verdict(facts: Resumed, options: str) -> Verdict:
-    """`options`: those that name the stack on a command line."""
-    what = _sentence(in_words(facts.scope)) if facts.scope else "What was stopped"
-    said = [f"{what} goes again." if facts.lifted else f"{what} was not stopped."]
-    status = f"sesmailengine status{options}"
-    good = bool(facts.lifted)
-    if facts.returned is None:
-        said.append(f"As {_NO_PARKING}, nothing was parked: what was stopped comes back by itself.")
-    else:
-        held = sum(facts.returned.held.values())
-        if facts.returned.moved:
-            said.append(f"{_emails(facts.returned.moved)} came back to {_lanes(facts.returned.moved)}.")
-        elif not held and not facts.returned.hidden:
-            said.append("Nothing was parked.")
-        if held:
-            said.append(f"{_emails(held)} stay parked: {', '.join(sorted(facts.returned.held))}.")
-        if facts.returned.problem:
-            again = "Run it again to go on: nothing goes twice."
-            return Verdict(
-                good=False,
-                sentence=f"{' '.join(said)} It broke off: {facts.returned.problem}. {again}",
-                next_command=f"sesmailengine go {scope_option(facts.scope)}{options}",
-            )
-        if facts.returned.hidden:
-            return Verdict(
-                good=False,
-                sentence=f"{' '.join(said)} {_hidden(facts.returned)}",
-                next_command=f"sesmailengine go {scope_option(facts.scope)}{options}",
-            )
-        good = good or facts.returned.moved > 0
-    if facts.cancelled:
-        said.append(f"It is cancelled, though, and its mail ends as failed: {describe(facts.cancelled)}.")
-        good = False
-    return Verdict(good=good, sentence=" ".join(said), next_command=status)
-
-
-def cancelled_verdict(facts: Cancelled, options: str) -> Verdict:
-    """`options`: those that name the stack on a command line."""
-    campaign = facts.scope.partition("#")[2]
-    said = f"Campaign {campaign} is cancelled: what has not left yet ends as failed, with the code cancelled."
-    if facts.returned is None:
-        return Verdict(
-            good=False,
-            sentence=f"{said} But {_NO_PARKING}: a version older than brakes does not look"
-            " at them. Update the stack.",
-        )
-    if facts.returned.problem:
-        return Verdict(
-            good=False,
-            sentence=f"{said} Of the parked mail {_emails(facts.returned.moved)} went there, then it broke"
-            f" off: {facts.returned.problem}. Run it again to go on.",
-        )
-    if facts.returned.hidden:
-        return Verdict(good=False, sentence=f"{said} {_hidden(facts.returned)}")
-    return Verdict(
-        good=True,
-        sentence=f"{said} {_emails(facts.returned.moved)} left {PARKED} for that.",
-        next_command=f"sesmailengine campaign status {campaign}{options}",
-    )
-
-
-def scope_option(scope: str | None) -> str:
-    """The option that names a scope: `--bulk`, `--template welcome`."""
-    if scope is None:
-        return "--everything"
-    kind, _, name = scope.partition("#")
-    return f"--{kind}{f' {name}' if name else ''}"
-
-
-def in_words(scope: str) -> str:
-    """Such as `bulk mail` or `mail of campaign spring`."""
-    kind, _, name = scope.partition("#")
-    return _NAMES.get(kind) or f"mail of {kind} {name}"
-
-
-def _hidden(returned: Return) -> str:
-    return (
-        f"About {_emails(returned.hidden)} could not be looked at: another run has them in hand, or one that"
-        f" was killed. Run it again in {HIDDEN_SECONDS // 60} minutes, when they show themselves."
-    )
-
-
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:]
-
-
-def _emails(count: int) -> str:
-    return f"{count:,} parked email{'' if count == 1 else 's'}"
-
-
-def _lanes(count: int) -> str:
-    return "its lane" if count == 1 else "their lanes"

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from engine.aws.error_codes import is_code
 from engine.aws.event_bus import put_events
+from engine.aws.soft_bounces import soft_bounces_key
 from engine.errors import FailureCode
 from engine.operations.actions import telling
 from engine.operations.ledger_reader import LedgerReader, open_ledger
@@ -159,7 +160,7 @@ class SuppressionBook:
         try:
             for key in spellings(address_key(address)):
                 await dynamodb.delete_item(
-                    TableName=self.stack.state_table, Key={"pk": {"S": f"soft-bounces#{key}"}}
+                    TableName=self.stack.state_table, Key={"pk": {"S": soft_bounces_key(key)}}
                 )
         except ClientError as error:
             if is_code(error, "AccessDeniedException"):

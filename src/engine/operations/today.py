@@ -8,20 +8,19 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from engine.aws.dynamodb import GET_LIMIT, chunks, from_item, get_items
+from engine.aws.dynamodb import from_item, get_items, get_many
 from engine.aws.error_codes import service_errors
 from engine.aws.pre_send_checks import counter_keys, quota_reading
-from engine.concurrency import concurrently
 from engine.operations.asking import Unknown, ask
 from engine.operations.ledger_reader import LedgerReader, open_ledger
 from engine.operations.metrics import Metric, counted, metric_values
 from engine.operations.settings import PROCESSOR, SENDER
 from engine.operations.stack import DeployedStack
+from engine.operations.suppression_table import DATE_INDEX
 from engine.schemas.rows import SuppressionRow
 from engine.telemetry import STATUS_METRICS
 from engine.tracking.bounce_quota import QuotaReading
 
-SUPPRESSION_DAY_INDEX: Final = "suppression-type-date-index"
 ROWS_COUNTED: Final = 5_000
 """Of today's rows, the newest: what is counted where CloudWatch has nothing."""
 
@@ -143,15 +142,14 @@ async def _trouble(stack: DeployedStack, suppression_type: str, reason: str, day
     with service_errors("DynamoDB (Suppression)"):
         answer = await client.query(
             TableName=table,
-            IndexName=SUPPRESSION_DAY_INDEX,
+            IndexName=DATE_INDEX,
             KeyConditionExpression="suppressionType = :type AND addedToSuppressionDate >= :day",
             ExpressionAttributeValues={":type": {"S": suppression_type}, ":day": {"S": day}},
             ScanIndexForward=False,
             Limit=_SUPPRESSIONS,
         )
     keys = [{"email": item["email"]["S"]} for item in answer["Items"]]
-    answers = await concurrently([get_items(client, {table: part}) for part in chunks(keys, GET_LIMIT)])
-    rows = [from_item(item, SuppressionRow) for part in answers for item in part[table]]
+    rows = [from_item(item, SuppressionRow) for item in await get_many(client, table, keys)]
     of_today = [row for row in rows if row.reason == reason]
     ids = [row.email_id for row in of_today if row.email_id]
     emails = (await (await open_ledger(stack)).read(ids)).values()

@@ -12,13 +12,13 @@ from engine.operations.metrics import Metric, counted
 from engine.operations.queues import LANES
 from engine.operations.settings import PROCESSOR, SENDER, FunctionConfiguration
 from engine.operations.stack import DeployedStack
-from engine.operations.today import SUPPRESSION_DAY_INDEX
+from engine.operations.suppression_table import DATE_INDEX
 from engine.telemetry import STATUS_METRICS
 
 _REQUESTS_A_MESSAGE: Final = 3  # a message is sent, received and deleted
 _INDEXES: Final[Mapping[str, tuple[str, ...]]] = {
     "EmailTracking": (ADDRESS_INDEX, SES_MESSAGE_ID_INDEX, DAY_INDEX),
-    "Suppression": (SUPPRESSION_DAY_INDEX,),
+    "Suppression": (DATE_INDEX,),
     "State": (),
 }
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import ClientError
 
+from engine.aws.error_codes import is_code
 from engine.aws.event_bus import put_events
 from engine.aws.signed_webhooks import SignedWebhook
 from engine.errors import EngineError
@@ -29,7 +30,6 @@ from engine.schemas.webhook_test import WEBHOOK_TEST_DETAIL_TYPE, WebhookTest
 _RETRIES: Final = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
 _TARGET: Final = "webhook"
 _LONGEST_DESCRIPTION: Final = 512  # of a rule
-_MISSING: Final = "ResourceNotFoundException"
 
 
 class NoSuchWebhookError(EngineError):
@@ -192,7 +192,7 @@ def _if_there() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response["Error"]["Code"] != _MISSING:
+        if not is_code(error, "ResourceNotFoundException"):
             raise
 
 

@@ -1,47 +1,27 @@
 """The Jinja environment that templates run in: its sandbox, by its documented API, with limits.
 
-Templates reach data and harmless methods of data, nothing else. A render has one budget for all its steps,
-and a largest size for every value that it makes. Authors own the bucket that templates come from, so this is
-for mistakes, and for data that multiplies them; behind it is the function's time-out:
-docs/decisions/0014-templates-run-in-jinjas-sandbox.md. What Jinja leaves to plain Python, loops and lists and
-calls, passes the limits because the parsed template is rewritten a little before it is compiled:
-https://jinja.palletsprojects.com/en/stable/extensions/#ast
+Templates reach data and harmless methods of data, nothing else.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import partial, wraps
-from inspect import unwrap
-from itertools import chain, islice
-from math import prod
 from typing import Any, Final
 
 import jinja2
-from jinja2 import (
-    StrictUndefined,
-    TemplateAssertionError,
-    TemplateRuntimeError,
-    Undefined,
-    nodes,
-    pass_context,
-)
+from jinja2 import StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
+from engine.templating.limits import (
+    LimitError,
+    charge,
+    charge_call,
+    check_operation,
+    check_result,
+    count_steps,
+    limit_method,
+    limited,
+)
+from engine.templating.nulls import Null
 from engine.templating.palette import palette
-
-# All in characters. To spend the whole budget takes at most a second of a core.
-BUDGET: Final = 10_000_000
-MAX_SIZE: Final = 1_000_000
-_MAX_GROWTH: Final = 10_000_000
-# In bits, some 6,000 digits: JSON brings 4,300 at most. To divide, hash or subtract such a number takes no
-# longer than a step may, so only what makes them larger is watched.
-_LONGEST_NUMBER: Final = 20_000
-_OPERATION_COST: Final = 50
-_MAX_WIDTH: Final = 999
-_URL_ENDINGS: Final = re.compile(r"(?:[)>.,]|&gt;)+")
+from engine.templating.rewriting import LimitInserter
 
 # All of Jinja's but `random`, because a redelivered request must render the same email, and `pprint`.
 # These look at a value without going through it.
@@ -72,193 +52,8 @@ _METHODS: Final[dict[type, frozenset[str]]] = {
     int: frozenset({"is_integer"}),
     float: frozenset({"is_integer"}),
 }
-# What Jinja itself hands to filters, besides the template's values.
-_FROM_JINJA: Final = (jinja2.Environment, jinja2.Environment.context_class, nodes.EvalContext)
-# What a step of a template costs, in the budget's characters; a text up to 50 is printed for that.
-_STEP_COST: Final = 20
+# A text up to so long is printed for the cost of the step that prints it.
 _SHORT: Final = 50
-
-_budget_left: ContextVar[int] = ContextVar("budget_left")
-
-
-class LimitError(TemplateRuntimeError):
-    """A template does something that could take all time or memory, or that is not for data."""
-
-
-@contextmanager
-def render_budget() -> Iterator[None]:
-    """Give one budget to all that is rendered inside. Outside, nothing that charges it can run."""
-    token = _budget_left.set(BUDGET)
-    try:
-        yield
-    finally:
-        _budget_left.reset(token)
-
-
-def charge(cost: int) -> None:
-    """Take so many characters from the budget. Raises LimitError where nothing is left."""
-    left = _budget_left.get() - cost
-    if left < 0:
-        raise LimitError(
-            "the template does more work than an email may take: too many loops, or too large ones"
-        )
-    _budget_left.set(left)
-
-
-def count_steps(values: Iterable[Any] | None, cost: int) -> Iterator[Any]:
-    """Go through what a loop goes through, charging every step before it is taken; null is empty."""
-    for value in () if values is None else values:
-        charge(cost)
-        yield value
-
-
-def size_of(value: Any) -> int:
-    """Count characters and digits, and for every element its depth, which is how far JSON may indent it.
-
-    Raises LimitError for what is too large or not data, and an undefined name's error wherever one is inside.
-    """
-    if isinstance(value, str) and len(value) <= MAX_SIZE:
-        return 1 + len(value)
-    size, depth, level = 0, 1, [value]
-    while level:
-        collections: list[Collection[Any]] = []
-        for one in level:
-            size += depth
-            if isinstance(one, str):
-                size += len(one)
-            elif isinstance(one, int):
-                size += _digits(one)
-            elif isinstance(one, Undefined):
-                str(one)
-            elif isinstance(one, Collection):
-                collections.append(one.items() if isinstance(one, dict) else one)
-            elif one is not None and not isinstance(one, float):
-                raise LimitError(f"a {type(one).__name__} is not data: no filter, operator or list takes it")
-        if size > MAX_SIZE:
-            raise LimitError(f"a value grows over {MAX_SIZE:,} characters")
-        level = list(islice(chain.from_iterable(collections), MAX_SIZE))
-        depth += 1
-    return size
-
-
-def _digits(number: int) -> int:
-    if number.bit_length() > _LONGEST_NUMBER:
-        raise LimitError(f"a number grows over {_LONGEST_NUMBER:,} bits")
-    return number.bit_length() // 3
-
-
-def check_result(value: Any) -> Any:
-    """Charge for a value that a template made, and return it; lazy ones are made whole first."""
-    if not isinstance(value, str) and isinstance(value, Iterator):
-        value = list(islice(value, MAX_SIZE // 2))  # more are too many for `size_of`
-    charge(size_of(value))
-    return value
-
-
-def check_operation(name: str, values: Sequence[Any]) -> None:
-    """Charge for what a filter, method or operator is given and will do.
-
-    Raises LimitError before it makes far too much, or takes far too many steps.
-    """
-    sizes = [size_of(value) for value in values]
-    charge(_OPERATION_COST + sum(sizes))
-    predict = _GROWTH.get(name)
-    if predict is not None:
-        growth = predict(values, sizes)
-        if growth > _MAX_GROWTH:
-            raise LimitError(f"{name} would make a value grow over {MAX_SIZE:,} characters")
-        charge(growth // 10)
-
-
-# At most how many characters come out, or steps are taken, from the values and their sizes.
-
-
-def _of_sizes(_: Sequence[Any], sizes: Sequence[int]) -> int:
-    """A size times a size, as `replace` makes."""
-    return prod(sorted(sizes)[-2:])
-
-
-def _of_numbers(values: Sequence[Any], sizes: Sequence[int]) -> int:
-    """A size times a number, as `center` makes."""
-    if all(isinstance(value, int | float) for value in values):
-        return 0
-    pairs = zip(values, sizes, strict=True)
-    return prod(sorted(abs(value) if isinstance(value, int) else size for value, size in pairs)[-2:])
-
-
-def _of_paths(values: Sequence[Any], sizes: Sequence[int]) -> int:
-    """A path of attributes for every element, as `sort` follows."""
-    paths = [value for value in values[1:] if isinstance(value, str)]
-    return sizes[0] * max((path.count(".") + path.count(",") for path in paths), default=0)
-
-
-def _of_format(wide: str, field: str, values: Sequence[Any], sizes: Sequence[int]) -> int:
-    """Every field as wide as may be, or as long as all that is put in."""
-    template = values[0]
-    if not isinstance(template, str):
-        return 0
-    if re.search(wide, template):
-        raise LimitError(f"a format's width must be a number up to {_MAX_WIDTH}")
-    return template.count(field) * (_MAX_WIDTH + sum(sizes))
-
-
-def _of_power(base: Any, exponent: Any) -> int:
-    """Long numbers take longer to multiply than to write."""
-    if not isinstance(base, int) or not isinstance(exponent, int):
-        return 0
-    return 100 * base.bit_length() * abs(exponent)
-
-
-# What takes a width or precision of four digits, or out of an argument, in either language of formats.
-_printf: Final = partial(_of_format, r"%(\([^()]*\))?[#0\- +]*(\*|\d{4}|\d*\.(\*|\d{4}))|%\([^()]*\(", "%")
-_braces: Final = partial(_of_format, r"\{[^{}:]*:[^{}]*?(\{|\d{4})", "{")
-_BY_NUMBER: Final = ("*", "batch", "center", "indent", "ljust", "rjust", "slice", "tojson", "zfill")
-_BY_SIZE: Final = ("join", "lstrip", "replace", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "strip")
-_BY_PATH: Final = ("groupby", "map", "max", "min", "rejectattr", "selectattr", "sort", "unique")
-_GROWTH: Final[dict[str, Callable[[Sequence[Any], Sequence[int]], int]]] = {
-    **dict.fromkeys(_BY_NUMBER, _of_numbers),
-    **dict.fromkeys((*_BY_SIZE, "trim"), _of_sizes),
-    **dict.fromkeys(_BY_PATH, _of_paths),
-    "%": _printf,
-    "format": _printf,
-    "str.format": _braces,
-    "**": lambda values, _: _of_power(*values),
-    "round": lambda values, _: max((_of_power(10, value) for value in values[1:]), default=0),
-    # A start that is a list is copied anew for every element.
-    "sum": lambda values, sizes: sizes[0] ** 2 if any(isinstance(value, list) for value in values[1:]) else 0,
-    # For each character that may end a sentence, it looks at all that follow.
-    "urlize": lambda values, _: sum(10 * len(run) ** 2 for run in _URL_ENDINGS.findall(str(values[0]))),
-    # For each line, it copies the rest of a long word.
-    "wordwrap": lambda _, sizes: sizes[0] ** 2 // 100,
-}
-
-
-class Null(Undefined):
-    """A null of the data: it counts as not given, but printing it is no mistake."""
-
-    __slots__ = ()
-
-    def __getitem__(self, key: Any) -> Undefined:  # type: ignore[override] # here and below: Undefined's fail
-        return StrictUndefined(obj=None, name=key)
-
-    def __int__(self) -> int:  # type: ignore[override]
-        raise TypeError("null is no number")
-
-    __float__ = __int__  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or isinstance(other, Null)
-
-    __hash__ = Undefined.__hash__
-
-
-def with_nulls(value: Any, name: str = "") -> Any:
-    """A request's data with `Null` for every null, at any depth."""
-    if value is None:
-        return Null(f"{name!r} is null")
-    if isinstance(value, dict):
-        return {key: with_nulls(one, key) for key, one in value.items()}
-    return [with_nulls(one, name) for one in value] if isinstance(value, list) else value
 
 
 def finalize(value: Any) -> Any:
@@ -276,108 +71,6 @@ def finalize(value: Any) -> Any:
             )
         raise LimitError(f"a {name} can't be printed whole: loop over it, or name a part of it")
     return value
-
-
-def limited(name: str, function: Callable[..., Any], *receiver: Any) -> Callable[..., Any]:
-    """A filter, test or method that is charged for what goes in and comes out."""
-
-    # This keeps what `pass_context` and its like have noted on the function.
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        values = (*receiver, *args, *kwargs.values())
-        check_operation(name, [value for value in values if not isinstance(value, _FROM_JINJA)])
-        return check_result(function(*args, **kwargs))
-
-    return run
-
-
-def limit_method(value: Any) -> Any:
-    """What is about to be called, limited where it is a method of a text or list."""
-    method = unwrap(value)  # the sandbox wraps `format`
-    receiver = getattr(method, "__self__", None)
-    if not isinstance(receiver, str | list):
-        return value
-    name = "str.format" if method.__name__ in {"format", "format_map"} else method.__name__
-    return limited(name, value, receiver)
-
-
-@pass_context
-def charge_call(context: Any, cost: int) -> None:
-    """Charge for a macro or block, and for the variables, which a block copies."""
-    charge(cost + len(context.parent))
-
-
-class LimitInserter(NodeTransformer):
-    """Puts the limits into a parsed template, as filters whose names no template can write."""
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - here and below, named by Jinja's nodes
-        if node.recursive:
-            message = "recursive loops are not supported; use a macro that calls itself"
-            raise TemplateAssertionError(message, node.lineno)
-        cost = _cost(node)
-        self.generic_visit(node)
-        node.iter = _filtered(node.iter, "count steps", cost)
-        return node
-
-    def visit_Macro(self, node: nodes.Macro | nodes.CallBlock | nodes.Block) -> nodes.Node:  # noqa: N802
-        cost = nodes.Const(_cost(node), lineno=node.lineno)
-        self.generic_visit(node)
-        node.body.insert(0, nodes.ExprStmt(_filtered(cost, "charge call"), lineno=node.lineno))
-        return node
-
-    visit_CallBlock = visit_Block = visit_Macro  # noqa: N815
-
-    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        """What a call unpacks, as in `f(*items)`, it goes through."""
-        self.generic_visit(node)
-        node.node = _filtered(node.node, "limit method")
-        for unpacked in ("dyn_args", "dyn_kwargs"):
-            if getattr(node, unpacked):
-                setattr(node, unpacked, _filtered(getattr(node, unpacked), "check result"))
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _filtered(nodes.List(node.nodes, lineno=node.lineno), "join")
-
-    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
-        """`order.items` is the caller's field where there is one, and only then the method of that name."""
-        self.generic_visit(node)
-        return nodes.Getitem(node.node, nodes.Const(node.attr), node.ctx, lineno=node.lineno)
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _filtered(node, "check result") if isinstance(node.arg, nodes.Slice) else node
-
-    def visit_Tuple(self, node: nodes.Tuple | nodes.List | nodes.Dict) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        is_target = isinstance(node, nodes.Tuple) and node.ctx == "store"
-        return node if is_target else _filtered(node, "check result")
-
-    visit_List = visit_Dict = visit_Tuple  # noqa: N815
-
-    def visit_Operand(self, node: nodes.Operand) -> nodes.Node:  # noqa: N802
-        """Whatever is compared with it, or looked for in it, takes no longer than it is large."""
-        self.generic_visit(node)
-        if not isinstance(node.expr, nodes.Const):
-            node.expr = _filtered(node.expr, "check result")
-        return node
-
-    def visit_Include(self, node: nodes.Stmt) -> nodes.Node:  # noqa: N802
-        message = f"{type(node).__name__.lower()} is not supported: a template is one file"
-        raise TemplateAssertionError(message, node.lineno)
-
-    visit_Import = visit_FromImport = visit_Extends = visit_Include  # noqa: N815
-
-
-def _cost(node: nodes.Node) -> int:
-    """What going through a part of a template costs once: its steps, and its own text."""
-    parts = node.find_all(nodes.Node)
-    return sum(len(one.data) if isinstance(one, nodes.TemplateData) else _STEP_COST for one in parts)
-
-
-def _filtered(node: nodes.Node, name: str, *args: int) -> nodes.Filter:
-    return nodes.Filter(node, name, [nodes.Const(one) for one in args], [], None, None, lineno=node.lineno)
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):

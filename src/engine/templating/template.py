@@ -12,7 +12,9 @@ from msgspec import Meta, Struct
 
 from engine.errors import FailureCode, Refusal, Refused
 from engine.schemas.request import TOPIC_PATTERN
-from engine.templating.environment import TemplateEnvironment, render_budget, with_nulls
+from engine.templating.environment import TemplateEnvironment
+from engine.templating.limits import render_budget
+from engine.templating.nulls import with_nulls
 
 # One rendered part, in bytes of UTF-8. Gmail shows the first 102 KB of an email, SES takes 40 MB.
 MAX_PART_BYTES: Final = 1_000_000

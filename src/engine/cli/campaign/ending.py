@@ -1,15 +1,11 @@
 """How a run of `sesmailengine send` ends: exit code, verdict, and what `--json` prints."""
 
-from typing import Final
-
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.cli.campaign.campaign import Campaign
 from engine.cli.campaign.survey import Survey
 from engine.operations.verdict import Verdict
-
-INTERRUPTED: Final = 130
 
 
 class CampaignFacts(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -10,7 +10,8 @@ from msgspec import Struct
 from engine.cli.campaign.campaign import Campaign
 from engine.client import EmailClient, PublishProgress, PublishReport
 from engine.operations.campaign import Counts
-from engine.operations.campaign_report import MOST_BOUNCES, MOST_COMPLAINTS, in_words, over_limits
+from engine.operations.campaign_report import in_words, over_limits
+from engine.operations.ses_account import MOST_BOUNCES, MOST_COMPLAINTS
 from engine.types import Sleep
 
 _DAY: Final = timedelta(days=1)

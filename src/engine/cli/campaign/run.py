@@ -3,13 +3,12 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from engine.cli.campaign.asked import asked_by, saved_progress
 from engine.cli.campaign.campaign import Campaign
-from engine.cli.campaign.ending import INTERRUPTED, CampaignFacts, Ending
+from engine.cli.campaign.ending import CampaignFacts, Ending
 from engine.cli.campaign.missing import unseen
 from engine.cli.campaign.pacing import PacedRun
 from engine.cli.campaign.plan import Plan
@@ -18,6 +17,7 @@ from engine.cli.campaign.screen import RESUME, CampaignScreen
 from engine.cli.campaign.send_options import SendOptions
 from engine.cli.campaign.survey import Survey, survey
 from engine.cli.campaign.topics import topic_problem
+from engine.cli.operate.command import INTERRUPTED, now
 from engine.client import PublishProgress, PublishReport
 from engine.errors import EngineError
 from engine.operations.campaign import Counting, Counts, by_file
@@ -30,10 +30,6 @@ _sleep = asyncio.sleep
 
 class MailWaitsError(EngineError):
     """What waits in the queues would be taken for missing."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def run_campaign(screen: CampaignScreen, options: SendOptions) -> Ending:
@@ -61,7 +57,7 @@ def run_campaign(screen: CampaignScreen, options: SendOptions) -> Ending:
         screen.say(problem, bad=True)
     if options.dry_run:
         return Ending(0, screen.dry_run(found, options.bus), facts)
-    campaign = Campaign(plan, saved, options.saved_to, _now)
+    campaign = Campaign(plan, saved, options.saved_to, now)
     if options.missing:
         return _send_missing(screen, options, plan, campaign, facts)
     return _send(screen, options, plan, campaign, facts)
@@ -90,7 +86,7 @@ def _send(
                 pace=options.pace,
                 first_counts=lambda: _first_counts(options, plan),
                 say=screen.say,
-                now=_now,
+                now=now,
                 sleep=_sleep,
             )
             return run, await _interruptible(run.run(show), screen, campaign, lambda: run.waiting)

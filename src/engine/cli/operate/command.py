@@ -18,9 +18,8 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
-from engine.concurrency import first_error
 from engine.operations.actions import LONGEST_REASON
-from engine.operations.sentences import TOLD, sentence_of
+from engine.operations.sentences import TOLD, one_error, sentence_of
 from engine.operations.stack import DEFAULT_STACK, DeployedStack, StackAddress, connect
 from engine.operations.verdict import Verdict
 from engine.types import Clock
@@ -79,14 +78,10 @@ class Call:
                 return await work(stack)
 
         try:
-            return asyncio.run(connected())
+            with one_error():
+                return asyncio.run(connected())
         except TOLD as error:
             self.fail(sentence_of(error, self.address))
-        except ExceptionGroup as group:
-            first = first_error(group, TOLD)
-            if first is None:
-                raise
-            self.fail(sentence_of(first, self.address))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 

@@ -13,7 +13,7 @@ from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_com
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
 from engine.operations import dlq_verdicts as verdicts
-from engine.operations.dead_letters import BadMatchError, Condition, condition
+from engine.operations.conditions import BadMatchError, Condition, condition
 from engine.operations.dlq import DeadLetterQueues, QueueContents, UnknownQueueError, queue_named
 from engine.operations.queues import DEAD_LETTER_QUEUES, NOT_POSTED_AGAIN, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven

@@ -1,9 +1,8 @@
 """`sesmailengine stop`, `go` and `cancel`."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,25 +13,16 @@ from engine.cli.bar import progress_bar
 from engine.cli.operate.command import BecauseOption, Call, YesOption
 from engine.operations import stopping
 from engine.operations.parked import Return
+from engine.operations.scopes import scope_in_words, scope_named
 from engine.operations.stack import DeployedStack
-from engine.operations.stopping import (
-    Cancelled,
-    OnProgress,
-    Resumed,
-    cancelled_verdict,
-    in_words,
-    resumed_verdict,
-    stopped_verdict,
-)
-from engine.schemas.request import CAMPAIGN_PATTERN, TEMPLATE_NAME_PATTERN
+from engine.operations.stopping import Cancelled, OnProgress, Resumed
+from engine.operations.stopping_verdicts import cancelled_verdict, resumed_verdict, stopped_verdict
 from engine.schemas.rows import BrakeRow
 
 AllOption = Annotated[bool, typer.Option("--all", help="All mail.")]
 BulkOption = Annotated[bool, typer.Option("--bulk", help="Bulk mail.")]
 TemplateOption = Annotated[str | None, typer.Option("--template", help="Mail from this template.")]
 CampaignOption = Annotated[str | None, typer.Option("--campaign", help="Mail of this campaign.")]
-
-_PATTERNS: Final = {"template": TEMPLATE_NAME_PATTERN, "campaign": CAMPAIGN_PATTERN}
 
 
 def stop(
@@ -47,7 +37,7 @@ def stop(
 ) -> None:
     """Stop mail within two seconds. It is parked and keeps for 14 days; `go` brings it back."""
     scope = _scope(all_=all_, bulk=bulk, template=template, campaign=campaign)
-    call.confirm(f"{call.address.stack}: stop {in_words(scope)}?", yes=yes)
+    call.confirm(f"{call.address.stack}: stop {scope_in_words(scope)}?", yes=yes)
     facts = call.run(lambda stack: stopping.stop(stack, scope, because, call.clock))
     verdict = stopped_verdict(facts, call.address.options)
     call.show(facts, verdict, lambda console: _draw(console, [facts.brake]))
@@ -72,7 +62,7 @@ def go(
     if everything and (all_ or bulk or template or campaign):
         raise typer.BadParameter("--everything stands alone")
     scope = None if everything else _scope(all_=all_, bulk=bulk, template=template, campaign=campaign)
-    what = in_words(scope) if scope else "all that is stopped"
+    what = scope_in_words(scope) if scope else "all that is stopped"
     call.confirm(f"{call.address.stack}: let {what} go?", yes=yes)
 
     async def work(stack: DeployedStack) -> Resumed:
@@ -94,7 +84,7 @@ def cancel(
 ) -> None:
     """Let all mail of a campaign that has not left yet end as failed, what is parked too."""
     scope = _scope(campaign=campaign)
-    question = f"{call.address.stack}: cancel {in_words(scope)}? What has not left yet fails for good."
+    question = f"{call.address.stack}: cancel {scope_in_words(scope)}? What has not left yet fails for good."
     call.confirm(question, yes=yes)
 
     async def work(stack: DeployedStack) -> Cancelled:
@@ -110,14 +100,14 @@ def _scope(
     *, all_: bool = False, bulk: bool = False, template: str | None = None, campaign: str | None = None
 ) -> str:
     """The scope of a brake. Raises BadParameter unless just one is given, and of a possible name."""
-    names = {"template": template, "campaign": campaign}
     scopes = [kind for kind, is_given in {"all": all_, "bulk": bulk}.items() if is_given]
-    for kind, name in names.items():
+    for kind, name in {"template": template, "campaign": campaign}.items():
         if name is None:
             continue
-        if not re.search(_PATTERNS[kind], name):
+        scope = scope_named(kind, name)
+        if scope is None:
             raise typer.BadParameter(f"--{kind}: {name!r} can't be the name of a {kind}")
-        scopes.append(f"{kind}#{name}")
+        scopes.append(scope)
     if len(scopes) != 1:
         raise typer.BadParameter("expected one of --all, --bulk, --template NAME, --campaign NAME")
     return scopes[0]

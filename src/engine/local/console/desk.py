@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.concurrency import first_error
 from engine.errors import EngineError, describe_bug
 from engine.local.web.pages import Watchers
 from engine.operations import dlq, dlq_verdicts, stopping
@@ -17,10 +16,12 @@ from engine.operations.advice import judge_email
 from engine.operations.asking import Unknown, ask, known
 from engine.operations.curve import Curve, today_curve
 from engine.operations.explain import email_facts
-from engine.operations.sentences import TOLD, sentence_of
+from engine.operations.scopes import scope_in_words
+from engine.operations.sentences import TOLD, one_error, sentence_of
 from engine.operations.settings import sender_settings
 from engine.operations.stack import DeployedStack
 from engine.operations.status import StackStatus, stack_status
+from engine.operations.stopping_verdicts import resumed_verdict, stopped_verdict
 from engine.operations.suppression import Listed, Suppression, open_book
 from engine.operations.suppression_verdicts import removed_verdict
 from engine.operations.verdict import Verdict
@@ -95,20 +96,18 @@ class Desk:
         stack = self._here()
 
         async def act() -> Verdict:
-            return stopping.stopped_verdict(
-                await stopping.stop(stack, scope, because, self.clock), self.options
-            )
+            return stopped_verdict(await stopping.stop(stack, scope, because, self.clock), self.options)
 
-        await self._begin(f"Stop {stopping.in_words(scope)}", act)
+        await self._begin(f"Stop {scope_in_words(scope)}", act)
 
     async def go(self, scope: str) -> None:
         stack = self._here()
 
         async def act() -> Verdict:
             done = await stopping.go(stack, scope, self.clock, uncancel=False, on_progress=lambda *_: None)
-            return stopping.resumed_verdict(done, self.options)
+            return resumed_verdict(done, self.options)
 
-        await self._begin(f"Let {stopping.in_words(scope)} go", act)
+        await self._begin(f"Let {scope_in_words(scope)} go", act)
 
     async def redrive(self, queue: str) -> None:
         stack = self._here()
@@ -145,17 +144,18 @@ class Desk:
 
     async def _run(self, act: Act, work: Callable[[], Awaitable[Verdict]]) -> None:
         try:
-            act.verdict = await work()
+            with one_error():
+                act.verdict = await work()
         except asyncio.CancelledError:
             act.verdict = Verdict(good=False, sentence="It was broken off. It may be run again.")
             raise
+        except TOLD as error:
+            act.verdict = Verdict(good=False, sentence=sentence_of(error, self._here().address))
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and stays
-            told = first_error(error, TOLD) if isinstance(error, ExceptionGroup) else error
-            if not isinstance(told, TOLD):
-                # No trace: its last line may quote an address.
-                logger.error("An act failed: %s", describe_bug(error))  # noqa: TRY400 - as said above
-                told = EngineError("This failed for a reason that the console's log names.")
-            act.verdict = Verdict(good=False, sentence=sentence_of(told, self._here().address))
+            # No trace: its last line may quote an address.
+            logger.error("An act failed: %s", describe_bug(error))  # noqa: TRY400 - as said above
+            sentence = "This failed for a reason that the console's log names."
+            act.verdict = Verdict(good=False, sentence=sentence)
         finally:
             self._watchers.wake()
 

@@ -1,13 +1,11 @@
 """The pages of the stack behind the mail: how it is and what it holds back, suppression, and the acts."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from aiohttp import web
 
-from engine.concurrency import first_error
 from engine.errors import EngineError
 from engine.local.console.chart import chart
 from engine.local.console.desk import Desk
@@ -15,16 +13,14 @@ from engine.local.inbox.site import SITE, render
 from engine.operations.actions import LONGEST_REASON
 from engine.operations.health import judge_status, waits_for
 from engine.operations.queues import DEAD_LETTER_QUEUES
-from engine.operations.sentences import TOLD, sentence_of
+from engine.operations.scopes import scope_named
+from engine.operations.sentences import TOLD, one_error, sentence_of
 from engine.operations.stack import StackAddress
 from engine.operations.suppression_table import TYPES
 from engine.operations.suppression_verdicts import shown_verdict
-from engine.schemas.request import CAMPAIGN_PATTERN, TEMPLATE_NAME_PATTERN
 from engine.tracking.brakes import STOP, describe
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-_PATTERNS: Final = {"template": TEMPLATE_NAME_PATTERN, "campaign": CAMPAIGN_PATTERN}
 
 
 def stack_routes() -> list[web.RouteDef]:
@@ -43,22 +39,14 @@ def tell_errors(handler: Handler) -> Handler:
 
     async def told(request: web.Request) -> web.Response:
         try:
-            return await handler(request)
+            with one_error():
+                return await handler(request)
         except TOLD as error:
-            return _trouble(request, error)
-        except ExceptionGroup as group:
-            first = first_error(group, TOLD)
-            if first is None:
-                raise
-            return _trouble(request, first)
+            desk = request.app[SITE].desk
+            address = desk.stack.address if desk and desk.stack else StackAddress()
+            return render(request, "trouble.html", status=502, sentence=sentence_of(error, address))
 
     return told
-
-
-def _trouble(request: web.Request, error: Exception) -> web.Response:
-    desk = request.app[SITE].desk
-    address = desk.stack.address if desk and desk.stack else StackAddress()
-    return render(request, "trouble.html", status=502, sentence=sentence_of(error, address))
 
 
 async def _stack(request: web.Request) -> web.Response:
@@ -136,12 +124,11 @@ async def _remove(request: web.Request) -> web.Response:
 
 
 def _scope(kind: str, name: str) -> str:
-    """What a brake is about, such as `bulk` or `template#welcome`."""
-    if kind in {"all", "bulk"}:
-        return kind
-    if kind in _PATTERNS and re.search(_PATTERNS[kind], name):
-        return f"{kind}#{name}"
-    raise web.HTTPBadRequest(text="All mail, bulk mail, or the name of a template or campaign was expected.")
+    scope = scope_named(kind, name)
+    if scope is None:
+        expected = "All mail, bulk mail, or the name of a template or campaign was expected."
+        raise web.HTTPBadRequest(text=expected)
+    return scope
 
 
 def _desk(request: web.Request) -> Desk:

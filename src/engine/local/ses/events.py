@@ -1,7 +1,5 @@
 """The ten types of event that a configuration set publishes, field for field, as pure functions.
 
-The other wire form, feedback notifications of an identity, is in `notifications`.
-
 Sources: "Contents of event data that Amazon SES publishes to Amazon SNS" and "Examples of event data ..."
 (https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html, ...-examples.html).
 """
@@ -18,21 +16,6 @@ from engine.local.ses.message import bare_address
 EventDocument = dict[str, Any]
 """One event as JSON-able data; every call makes a new one, so a test may change it."""
 
-MoreTags = Mapping[str, list[str]]
-
-EVENT_TYPES = (
-    "Send",
-    "Reject",
-    "Bounce",
-    "Complaint",
-    "Delivery",
-    "Open",
-    "Click",
-    "Rendering Failure",
-    "DeliveryDelay",
-    "Subscription",
-)
-
 _REPORTING_MTA = "a8-70.smtp-out.amazonses.com"
 _OUTGOING_IP = "192.0.2.1"
 _READER_IP = "192.0.2.2"
@@ -44,9 +27,9 @@ def send(mail: MailObject) -> EventDocument:
     return _event("Send", mail, "send", {})
 
 
-def reject(mail: MailObject, *, reason: str = "Bad content") -> EventDocument:
+def reject(mail: MailObject) -> EventDocument:
     """SES found a virus after accepting the message. "Bad content" is the only documented reason."""
-    return _event("Reject", mail, "reject", {"reason": reason})
+    return _event("Reject", mail, "reject", {"reason": "Bad content"})
 
 
 def delivery(mail: MailObject, recipients: Sequence[str], now: datetime) -> EventDocument:

@@ -54,8 +54,8 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Faults:
     """The plan in force. A test's thread may change it while the simulator's thread uses it."""
 
-    def __init__(self, plan: FaultPlan | None = None) -> None:
-        self._plan = plan or FaultPlan()
+    def __init__(self) -> None:
+        self._plan = FaultPlan()
         self._lock = threading.Lock()
 
     @property

@@ -1,4 +1,4 @@
-"""The simulator over HTTP: SES v2's endpoints, and `/_simulator/...` to control it from outside.
+"""The simulator over HTTP: SES v2's endpoints, beside its `controls`.
 
 | request | does |
 | --- | --- |
@@ -6,17 +6,11 @@
 | GET, PUT, DELETE /v2/email/suppression/addresses[/{address}] | as SES v2 |
 | PUT /v2/email/account/suppression | as SES v2 |
 | GET /v2/email/identities/…, /v2/email/configuration-sets/… | as SES v2; see `settings` |
-| GET, PATCH, DELETE /_simulator/faults | the fault plan: read it, change fields of it, clear it |
-| PATCH /_simulator/account | change settings such as `max_send_rate` |
-| GET /_simulator/messages, /_simulator/events | what was accepted, what was published |
-| POST /_simulator/messages/{id}/report/{outcome} | make SES report an outcome of a message |
-| POST /_simulator/release | publish what the plan holds back; `?count=`, `?newest_first=1` |
 
 It answers this machine alone, and no page of another site.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -25,6 +19,8 @@ import msgspec
 from aiohttp import web
 
 from engine.local.ses.account import Account
+from engine.local.ses.answers import SIMULATOR, json_answer, refusal
+from engine.local.ses.controls import CONTROLS
 from engine.local.ses.errors import SesError, bad_request, internal_failure
 from engine.local.ses.settings import configuration_set, email_identity, event_destinations
 from engine.local.ses.simulator import Simulator
@@ -42,8 +38,6 @@ from engine.local.ses.wire import (
     SuppressionAttributes,
 )
 from engine.local.web.server import STOPPING, local_application, serve_locally
-
-SIMULATOR = web.AppKey("simulator", Simulator)
 
 Mount = Callable[[web.Application], None]
 """Adds pages to the simulator's server."""
@@ -74,14 +68,7 @@ def application(simulator: Simulator, mounts: Sequence[Mount] = ()) -> web.Appli
             web.get("/v2/email/identities/{name}", _looking(email_identity)),
             web.get("/v2/email/configuration-sets/{name}", _looking(configuration_set)),
             web.get("/v2/email/configuration-sets/{name}/event-destinations", _looking(event_destinations)),
-            web.get("/_simulator/faults", _show_faults),
-            web.patch("/_simulator/faults", _change_faults),
-            web.delete("/_simulator/faults", _clear_faults),
-            web.patch("/_simulator/account", _change_account),
-            web.get("/_simulator/messages", _messages),
-            web.get("/_simulator/events", _events),
-            web.post("/_simulator/messages/{message_id}/report/{outcome}", _report),
-            web.post("/_simulator/release", _release),
+            *CONTROLS,
         ]
     )
     for mount in mounts:
@@ -129,20 +116,20 @@ async def _sending(
     try:
         answer = await send(body)
     except SesError as error:
-        return _refusal(error)
+        return refusal(error)
     if faults.resets_after():
         return _reset(request)
     if faults.hangs_after():
         await request.app[STOPPING].wait()
         return _reset(request)
-    return _json(answer)
+    return json_answer(answer)
 
 
 async def _get_account(request: web.Request) -> web.Response:
     simulator = request.app[SIMULATOR]
     if simulator.faults.account_fails():
-        return _refusal(internal_failure())
-    return _json(simulator.account_status())
+        return refusal(internal_failure())
+    return json_answer(simulator.account_status())
 
 
 async def _put_suppressed_reasons(request: web.Request) -> web.Response:
@@ -201,9 +188,9 @@ async def _delete_suppressed(request: web.Request) -> web.Response:
 async def _answer(work: Awaitable[Any]) -> web.Response:
     """What a call about the account answers, or SES's refusal of it."""
     try:
-        return _json(await work)
+        return json_answer(await work)
     except SesError as error:
-        return _refusal(error)
+        return refusal(error)
 
 
 def _looking(answer: Callable[[Account, str], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -211,64 +198,11 @@ def _looking(answer: Callable[[Account, str], Any]) -> Callable[[web.Request], A
 
     async def look(request: web.Request) -> web.Response:
         try:
-            return _json(answer(request.app[SIMULATOR].usage.account, request.match_info["name"]))
+            return json_answer(answer(request.app[SIMULATOR].usage.account, request.match_info["name"]))
         except SesError as error:
-            return _refusal(error)
+            return refusal(error)
 
     return look
-
-
-async def _show_faults(request: web.Request) -> web.Response:
-    return _json(request.app[SIMULATOR].faults.plan)
-
-
-async def _change_faults(request: web.Request) -> web.Response:
-    faults = request.app[SIMULATOR].faults
-    try:
-        faults.set(**msgspec.json.decode(await request.read(), type=dict[str, Any]))
-    except msgspec.MsgspecError as error:
-        return _refusal(bad_request(str(error)))
-    return _json(faults.plan)
-
-
-async def _clear_faults(request: web.Request) -> web.Response:
-    request.app[SIMULATOR].faults.clear()
-    return web.Response(status=204)
-
-
-async def _change_account(request: web.Request) -> web.Response:
-    simulator = request.app[SIMULATOR]
-    try:
-        changes = msgspec.json.decode(await request.read(), type=dict[str, Any])
-        merged = {**msgspec.structs.asdict(simulator.usage.account), **changes}
-        simulator.usage.account = msgspec.convert(merged, Account)
-    except msgspec.MsgspecError as error:
-        return _refusal(bad_request(str(error)))
-    return _json(simulator.usage.account)
-
-
-async def _messages(request: web.Request) -> web.Response:
-    return _json(request.app[SIMULATOR].messages)
-
-
-async def _events(request: web.Request) -> web.Response:
-    return _json([event.document() for event in request.app[SIMULATOR].events])
-
-
-async def _report(request: web.Request) -> web.Response:
-    try:
-        await request.app[SIMULATOR].report(request.match_info["message_id"], request.match_info["outcome"])
-    except KeyError as error:
-        raise web.HTTPNotFound(text=f"No such message or outcome: {error.args[0]}") from None
-    return web.Response(status=204)
-
-
-async def _release(request: web.Request) -> web.Response:
-    count = request.query.get("count", "")
-    released = await request.app[SIMULATOR].release(
-        int(count) if count.isdecimal() else None, newest_first=bool(request.query.get("newest_first"))
-    )
-    return _json({"released": released})
 
 
 def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
@@ -276,18 +210,6 @@ def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         return decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise bad_request(str(error)) from None
-
-
-def _refusal(error: SesError) -> web.Response:
-    response = _json({"message": error.message}, status=error.status)
-    response.headers["x-amzn-ErrorType"] = error.code
-    return response
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
-    body = msgspec.json.encode(value)
-    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
 def _reset(request: web.Request) -> web.Response:

@@ -41,9 +41,9 @@ def utc_now() -> datetime:
 class Simulator:
     """An SES account in memory.
 
-    `publish` receives each event as JSON text (None: events are only kept), `schedule` says when, `faults`
-    what goes wrong. Messages and events are kept, the newest `keep` of each (None: all). As with real SES,
-    only messages that name a configuration set have events.
+    `publish` receives each event as JSON text (None: events are only kept), `schedule` says when. Messages
+    and events are kept, the newest `keep` of each (None: all). As with real SES, only messages that name a
+    configuration set have events.
     """
 
     def __init__(
@@ -52,11 +52,10 @@ class Simulator:
         *,
         publish: Publish | None = None,
         schedule: Schedule = at_once,
-        faults: Faults | None = None,
         now: Clock = utc_now,
         keep: int | None = None,
     ) -> None:
-        self.faults = faults or Faults()
+        self.faults = Faults()
         self.usage = Usage(account or Account(), now)
         self.suppression = SuppressionList(now)
         self._now = now

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -10,10 +10,9 @@ from typing import Any, Self, TypeVar
 from engine.local.ses.account import Account
 from engine.local.ses.faults import Faults
 from engine.local.ses.message import Message
-from engine.local.ses.outgoing import Publish, Schedule, SimulatedEvent, at_once
-from engine.local.ses.server import Mount, serve
-from engine.local.ses.simulator import Simulator, utc_now
-from engine.types import Clock
+from engine.local.ses.outgoing import SimulatedEvent
+from engine.local.ses.server import serve
+from engine.local.ses.simulator import Simulator
 
 _T = TypeVar("_T")
 
@@ -23,29 +22,15 @@ _UNTHROTTLED = Account(max_send_rate=100_000)
 class ThreadedSimulator:
     """`with ThreadedSimulator() as ses:` gives a running SES at `ses.url`.
 
-    With the default schedule every event of a message is in `ses.events`, and was published, before its
-    SendEmail call is answered. `publish` runs on the simulator's own loop.
+    Every event of a message is in `ses.events` before its SendEmail call is answered.
 
     Without an account nothing is throttled: a test that is not about rates must not depend on the clock.
     """
 
-    def __init__(
-        self,
-        account: Account | None = None,
-        *,
-        publish: Publish | None = None,
-        schedule: Schedule = at_once,
-        now: Clock = utc_now,
-        keep: int | None = None,
-        port: int = 0,
-        mounts: Sequence[Mount] = (),
-    ) -> None:
-        self.simulator = Simulator(
-            account or _UNTHROTTLED, publish=publish, schedule=schedule, now=now, keep=keep
-        )
+    def __init__(self, account: Account | None = None, *, port: int = 0) -> None:
+        self.simulator = Simulator(account or _UNTHROTTLED)
         self.url = ""
         self._port = port
-        self._mounts = mounts
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ses-simulator", daemon=True)
         self._stack = AsyncExitStack()
@@ -113,9 +98,7 @@ class ThreadedSimulator:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _start(self) -> str:
-        return await self._stack.enter_async_context(
-            serve(self.simulator, port=self._port, mounts=self._mounts)
-        )
+        return await self._stack.enter_async_context(serve(self.simulator, port=self._port))
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from engine.aws.error_codes import is_code
 from engine.errors import EngineError
 from engine.operations.account_checks import Answer, Finding, identities_of, sending_account
 from engine.operations.doctor import stack_checks
@@ -134,6 +135,6 @@ async def known_identities(stack: DeployedStack, sender: str) -> dict[str, Answe
         try:
             known[identity] = await ses.get_email_identity(EmailIdentity=identity)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NotFoundException":
+            if not is_code(error, "NotFoundException"):
                 raise
     return known

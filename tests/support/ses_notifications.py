@@ -1,4 +1,4 @@
-"""Feedback notifications of an identity, and the messages SES sends when a topic is set up.
+"""Feedback notifications of an identity, and what SES sends once when an event destination is made.
 
 They carry `notificationType` instead of `eventType`, no message tags, and exist for bounces, complaints and
 deliveries only. Source: https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html.
@@ -29,12 +29,3 @@ def as_notification(event: EventDocument, *, with_headers: bool = False) -> Even
     if kind != "Complaint":
         body["remoteMtaIp"] = "127.0.2.0"
     return {"notificationType": kind, body_name: body, "mail": mail}
-
-
-def topic_subscribed(topic_arn: str, identity: str, kind: str = "Bounce") -> EventDocument:
-    """What SES sends once when a topic is set for an identity's notifications."""
-    message = (
-        f"You have successfully subscribed your Amazon SNS topic '{topic_arn}' to receive '{kind}' "
-        f"notifications from Amazon SES for identity '{identity}'."
-    )
-    return {"notificationType": "AmazonSnsSubscriptionSucceeded", "message": message}
