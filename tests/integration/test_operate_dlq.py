@@ -44,6 +44,13 @@ def test_empty_queues_are_good_news(dlq: Callable[..., Result], queues: dict[str
     assert all(name in answer.output for name in DEAD_LETTER_QUEUES), queues
 
 
+def test_a_stack_that_is_not_there_has_no_empty_queues(dlq: Callable[..., Result], cloud: Cloud) -> None:
+    cloud.stack = "elsewhere"
+    answer = dlq()
+    assert answer.exit_code == 1
+    assert "found no such resource of the stack 'elsewhere'" in answer.output
+
+
 def test_a_glance_names_depth_and_cause_and_where_to_look(
     dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str]
 ) -> None:

@@ -140,6 +140,22 @@ class TestFind:
         for text in (f"the bus {cloud.bus}", "'Email Request'", "'shop'", "dry run", "DATA_RETENTION_DAYS"):
             assert text in result.output
 
+    def test_where_emails_were_looked_at_and_none_fits_nothing_is_said_to_be_lost(
+        self, cloud: Cloud, run: Run
+    ) -> None:
+        ask(cloud, "sent")
+        ask(cloud, "older", minutes_ago=60 * 30)
+        for words, said in (
+            (("--status", "failed"), "None matches of 1 in the ledger, asked for in the last day"),
+            (("--status", "failed", "--since", "2d"), "None matches of 2 in the ledger, asked for since"),
+            (("ada@example.com", "--template", "invoice"), "None matches of 2 in the ledger."),
+        ):
+            result = run("find", *words)
+            assert result.exit_code == 1
+            assert said in result.output
+            assert "never came" not in result.output
+        assert "asked for since" in run("find", "--since", "30s").output  # and none was
+
     def test_nothing_found_names_the_queue_that_gave_mail_up(self, cloud: Cloud, run: Run) -> None:
         url = cloud.sqs.get_queue_url(QueueName=cloud.name("BulkEmailDLQ"))["QueueUrl"]
         cloud.sqs.send_message(QueueUrl=url, MessageBody="{}")

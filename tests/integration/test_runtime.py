@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from tests.support.cloud import Cloud, request_event
@@ -287,7 +288,7 @@ def test_the_time_left_is_that_of_the_invocation() -> None:
     assert left() == 1.5
 
 
-@pytest.mark.parametrize("context", [None, object()])
+@pytest.mark.parametrize("context", [None, object(), MagicMock()], ids=["none", "an object", "a mock"])
 def test_without_a_clock_the_time_of_the_deployed_function_runs(
     context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

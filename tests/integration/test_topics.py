@@ -39,6 +39,12 @@ def test_the_topics_of_the_templates_are_listed(stack: Cloud) -> None:
     assert "1 topic(s)" in output
 
 
+def test_a_stack_that_is_not_there_is_named(cloud: Cloud) -> None:
+    code, output = run(cloud, "list")  # and has no bucket of templates
+    assert code == 1
+    assert f"found no such resource of the stack '{cloud.stack}'" in " ".join(output.split())
+
+
 def test_a_name_is_shown_as_it_is_and_never_taken_for_a_style(stack: Cloud) -> None:
     bucket = f"{stack.stack}-templates-123456789012"
     key = "templates/[red]:smile:/metadata.json"

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
 import pytest
 from tests.support.cloud import Cloud
-from tests.support.unsubscribe import ADA, FORM, LINKS, ONE_CLICK, ask, host
+from tests.support.unsubscribe import ADA, FORM, LINKS, ONE_CLICK, ask, host, request
 
 from engine.bootstrap.settings import SettingsError
 from engine.consent.languages import ENGLISH, LANGUAGES, choose
@@ -196,6 +196,12 @@ def test_a_link_that_is_not_ours_shows_that_and_changes_nothing(page: Cloud, url
 )
 def test_a_form_that_is_not_the_pages_changes_nothing(page: Cloud, body: str) -> None:
     assert ask("POST", LINKS.url(ADA), body, content_type=FORM)[0] == 400
+    assert rows(page) == set()
+
+
+def test_a_body_that_is_not_the_base64_it_claims_to_be_is_refused(page: Cloud) -> None:
+    event = request("POST", LINKS.url(ADA), ONE_CLICK, content_type=FORM) | {"isBase64Encoded": True}
+    assert unsubscribe.handler(event)["statusCode"] == 400
     assert rows(page) == set()
 
 

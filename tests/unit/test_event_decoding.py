@@ -144,6 +144,23 @@ def test_where_nobody_is_named_the_only_destination_is_meant() -> None:
     assert the(event("Bounce", bouncedRecipients=[])).recipient == "recipient@example.com"
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "name"),
+    [
+        ("Bounce", "bounce", "bouncedRecipients"),
+        ("Complaint", "complaint", "complainedRecipients"),
+        ("Delivery", "delivery", "recipients"),
+        ("DeliveryDelay", "deliveryDelay", "delayedRecipients"),
+    ],
+)
+def test_a_report_without_a_list_of_recipients_is_about_the_only_destination(
+    kind: str, body: str, name: str
+) -> None:
+    report = event(kind)
+    del report[body][name]
+    assert the(report).recipient == "recipient@example.com"
+
+
 def test_where_nobody_is_named_of_many_nobody_is_blamed() -> None:
     many = event("Complaint", complainedRecipients=[], mail_destination=["a@x.org", "b@x.org"])
     with pytest.raises(UnreadableEvent, match="Complaint event that names no recipient"):
@@ -349,7 +366,7 @@ def test_a_type_that_is_no_name_is_not_repeated(kind: str) -> None:
         '{"eventType": "Bounce", "mail": {}, "bounce": null}',
         '{"eventType": "Complaint", "mail": {}, "complaint": {"complainedRecipients": null}}',
         '{"eventType": "Delivery", "mail": {}, "delivery": {"recipients": {"someone@example.com": 1}}}',
-        '{"eventType": "DeliveryDelay", "mail": {"destination": "someone@example.com"}, "deliveryDelay": {}}',
+        '{"eventType": "DeliveryDelay", "mail": {"destination": "someone@example.com"}, "deliveryDelay": []}',
         '{"eventType": "Open", "mail": [], "open": {}}',
     ],
 )

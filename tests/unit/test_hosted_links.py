@@ -60,6 +60,11 @@ async def test_nothing_is_linked_where_no_page_is_hosted() -> None:
     assert (await sent(harness, topic="news")).headers == ()
 
 
+def test_a_page_whose_address_ends_at_its_host_is_linked_at_its_root() -> None:
+    ada = Subscription("news", "ada@example.com")
+    assert UnsubscribeLinks("https://page.example", ["key"]).url(ada).startswith("https://page.example/?t=")
+
+
 async def test_templates_may_show_the_link(harness: Harness) -> None:
     harness.fake_aws.templates.templates["welcome"] = template("{{ unsubscribeUrl }} {{ preferencesUrl }}")
     message = await sent(harness, topic="news")

@@ -44,7 +44,8 @@ class LambdaContext(Protocol):
 
 def seconds_left(context: LambdaContext | None) -> Callable[[], float]:
     """A countdown for one invocation."""
-    if context is None or not hasattr(context, "get_remaining_time_in_millis"):
+    clock = getattr(context, "get_remaining_time_in_millis", None)
+    if context is None or clock is None or not isinstance(clock(), int | float):  # a mock's answer is no time
         ends = time.monotonic() + _DEFAULT_SECONDS
         return lambda: ends - time.monotonic()
     return lambda: context.get_remaining_time_in_millis() / 1000

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -36,7 +37,8 @@ class UnsubscribeLinks:
     """
 
     def __init__(self, base_url: str, keys: Sequence[str]) -> None:
-        self._base_url = base_url
+        # The page answers at "/", and not every mail program asks for that where an address ends at its host.
+        self._base_url = base_url if urlsplit(base_url).path else f"{base_url}/"
         self._signer = TimestampSigner(list(keys), salt=_SALT)
 
     def url(self, subscription: Subscription) -> str:

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from email import message_from_bytes
 from email.message import Message
 from typing import Any, Final
@@ -66,9 +67,11 @@ def _texts() -> Texts:
 
 
 def _body() -> bytes:
-    """As it was posted. Lambda hands over as base64 what it takes for binary."""
+    """As it was posted. Lambda hands over as base64 what it takes for binary; anything else is no form."""
     body = app.current_event.body or ""
-    return b64decode(body) if app.current_event.is_base64_encoded else body.encode()
+    with suppress(ValueError):
+        return b64decode(body) if app.current_event.is_base64_encoded else body.encode()
+    return b""
 
 
 def _form(body: bytes, content_type: str) -> dict[str, str]:

@@ -88,7 +88,7 @@ class Bounce(Body, frozen=True, kw_only=True):
     type: str = field(name="bounceType")
     subtype: Text = field(name="bounceSubType", default=None)
     mark: Text = field(name="feedbackId", default=None)
-    recipients: list[Any] = field(name="bouncedRecipients")
+    recipients: list[Any] = field(name="bouncedRecipients", default_factory=list)
 
 
 class Complaint(Body, frozen=True, kw_only=True):
@@ -100,14 +100,14 @@ class Complaint(Body, frozen=True, kw_only=True):
     type: Text = field(name="complaintFeedbackType", default=None)
     subtype: Text = field(name="complaintSubType", default=None)
     mark: Text = field(name="feedbackId", default=None)
-    recipients: list[Any] = field(name="complainedRecipients")
+    recipients: list[Any] = field(name="complainedRecipients", default_factory=list)
 
 
 class Delivery(Body, frozen=True, kw_only=True):
     """The recipients' mail server took the message; a bounce may still follow."""
 
     text: Text = field(name="smtpResponse", default=None)
-    recipients: list[Any]
+    recipients: list[Any] = []
 
 
 class DeliveryDelay(Body, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ class DeliveryDelay(Body, frozen=True, kw_only=True):
 
     type: Text = field(name="delayType", default=None)
     expires: Text = field(name="expirationTime", default=None)
-    recipients: list[Any] = field(name="delayedRecipients")
+    recipients: list[Any] = field(name="delayedRecipients", default_factory=list)
 
 
 class Click(Body, frozen=True, kw_only=True):

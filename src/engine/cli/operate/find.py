@@ -15,6 +15,7 @@ from engine.operations.ledger_reader import open_ledger
 from engine.operations.missing import explain_absence, look_elsewhere
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
+from engine.schemas.times import iso
 from engine.tracking.lifecycle import Status
 
 _TIME_WIDTH: Final = 19
@@ -65,6 +66,10 @@ def find(
         since=moment(since, now, "--since") if since else None,
         limit=limit,
     )
+    period = ""
+    if not (address or key or ses_id):
+        asked = f"since {iso(query.since)}" if query.since else "in the last day"
+        period = f", asked for {asked} (--since looks further back)"
 
     async def look(stack: DeployedStack) -> tuple[FoundEmails, Verdict]:
         found = await find_emails(await open_ledger(stack), query, now)
@@ -74,7 +79,11 @@ def find(
         if not found.whole:
             what = f"None of the newest {found.looked_at:,} emails matches: give an address or more to go by."
             return found, Verdict(good=False, sentence=what)
-        what = "No such email is in the ledger."
+        if found.looked_at:
+            return found, Verdict(
+                good=False, sentence=f"None matches of {found.looked_at:,} in the ledger{period}."
+            )
+        what = f"No such email is in the ledger{period}."
         sources = (key[0],) if key else ()
         return found, explain_absence(await look_elsewhere(stack), what, options, sources=sources)
 
