@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from email.header import decode_header
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]  # a test looks at answers as plain JSON
 import pytest
 from tests.support.cloud import WELCOME, Cloud, queue_event, request_event, sns_event
+from tests.support.unsubscribe import ADA, LINKS, make_secret
 
 from engine.bootstrap.settings import SettingsError
 from engine.handlers.email_sender import handler
@@ -366,3 +368,24 @@ def test_no_address_and_no_template_data_reach_the_log(
     assert "email-settled" in said
     assert "private" not in said
     assert "Topsecret" not in said
+
+
+@pytest.mark.parametrize("secret", [None, "{}"], ids=["no secret", "a secret of another shape"])
+def test_mail_with_a_topic_waits_for_what_signs_its_link_and_a_password_reset_does_not(
+    cloud: Cloud, ses: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch, secret: str | None
+) -> None:
+    secrets = boto3.client("secretsmanager", endpoint_url=cloud.endpoint)
+    if secret:
+        secrets.create_secret(Name=cloud.name("Unsubscribe"), SecretString=secret)
+    monkeypatch.setenv("UNSUBSCRIBE_URL", "https://page.example/")
+    monkeypatch.setenv("UNSUBSCRIBE_SECRET_ARN", cloud.name("Unsubscribe"))
+    newsletter = request_event(topic="news", idempotencyKey="newsletter")
+    answer = handler(newsletter)
+    assert (answer["status"], answer["reason"]) == ("deferred", "service-unavailable")
+    assert handler(request_event(idempotencyKey="reset"))["status"] == "sent"
+    if secret:
+        secrets.delete_secret(SecretId=cloud.name("Unsubscribe"), ForceDeleteWithoutRecovery=True)
+    make_secret(cloud)
+    assert handler(queue_event(newsletter)) == {"batchItemFailures": []}
+    link = dict(ses.messages[-1].headers)["List-Unsubscribe"].strip("<>")
+    assert LINKS.read(link.partition("?t=")[2]) == ADA

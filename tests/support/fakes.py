@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from tests.support.log_watch import LOG_WATCH
 
+from engine.consent.links import UnsubscribeLinks
 from engine.errors import (
     FailureCode,
     OutcomeUnknown,
@@ -462,6 +463,15 @@ class FakeTemplate(Template, frozen=True):
 
 
 @dataclass
+class FakeLinks(Port):
+    links: UnsubscribeLinks = UnsubscribeLinks("https://page.example/", ["key"])  # noqa: RUF009 - never changed
+
+    async def load(self) -> UnsubscribeLinks:
+        async with self.effect("links.load"):
+            return self.links
+
+
+@dataclass
 class FakeTemplates(Port):
     templates: dict[str, Template] = field(default_factory=lambda: {"welcome": FakeTemplate("welcome")})
     attachments: dict[str, bytes] = field(default_factory=dict)
@@ -523,6 +533,7 @@ class FakeAws:
         self.gate = FakeGate()
         self.mailer = FakeMailer()
         self.templates = FakeTemplates()
+        self.links = FakeLinks()
 
     def switch(self, on_await: Hook | None) -> None:
         """Hand every port the same hook; None lets everything run through."""

@@ -50,7 +50,7 @@ def feedback_pipeline(fake_aws: FakeAws) -> FeedbackPipeline:
 class Harness:
     """Both functions over one `FakeAws`. Time passes only when a test says so."""
 
-    def __init__(self, *, holds_bulk: bool = False, **policy: Any) -> None:
+    def __init__(self, *, holds_bulk: bool = False, hosts_page: bool = False, **policy: Any) -> None:
         policy = {"quota": QuotaPolicy(threshold=5, min_sends=100, holds_bulk=holds_bulk)} | policy
         self.fake_aws = FakeAws()
         fake_aws = self.fake_aws
@@ -72,6 +72,7 @@ class Harness:
                     sleep=fake_aws.sleep,
                     new_claim_id=map("claim-{}".format, count(1)).__next__,
                     policy=replace(POLICY, **policy),
+                    links=fake_aws.links if hosts_page else None,
                 )
             ),
             queues=fake_aws.retry_queue,

@@ -20,11 +20,16 @@ LINKS: Final = UnsubscribeLinks("https://page.example/", ["old", "new"])
 
 def host(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the page its secret and its topics; whoever calls closes `unsubscribe.environment`."""
+    monkeypatch.setenv("UNSUBSCRIBE_SECRET_ARN", make_secret(cloud))
+    monkeypatch.setenv("UNSUBSCRIBE_TOPICS", "news=The <News>,offers=Offers")
+
+
+def make_secret(cloud: Cloud) -> str:
+    """What links are signed with; its ARN."""
     secrets = boto3.client("secretsmanager", endpoint_url=cloud.endpoint)
     secret = json.dumps({"current": "new", "previous": "old"})
-    arn = secrets.create_secret(Name=cloud.name("Unsubscribe"), SecretString=secret)["ARN"]
-    monkeypatch.setenv("UNSUBSCRIBE_SECRET_ARN", arn)
-    monkeypatch.setenv("UNSUBSCRIBE_TOPICS", "news=The <News>,offers=Offers")
+    arn: str = secrets.create_secret(Name=cloud.name("Unsubscribe"), SecretString=secret)["ARN"]
+    return arn
 
 
 def request(

@@ -8,11 +8,11 @@ from tests.support.harness import Harness
 
 from engine.consent.links import Subscription, UnsubscribeLinks
 from engine.errors import FailureCode
+from engine.schemas.envelopes import BatchAnswer
 from engine.schemas.status import EmailStatusChanged
 from engine.sending.compose import OutgoingMessage
 from engine.templating.template import Template, compile_template
 
-LINKS = UnsubscribeLinks("https://page.example/", ["key"])
 ONE_CLICK = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 
 
@@ -23,7 +23,7 @@ def template(text: str = "Hello", topic: str | None = None) -> Template:
 
 @pytest.fixture
 def harness() -> Harness:
-    harness = Harness(links=LINKS)
+    harness = Harness(hosts_page=True)
     harness.fake_aws.templates.templates["welcome"] = template()
     return harness
 
@@ -34,10 +34,10 @@ async def sent(harness: Harness, **detail: Any) -> OutgoingMessage:
     return message
 
 
-def link_of(message: OutgoingMessage) -> Subscription:
+def link_of(harness: Harness, message: OutgoingMessage) -> Subscription:
     """What the header's link means to the page."""
     url = dict(message.headers)["List-Unsubscribe"].strip("<>")
-    return LINKS.read(url.partition("?t=")[2])
+    return harness.fake_aws.links.links.read(url.partition("?t=")[2])
 
 
 @pytest.mark.parametrize("by_template", [True, False])
@@ -46,7 +46,7 @@ async def test_mail_with_a_topic_carries_a_signed_link_and_takes_one_click(
 ) -> None:
     harness.fake_aws.templates.templates["welcome"] = template(topic="news" if by_template else None)
     message = await sent(harness, to="Ada@Example.com", topic=None if by_template else "news")
-    assert link_of(message) == Subscription("news", "ada@example.com")
+    assert link_of(harness, message) == Subscription("news", "ada@example.com")
     assert ONE_CLICK in message.headers
 
 
@@ -76,7 +76,7 @@ async def test_data_of_that_name_wins_in_the_template(harness: Harness) -> None:
     harness.fake_aws.templates.templates["welcome"] = template("{{ unsubscribeUrl }}")
     message = await sent(harness, topic="news", templateData={"unsubscribeUrl": "https://shop.example/u"})
     assert message.text == "https://shop.example/u"
-    assert link_of(message).topic == "news"
+    assert link_of(harness, message).topic == "news"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ async def test_every_email_of_a_shared_call_has_the_link_of_its_own_recipient(ha
         *[request_event(to=person, topic="news", priority="bulk", idempotencyKey=person) for person in people]
     )
     messages = harness.fake_aws.mailer.sent.values()
-    assert {link_of(message).address: message.to for message in messages} == dict(
+    assert {link_of(harness, message).address: message.to for message in messages} == dict(
         zip(people, people, strict=True)
     )
 
@@ -118,3 +118,15 @@ async def test_mail_with_copies_gets_no_link_for_a_copy_could_unsubscribe_the_re
     harness: Harness,
 ) -> None:
     assert (await sent(harness, topic="news", cc=["bob@example.com"])).headers == ()
+
+
+async def test_keys_that_can_not_be_read_hold_mail_with_a_topic_and_no_other(harness: Harness) -> None:
+    harness.fake_aws.links.fail_next = ["load"]
+    newsletter = request_event(topic="news", priority="bulk", idempotencyKey="newsletter")
+    reset = request_event(idempotencyKey="reset")
+    answer = await harness.deliver(newsletter, reset)
+    assert [failure.item_identifier for failure in answer.batch_item_failures] == ["message-0"]
+    (message,) = harness.fake_aws.mailer.sent.values()
+    assert message.headers == ()
+    assert await harness.deliver(newsletter) == BatchAnswer()
+    assert len(harness.fake_aws.mailer.sent) == 2

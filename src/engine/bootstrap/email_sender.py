@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +20,9 @@ from engine.aws.rate_item import RateItem
 from engine.aws.template_store import S3TemplateStore
 from engine.bootstrap.host import LAMBDA, Host
 from engine.bootstrap.settings import SenderSettings, read_settings
-from engine.bootstrap.signing_keys import read_signing_keys
-from engine.consent.links import UnsubscribeLinks
+from engine.bootstrap.signing_keys import HostedLinks
 from engine.delivery.lanes import Lanes, SecondsLeft
+from engine.errors import ServiceUnavailable
 from engine.rate.gate import SharedRateGate
 from engine.rate.shared_state import AccountRate, SharedRateState
 from engine.sending.pipeline import SendingPipeline
@@ -93,13 +94,13 @@ async def open_email_sender(
         clock=host.clock,
         sleep=asyncio.sleep,
         new_claim_id=host.new_claim_id,
+        links=await _links(settings, clients),
         policy=SendingPolicy(
             sender=settings.sender,
             quota=settings.quota,
             retention_days=settings.data_retention_days,
             reconcile_seconds=settings.reconcile_seconds,
             largest_call=settings.bulk_call_size,
-            links=await _links(settings, clients),
         ),
     )
     lanes = Lanes(
@@ -112,10 +113,15 @@ async def open_email_sender(
     return EmailSender(lanes, telemetry)
 
 
-async def _links(settings: SenderSettings, clients: Clients) -> UnsubscribeLinks | None:
-    """Links to the hosted unsubscribe page, where there is one."""
+async def _links(settings: SenderSettings, clients: Clients) -> HostedLinks | None:
+    """Links to the hosted unsubscribe page, where there is one.
+
+    What signs them may not be readable yet: mail that needs it waits then, and no other.
+    """
     if not settings.unsubscribe_url or not settings.unsubscribe_secret_arn:
         return None
     secrets = await clients.open("secretsmanager")
-    keys = await read_signing_keys(secrets, settings.unsubscribe_secret_arn)
-    return UnsubscribeLinks(settings.unsubscribe_url, keys)
+    links = HostedLinks(secrets, settings.unsubscribe_secret_arn, settings.unsubscribe_url)
+    with suppress(ServiceUnavailable):
+        await links.load()
+    return links

@@ -45,10 +45,10 @@ class LambdaContext(Protocol):
 def seconds_left(context: LambdaContext | None) -> Callable[[], float]:
     """A countdown for one invocation."""
     clock = getattr(context, "get_remaining_time_in_millis", None)
-    if context is None or clock is None or not isinstance(clock(), int | float):  # a mock's answer is no time
-        ends = time.monotonic() + _DEFAULT_SECONDS
-        return lambda: ends - time.monotonic()
-    return lambda: context.get_remaining_time_in_millis() / 1000
+    if clock and isinstance(clock(), int | float):  # what the context of somebody's test answers is no time
+        return lambda: clock() / 1000
+    ends = time.monotonic() + _DEFAULT_SECONDS
+    return lambda: ends - time.monotonic()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from engine.schemas.rows import BrakeRow
 from engine.schemas.status import Reason
 from engine.sending.compose import OutgoingMessage, compose, refuse_oversized
 from engine.sending.ports import SendingPolicy
-from engine.sending.prepare import Prepared
+from engine.sending.prepare import Prepared, topic_of
 from engine.sending.results import Completed, DeferralReason, Deferred, Email, Ready
 from engine.sending.sender import resolve_sender
 from engine.templating.template import Template
@@ -37,19 +37,13 @@ def decide(
     try:
         message = message_of(email.job, request, prepared, policy, now)
     except Refused as refused:
-        return email.refused(refused.refusal, now, topic_of(request, prepared))
+        return email.refused(refused.refusal, now, topic_of(request, prepared.templates))
     if email.job.dry_run:
         would = f"would go to {message.recipients} recipient(s), from {message.sender}, with the subject"
         reason = Reason(code="would-send", message=f"{would} {message.subject!r}")
         return email.completed("dry_run", now, reason=reason)
     template = unwrap(prepared.templates[request.template_name])
     return Ready(email, request, message, template, expiry(email.job, request, template))
-
-
-def topic_of(request: EmailRequest, prepared: Prepared) -> str | None:
-    """The topic of an email, as far as it is known."""
-    template = prepared.templates.get(request.template_name)
-    return request.topic or (template.topic if isinstance(template, Template) else None)
 
 
 def expiry(job: EmailJob, request: EmailRequest, template: Template) -> datetime | None:
@@ -96,8 +90,8 @@ def message_of(
     left_out = {key for key in copies if key in checks.suppressed or opt_out(topic, key, checks.opt_outs)}
     hosted, variables = None, request.template_data
     # Copies carry the same headers: one click of theirs would unsubscribe the recipient.
-    if topic and policy.links and len(request.recipients) == 1:
-        link = policy.links.url(Subscription(topic, job.to))
+    if topic and len(request.recipients) == 1 and (links := unwrap(prepared.links)):
+        link = links.url(Subscription(topic, job.to))
         variables = {"unsubscribeUrl": link, "preferencesUrl": link} | variables
         if not brings_unsubscribe(request):
             hosted = Unsubscribe(url=link)

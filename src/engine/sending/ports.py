@@ -46,6 +46,12 @@ class TemplateStore(Protocol):
         ...
 
 
+class LinkSource(Protocol):
+    async def load(self) -> UnsubscribeLinks:
+        """Links to the hosted unsubscribe page. What signs them is read once."""
+        ...
+
+
 class RateGate(Protocol):
     """Hands out send slots, so that all environments together keep the account's rate."""
 
@@ -80,22 +86,21 @@ LARGEST_CALL: Final = 50
 
 
 class SendingPolicy(Struct, frozen=True, kw_only=True):
-    """What the settings say about sending. `largest_call`: how many bulk emails one call to SES may carry.
-
-    `links` to the hosted unsubscribe page; None where there is none.
-    """
+    """What the settings say about sending. `largest_call`: how many bulk emails one call to SES may carry."""
 
     sender: SenderPolicy
     quota: QuotaPolicy
     retention_days: int
     reconcile_seconds: float
     largest_call: int = LARGEST_CALL
-    links: UnsubscribeLinks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dependencies:
-    """Everything the pipeline works with. Whoever opened them closes them."""
+    """Everything the pipeline works with. Whoever opened them closes them.
+
+    `links` is None where no unsubscribe page is hosted.
+    """
 
     ledger: SenderLedger
     pre_send: PreSendReader
@@ -112,6 +117,7 @@ class Dependencies:
     brakes: BrakeWriter
     operator_actions: OperatorActions
     policy: SendingPolicy
+    links: LinkSource | None = None
 
     def today(self) -> str:
         return self.clock().date().isoformat()

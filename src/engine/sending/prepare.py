@@ -8,9 +8,11 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from engine.concurrency import concurrently
+from engine.consent.links import UnsubscribeLinks
 from engine.errors import FailureCode, Refusal, ServiceUnavailable
 from engine.requests.addresses import address_key
 from engine.requests.email_job import conflict_id
+from engine.schemas.request import EmailRequest
 from engine.schemas.rows import TrackingRow
 from engine.schemas.times import iso
 from engine.sending.braking import hold_bulk
@@ -24,21 +26,26 @@ from engine.tracking.lifecycle import RANK, Status
 from engine.tracking.ports import PreSendChecks
 from engine.tracking.status_event import log_labels, reached_at, status_event
 
+Templates = Mapping[str, Template | Refusal | Exception]
+"""By name; an error stands where there is none."""
+
 
 @dataclass(frozen=True)
 class Prepared:
     """What a batch asked, each question once, from `asked_at` on; an error stands where there is no answer.
 
     `unclaimed`: by place, the outcomes of emails that this invocation must not send. `templates` and
-    `attachment_sizes` (bytes) by name and by S3 key. `burst`: how many recipients one call may have.
+    `attachment_sizes` (bytes) by name and by S3 key. `burst`: how many recipients one call may have. `links`
+    to the hosted unsubscribe page; None where there is none, or no email has a topic.
     """
 
     asked_at: datetime
     unclaimed: Mapping[int, Outcome]
     checks: PreSendChecks | ServiceUnavailable
-    templates: Mapping[str, Template | Refusal | Exception]
+    templates: Templates
     attachment_sizes: Mapping[str, int | Refusal | Exception]
     burst: int
+    links: UnsubscribeLinks | ServiceUnavailable | None
 
 
 async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
@@ -71,7 +78,23 @@ async def prepare(deps: Dependencies, emails: Sequence[Email]) -> Prepared:
         templates=loaded,
         attachment_sizes=dict(zip(keys, (task.result() for task in sizes), strict=True)),
         burst=burst.result(),
+        links=await _links(deps, claimed, loaded),
     )
+
+
+def topic_of(request: EmailRequest, templates: Templates) -> str | None:
+    """The topic of an email, as far as it is known."""
+    template = templates.get(request.template_name)
+    return request.topic or (template.topic if isinstance(template, Template) else None)
+
+
+async def _links(
+    deps: Dependencies, emails: Sequence[Email], templates: Templates
+) -> UnsubscribeLinks | ServiceUnavailable | None:
+    requests = [email.job.request for email in emails if email.job.request]
+    if deps.links is None or not any(topic_of(request, templates) for request in requests):
+        return None
+    return await capture_unavailable(deps.links.load())
 
 
 def _opt_out_keys(email: Email, topic: str | None) -> set[str]:
@@ -82,10 +105,7 @@ def _opt_out_keys(email: Email, topic: str | None) -> set[str]:
 
 
 async def _with_late_opt_outs(
-    deps: Dependencies,
-    checks: PreSendChecks,
-    emails: Sequence[Email],
-    templates: Mapping[str, Template | Refusal | Exception],
+    deps: Dependencies, checks: PreSendChecks, emails: Sequence[Email], templates: Templates
 ) -> PreSendChecks | ServiceUnavailable:
     """The checks, with what topics ask for that only the templates told: one further read, if any."""
     late: set[str] = set()
