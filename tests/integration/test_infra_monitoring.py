@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.test_infra_messaging import allowed_on_topic
+from tests.support.resource_policies import allowed_on_topic
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
 from engine.operations import prices
