@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from msgspec.structs import replace
-from tests.support.fakes import FakeLedger
+from tests.support.fake_tables import FakeLedger
 from tests.support.real_clients import items, make_table, opened
 
 from engine.aws.dynamodb import to_item
