@@ -33,6 +33,7 @@ class TestAlarmsOfTheDescription:
         [
             ("EventBridgeDLQ-Depth", "EventBridgeDLQ"),
             ("RetryDLQ-Depth", "EmailRetryDLQ"),
+            ("BulkDLQ-Depth", "BulkEmailDLQ"),
             ("FeedbackDLQ-Depth", "FeedbackProcessorDLQ"),
             ("WebhookDLQ-Depth", "WebhookDLQ"),
         ],
@@ -69,10 +70,6 @@ class TestAlarmsOfTheDescription:
 
 
 class TestAlarmsBesideThem:
-    def test_the_bulk_lane_has_a_dead_letter_queue_too(self) -> None:
-        assert dimensions(alarm("BulkDLQ-Depth")) == {"QueueName": "mail-BulkEmailDLQ"}
-        assert exceeds(alarm("BulkDLQ-Depth"), 0)
-
     @pytest.mark.parametrize(
         ("name", "queue", "age"),
         [
