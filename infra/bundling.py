@@ -5,11 +5,8 @@ Dependencies are installed once for each version of requirements/lambda.txt and 
 the engine only adds the engine's own files to a copy.
 """
 
-import gzip
 import hashlib
-import json
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -19,10 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import uv
 
+from infra.pruning import CALLED, prune
 from infra.settings import Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,23 +39,6 @@ _LAMBDA_WHEELS = (
     ":all:",
 )
 
-# What the functions call, by the folder of botocore's data; after the semicolon, what botocore calls by
-# itself where endpoints are discovered, or a bucket lies in another region or in one zone.
-CALLED: Final = {
-    "dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query"
-    " TransactWriteItems UpdateItem; DescribeEndpoints",
-    "events": "PutEvents",
-    "s3": "GetObject HeadObject; CreateSession HeadBucket",
-    "secretsmanager": "GetSecretValue",
-    "sesv2": "GetAccount SendBulkEmail SendEmail",
-    "sqs": "ChangeMessageVisibility SendMessage",
-}
-# As endpoints.json names them; the last four answer where credentials come from a role or a single sign-on.
-_ENDPOINTS: Final = (
-    *("dynamodb", "email", "events", "s3", "secretsmanager", "sqs"),
-    *("sts", "oidc", "portal.sso", "sso"),
-)
-
 # Of the engine, what no function imports.
 _NOT_IN_LAMBDA = ("authoring", "cli", "client", "local", "operations")
 
@@ -66,7 +47,7 @@ _SEEDER_MODULES = ("__init__.py", "handlers/__init__.py", "handlers/template_see
 
 TIME_STAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KEPT = 3
-_SCHEME = "3"  # raise it when this file makes another zip out of the same input
+_SCHEME = "3"  # raise it when this file or `pruning` makes another zip out of the same input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +117,7 @@ def _dependencies_zip(target: Target, build: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=build) as scratch:
         installed = Path(scratch)
         _install(installed, wheels)
-        _prune(installed)
+        prune(installed)
         if target == "local":
             # A worker of the emulator unpacks the zip into a folder of its own, so what is compiled there
             # serves nobody else. On Lambda the snapshot is taken after the imports, and the build's Python is
@@ -159,58 +140,6 @@ def _install(into: Path, wheels: tuple[str, ...]) -> None:
     outcome = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- uv from this venv, fixed arguments
     if outcome.returncode:
         raise RuntimeError(f"Installing the Lambda functions' dependencies failed:\n{outcome.stderr.strip()}")
-
-
-def _prune(installed: Path) -> None:
-    """Take out what no function reads, and what differs from one machine to the next."""
-    shutil.rmtree(installed / "bin", ignore_errors=True)  # scripts that carry this machine's paths
-    for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
-        for file in installed.glob(f"*.dist-info/{name}"):
-            file.unlink()
-    for file in installed.glob(".lock"):
-        file.unlink()
-    for package in ("botocore", "boto3"):
-        _prune_services(installed / package / "data")
-    _prune_endpoints(installed / "botocore" / "data" / "endpoints.json")
-    for leftover in installed.rglob("*"):
-        # Sources of compiled modules and type stubs, for readers and type checkers.
-        if leftover.is_file() and leftover.suffix in {".c", ".h", ".pyi", ".pyx", ".pxd", ".hash"}:
-            leftover.unlink()
-
-
-def _prune_services(data: Path) -> None:
-    """Leave the services that are called: their operations that are, and the shapes that those lead to.
-
-    Reading the descriptions is most of what it takes to make the first clients.
-    """
-    for folder in data.iterdir():
-        if folder.is_dir() and folder.name not in CALLED:
-            shutil.rmtree(folder)
-    for examples in data.glob("*/*/examples-1.json*"):
-        examples.unlink()
-    for file in data.glob("*/*/service-2.json.gz"):
-        service = json.loads(gzip.decompress(file.read_bytes()))
-        called = CALLED[file.parts[-3]].replace(";", "").split()
-        service["operations"] = {name: it for name, it in service["operations"].items() if name in called}
-        reached: set[str] = set()
-        unread = [service["operations"]]
-        while unread:
-            names = set(re.findall(r'"shape": "(\w+)"', json.dumps(unread.pop()))) - reached
-            reached |= names
-            unread += [service["shapes"][name] for name in names]
-        service["shapes"] = {name: shape for name, shape in service["shapes"].items() if name in reached}
-        file.with_suffix("").write_text(json.dumps(service))
-        file.unlink()
-
-
-def _prune_endpoints(endpoints: Path) -> None:
-    """Leave the services that are called, in all partitions: four hundred others take as long to read."""
-    content = json.loads(endpoints.read_text())
-    for partition in content["partitions"]:
-        partition["services"] = {
-            name: service for name, service in partition["services"].items() if name in _ENDPOINTS
-        }
-    endpoints.write_text(json.dumps(content))
 
 
 def _compile(installed: Path) -> None:

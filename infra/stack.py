@@ -73,7 +73,7 @@ class EmailEngineStack(Stack):
             templates=templates,
             templates_digest=bundles.templates_digest,
         )
-        fingerprints = Fingerprints(self, "Fingerprints", answered_by=seeder.alias)
+        fingerprints = Fingerprints(self, "Fingerprints", parameters=parameters, answered_by=seeder.alias)
         page = (
             UnsubscribePage(
                 self,

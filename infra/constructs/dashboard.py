@@ -20,7 +20,7 @@ _PAUSE = {"bounces": 0.10, "complaints": 0.005}
 
 
 class SendingDashboard(Construct):
-    """`address` opens it in the console. `sender` and `processor` are the names of the deployed functions."""
+    """`address` opens it in the console. `functions` and `counted`: of "sender" and "processor"."""
 
     def __init__(
         self,

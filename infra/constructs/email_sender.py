@@ -70,7 +70,7 @@ class EmailSenderFunction(EngineFunction):
             memory=parameters.number("sender_memory"),
             timeout=parameters.number("sender_timeout"),
             concurrency=parameters.reserved("sender_concurrency"),
-            fingerprint=fingerprints.of("EmailSender", [*_CONFIGURATION, *_BESIDE], parameters),
+            fingerprint=fingerprints.of("EmailSender", [*_CONFIGURATION, *_BESIDE]),
             snap_start=True,
             environment={
                 "TRACKING_TABLE": tables.tracking.table_name,

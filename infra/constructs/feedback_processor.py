@@ -41,9 +41,7 @@ class FeedbackProcessorFunction(EngineFunction):
             timeout=parameters.number("feedback_timeout"),
             concurrency=parameters.reserved("feedback_concurrency"),
             fingerprint=fingerprints.of(
-                "FeedbackProcessor",
-                [*_CONFIGURATION, "feedback_memory", "feedback_timeout", "snap_start"],
-                parameters,
+                "FeedbackProcessor", [*_CONFIGURATION, "feedback_memory", "feedback_timeout", "snap_start"]
             ),
             snap_start=True,
             environment={

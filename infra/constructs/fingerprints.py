@@ -27,16 +27,19 @@ class Fingerprint:
 
 
 class Fingerprints(Construct):
-    def __init__(self, scope: Construct, construct_id: str, *, answered_by: lambda_.IFunction) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, parameters: Parameters, answered_by: lambda_.IFunction
+    ) -> None:
         super().__init__(scope, construct_id)
+        self._parameters = parameters
         self._answered_by = answered_by
 
-    def of(self, function: str, settings: Sequence[str], parameters: Parameters) -> Fingerprint:
+    def of(self, function: str, settings: Sequence[str]) -> Fingerprint:
         """Of settings that are part of the function's configuration, all of them.
 
         Lambda refuses to publish a version that equals the one before, and so the update would fail.
         """
-        open_ones = [name for name in settings if not parameters.is_pinned(name)]
+        open_ones = [name for name in settings if not self._parameters.is_pinned(name)]
         shape = hashlib.sha256(" ".join(sorted(open_ones)).encode()).hexdigest()[:8]
         if not open_ones:
             return Fingerprint(values=None, shape=shape)
@@ -46,6 +49,6 @@ class Fingerprints(Construct):
             resource_type="Custom::Fingerprint",
             service_token=self._answered_by.function_arn,
             service_timeout=Duration.minutes(2),
-            properties={parameter_name(name): parameters.effect(name) for name in open_ones},
+            properties={parameter_name(name): self._parameters.effect(name) for name in open_ones},
         )
         return Fingerprint(values=resource.get_att_string("Fingerprint"), shape=shape)

@@ -62,9 +62,8 @@ class EngineFunction(Construct):
         )
         log_group = self.log_group.node.default_child
         assert isinstance(log_group, logs.CfnLogGroup)  # noqa: S101 -- what the L2 construct always makes
-        log_group.retention_in_days = parameters.number(
-            "log_retention_days"
-        )  # the L2 construct takes no parameter
+        # The L2 construct takes no parameter.
+        log_group.retention_in_days = parameters.number("log_retention_days")
         write_log = iam.PolicyStatement(
             sid="WriteLog",
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],

@@ -16,6 +16,7 @@ from infra.constructs.parameters import Parameters
 from infra.constructs.tables import EmailTables
 
 _MEMORY, _TIMEOUT = 256, 10
+_CONFIGURATION = ("unsubscribe_topics", "environment", "log_level")
 
 
 class UnsubscribePage(Construct):
@@ -45,17 +46,13 @@ class UnsubscribePage(Construct):
             memory=_MEMORY,
             timeout=_TIMEOUT,
             concurrency=parameters.reserved("unsubscribe_concurrency"),
-            fingerprint=fingerprints.of(
-                "Unsubscribe", ["unsubscribe_topics", "environment", "log_level", "snap_start"], parameters
-            ),
+            fingerprint=fingerprints.of("Unsubscribe", [*_CONFIGURATION, "snap_start"]),
             snap_start=True,
             environment={
                 "SUPPRESSION_TABLE": tables.suppression.table_name,
                 "EVENT_BUS_NAME": bus.bus.event_bus_name,
                 "UNSUBSCRIBE_SECRET_ARN": secret.ref,
-                "UNSUBSCRIBE_TOPICS": parameters.text("unsubscribe_topics"),
-                "ENVIRONMENT": parameters.text("environment"),
-                "LOG_LEVEL": parameters.text("log_level"),
+                **{name.upper(): parameters.text(name) for name in _CONFIGURATION},
             },
             may=[
                 # An opt-out may lie under a bare address as well, where a person put it; that a row is one of

@@ -94,7 +94,7 @@ class SignedWebhooks(Construct):
             memory=_MEMORY,
             timeout=_TIMEOUT,
             concurrency=parameters.reserved("webhook_concurrency"),
-            fingerprint=fingerprints.of("Webhook", ["snap_start"], parameters),
+            fingerprint=fingerprints.of("Webhook", ["snap_start"]),
             snap_start=True,
             environment={"WEBHOOK_SECRET_PREFIX": f"{prefix}-webhook-", **local},
             may=[

@@ -1,4 +1,4 @@
-"""What the deployed functions logged is looked through when all is done."""
+"""An emulator without a stack; what deployed functions logged is looked through when all is done."""
 
 import re
 import time
@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.support.emulated import emulator
 from tests.support.log_watch import LogWatch
 
 from engine.local.environment import FOLDER
 
 # The emulator's own line about what SES published, which AWS writes nowhere.
 _OF_THE_EMULATOR: Final = re.compile(r"[\d :-]+ INFO \[sns\] SNS publish to ")
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with emulator(tmp_path_factory.mktemp("emulator")) as running:
+        yield running.endpoint
 
 
 @pytest.fixture(scope="session", autouse=True)

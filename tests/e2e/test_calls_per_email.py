@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 from tests.support.cloud import Cloud, queue_event, request_event, variables
-from tests.support.emulated import emulator
 
 from engine.handlers import email_sender
 from engine.local.ses.threaded import ThreadedSimulator
@@ -24,12 +23,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 60_000
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with emulator(tmp_path_factory.mktemp("emulator")) as running:
-        yield running.endpoint
 
 
 class EmulatedCloud(Cloud):

@@ -4,7 +4,7 @@ The real one is on the emulator: moto has no PartiQL with parameters.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations, product
 from typing import Any, Protocol
@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from msgspec.structs import replace
-from tests.support.emulated import emulator
-from tests.support.fakes import FakeLedger
+from tests.support.fake_tables import FakeLedger
 from tests.support.real_clients import items, make_table, opened
 
 from engine.aws.dynamodb import to_item
@@ -71,12 +70,6 @@ async def row(ledger: Ledger, email_id: str = "e1") -> TrackingRow:
     found = await ledger.read(email_id)
     assert found
     return found
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with emulator(tmp_path_factory.mktemp("emulator")) as running:
-        yield running.endpoint
 
 
 @pytest.fixture

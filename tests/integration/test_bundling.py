@@ -15,7 +15,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.regions import EndpointResolver
 
-from infra import bundling
+from infra import bundling, pruning
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,9 +90,7 @@ def test_the_operations_in_the_zip_are_those_that_the_code_calls() -> None:
         for file in (bundling.ROOT / "src/engine" / room).glob("*.py")
         for name in re.findall(r"\b_?client\.([a-z_]+)\(", file.read_text())
     } - {"close"}  # the client's own
-    kept = {
-        xform_name(name) for names in bundling.CALLED.values() for name in names.partition(";")[0].split()
-    }
+    kept = {xform_name(name) for names in pruning.CALLED.values() for name in names.partition(";")[0].split()}
     assert called == kept
 
 
@@ -105,12 +103,12 @@ def loaders(local_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return Loader(), Loader(extra_search_paths=[data], include_default_search_paths=False)
 
 
-@pytest.mark.parametrize("service", bundling.CALLED)
+@pytest.mark.parametrize("service", pruning.CALLED)
 def test_the_sdk_in_the_zip_describes_what_is_called_as_the_whole_one_does(
     loaders: tuple[Loader, Loader], service: str
 ) -> None:
     whole, pruned = (loader.load_service_model(service, "service-2") for loader in loaders)
-    called = bundling.CALLED[service].replace(";", "").split()
+    called = pruning.CALLED[service].replace(";", "").split()
     assert pruned["operations"] == {name: whole["operations"][name] for name in called}
     assert pruned["shapes"] == {name: whole["shapes"][name] for name in pruned["shapes"]}
     assert set(pruned["shapes"]) == set(re.findall(r'"shape": "(\w+)"', json.dumps(pruned)))

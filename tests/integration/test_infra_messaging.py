@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
-from tests.support.aws_calls import Ask
-from tests.support.iam import allows
+from tests.support.resource_policies import (
+    BUS,
+    allowed_on_topic,
+    bus_policy,
+    may_publish,
+    statements_on_topic,
+)
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
 from engine.delivery.retry_delay import RECEIVES
@@ -21,28 +26,10 @@ def queue(name: str, **given: Any) -> dict[str, Any]:
     return deployed(**given).properties("AWS::SQS::Queue", QueueName=f"mail-{name}")
 
 
-BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/mail-EmailBus"
-
-
-def bus_policy() -> list[dict[str, Any]]:
-    bus = deployed().properties("AWS::Events::EventBus", Name="mail-EmailBus")
-    statements: list[dict[str, Any]] = bus["Policy"]["Statement"]
-    return statements
-
-
 def roles(*functions: str) -> list[str]:
     """Names of the functions' roles, as far as CloudFormation lets us choose them."""
     made = deployed().all("AWS::IAM::Role")
     return [f"mail-{name}" for function in functions for name in made if name.startswith(function)]
-
-
-def may_publish(role: str, source: str, detail_type: str) -> bool:
-    context = {
-        "aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/{role}",
-        "events:source": source,
-        "events:detail-type": detail_type,
-    }
-    return allows(bus_policy(), Ask("events:PutEvents", BUS, tuple(context.items())))
 
 
 def live(function: str) -> str:
@@ -267,19 +254,3 @@ class TestTopics:
         }
         use = ["kms:Decrypt", "kms:GenerateDataKey*"]
         assert services == {"ses.amazonaws.com": use, "cloudwatch.amazonaws.com": use}
-
-
-def statements_on_topic(topic: str) -> list[dict[str, Any]]:
-    arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic}"
-    (policy,) = (
-        made["Properties"]
-        for made in deployed().all("AWS::SNS::TopicPolicy").values()
-        if made["Properties"]["Topics"] == [arn]
-    )
-    statements: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
-    return statements
-
-
-def allowed_on_topic(topic: str) -> dict[str, Any]:
-    (allow,) = (statement for statement in statements_on_topic(topic) if statement["Effect"] == "Allow")
-    return allow

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.test_infra_messaging import allowed_on_topic
+from tests.support.resource_policies import allowed_on_topic
 from tests.support.synthesized import ACCOUNT, PINNED, REGION, Deployed, deployed, synthesis
 
 from engine.operations import prices
@@ -33,6 +33,7 @@ class TestAlarmsOfTheDescription:
         [
             ("EventBridgeDLQ-Depth", "EventBridgeDLQ"),
             ("RetryDLQ-Depth", "EmailRetryDLQ"),
+            ("BulkDLQ-Depth", "BulkEmailDLQ"),
             ("FeedbackDLQ-Depth", "FeedbackProcessorDLQ"),
             ("WebhookDLQ-Depth", "WebhookDLQ"),
         ],
@@ -69,10 +70,6 @@ class TestAlarmsOfTheDescription:
 
 
 class TestAlarmsBesideThem:
-    def test_the_bulk_lane_has_a_dead_letter_queue_too(self) -> None:
-        assert dimensions(alarm("BulkDLQ-Depth")) == {"QueueName": "mail-BulkEmailDLQ"}
-        assert exceeds(alarm("BulkDLQ-Depth"), 0)
-
     @pytest.mark.parametrize(
         ("name", "queue", "age"),
         [

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.integration.test_infra_messaging import may_publish
 from tests.support.aws_calls import Ask
 from tests.support.iam import allows
+from tests.support.resource_policies import may_publish
 from tests.support.synthesized import ACCOUNT, REGION, Deployed, deployed
 
 from engine.operations.webhook_names import WebhookNames

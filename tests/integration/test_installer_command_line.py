@@ -112,39 +112,23 @@ class TestCommandLine:
         code = command_line.main(["--yes", *arguments], folder=package)
         return code, " ".join(capsys.readouterr().out.split())
 
-    def test_without_region_it_says_which_flag_names_one(
-        self, package: Path, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize(
+        ("arguments", "problem", "remedy"),
+        [
+            ("", "Region, such as eu-west-1 is not given", "--region"),
+            ("--region eu-west-1", "There are no usable AWS credentials while asking who", "aws sso login"),
+            ("--profile wrok", "The config profile (wrok) could not be found", "aws configure list-profiles"),
+            ("--stack-name Shop", "'Shop' can't be the stack's name", "lower-case letters"),
+            ("--parameter LogLevel", "--parameter LogLevel has no value", "--parameter Name=value"),
+        ],
+    )
+    def test_what_can_not_be_used_is_said_with_what_to_do(
+        self, package: Path, capsys: pytest.CaptureFixture[str], arguments: str, problem: str, remedy: str
     ) -> None:
-        code, said = self.run(package, capsys)
+        code, said = self.run(package, capsys, *arguments.split())
         assert code == 1
-        assert "FAILED: Region, such as eu-west-1 is not given" in said
-        assert "--region" in said
-
-    def test_without_credentials_it_says_how_to_log_in(
-        self, package: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        code, said = self.run(package, capsys, "--region", "eu-west-1")
-        assert code == 1
-        assert "FAILED: There are no usable AWS credentials while asking who these credentials are" in said
-        assert "aws sso login" in said
-
-    def test_an_unknown_profile_is_named(self, package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        code, said = self.run(package, capsys, "--profile", "wrok")
-        assert code == 1
-        assert "The config profile (wrok) could not be found" in said
-        assert "aws configure list-profiles" in said
-
-    def test_a_bad_stack_name_is_refused_before_aws_is_asked(
-        self, package: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        code, said = self.run(package, capsys, "--stack-name", "Shop")
-        assert code == 1
-        assert "'Shop' can't be the stack's name" in said
-
-    def test_a_parameter_without_value_is_refused(
-        self, package: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert "--parameter Name=value" in self.run(package, capsys, "--parameter", "LogLevel")[1]
+        assert f"FAILED: {problem}" in said
+        assert remedy in said
 
     def test_a_package_with_a_file_missing_is_not_used(
         self, package: Path, capsys: pytest.CaptureFixture[str]

@@ -116,19 +116,23 @@ async def test_each_lane_leaves_by_its_own_configuration_set(
 
 # -- what comes back -----------------------------------------------------------------------------------------
 
+FAILURES_OF_A_CALL = [
+    ({"throttle_next": 1}, SendThrottled),
+    ({"sending_paused": True}, SendingPaused),
+    ({"account_suspended": True}, SendingPaused),
+    ({"daily_quota_used_up": True}, SendingPaused),
+    ({"server_error_next": 1}, OutcomeUnknown),
+    ({"reset_before_next": 1}, OutcomeUnknown),
+]
+
 
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ({"throttle_next": 1}, SendThrottled),
-        ({"sending_paused": True}, SendingPaused),
-        ({"account_suspended": True}, SendingPaused),
-        ({"daily_quota_used_up": True}, SendingPaused),
+        *FAILURES_OF_A_CALL,
         ({"refuse_next": 1}, SendRefused),
         ({"refuse_next": 1, "refuse_code": "MailFromDomainNotVerifiedException"}, SendRefused),
         ({"refuse_next": 1, "refuse_code": "SomethingNewException"}, SendThrottled),
-        ({"server_error_next": 1}, OutcomeUnknown),
-        ({"reset_before_next": 1}, OutcomeUnknown),
     ],
 )
 async def test_ses_says_no_and_takes_nothing(
@@ -225,17 +229,7 @@ async def test_each_email_of_a_call_has_an_answer_of_its_own(
     assert (message.message_id, message.to) == (sent, ("2@example.com",))
 
 
-@pytest.mark.parametrize(
-    ("fault", "expected"),
-    [
-        ({"throttle_next": 1}, SendThrottled),
-        ({"sending_paused": True}, SendingPaused),
-        ({"account_suspended": True}, SendingPaused),
-        ({"daily_quota_used_up": True}, SendingPaused),
-        ({"server_error_next": 1}, OutcomeUnknown),
-        ({"reset_before_next": 1}, OutcomeUnknown),
-    ],
-)
+@pytest.mark.parametrize(("fault", "expected"), FAILURES_OF_A_CALL)
 async def test_a_call_that_fails_as_a_whole_fails_for_each_of_its_emails_and_is_not_tried_again(
     mailer: SesMailer, ses: ThreadedSimulator, fault: dict[str, Any], expected: type[Exception]
 ) -> None:

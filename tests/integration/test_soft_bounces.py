@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from tests.support.fakes import FakeSoftBounces
+from tests.support.fake_tables import FakeSoftBounces
 from tests.support.real_clients import ONE_AT_A_TIME, items, make_table, opened
 
 from engine.aws.soft_bounces import MOST, SoftBounceItems

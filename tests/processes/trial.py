@@ -175,23 +175,17 @@ class Trial:
         )
 
     def _outcome(self, unfinished: str) -> Outcome:
-        world, witness, stack = self._world, self._evidence.witness, self._stack
+        witness, stack = self._evidence.witness, self._stack
         taken = [one for taken in self._evidence.ses.acceptances.values() for one in taken]
         items = self._evidence.dynamodb.tables[STATE].items()
         sends = [item["sends"]["N"] for key, item in items if key.startswith("quota#") and "sends" in item]
         struck = stack.aws.struck + stack.ses.struck
         return Outcome(
-            history=History(
-                plan=world.plan,
-                facts=world.facts,
-                violations=world.violations,
-                usage=dict(world.usage),
-                unsettled=sorted(set(witness.unsettled)),
-                settled=dict(witness.settled),
-                waits=witness.waits,
+            history=History.seen_by(
+                witness,
                 taken=[(one.at, len(one.addresses)) for one in taken],
                 throttles=0,
-                seconds=world.time(),
+                seconds=self._world.time(),
             ),
             struck=struck,
             killed=self._killed + struck["killed before"] + struck["killed after"],

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.gate.virtual_time import VirtualTimeLoop, run_virtually
 from msgspec import Struct
@@ -36,6 +36,24 @@ class History(Struct, frozen=True, kw_only=True):
     taken: list[tuple[float, int]]
     throttles: int
     seconds: float
+
+    @classmethod
+    def seen_by(
+        cls, witness: Witness, *, taken: list[tuple[float, int]], throttles: int, seconds: float
+    ) -> Self:
+        world = witness.world
+        return cls(
+            plan=world.plan,
+            facts=world.facts,
+            violations=world.violations,
+            usage=dict(world.usage),
+            unsettled=sorted(set(witness.unsettled)),
+            settled=dict(witness.settled),
+            waits=witness.waits,
+            taken=taken,
+            throttles=throttles,
+            seconds=seconds,
+        )
 
     def of(self, email_id: str) -> list[Fact]:
         """What happened to one email, what operators did, and which environments died."""
@@ -110,15 +128,4 @@ async def _history(plan: Plan, *, remember: bool) -> History:
         for endless in pollers:
             endless.cancel()
     Ending(witness).judge()
-    return History(
-        plan=plan,
-        facts=world.facts,
-        violations=world.violations,
-        usage=dict(world.usage),
-        unsettled=sorted(set(witness.unsettled)),
-        settled=dict(witness.settled),
-        waits=witness.waits,
-        taken=cloud.ses.taken,
-        throttles=len(cloud.ses.too_fast),
-        seconds=seconds,
-    )
+    return History.seen_by(witness, taken=cloud.ses.taken, throttles=len(cloud.ses.too_fast), seconds=seconds)

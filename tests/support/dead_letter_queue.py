@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
-from tests.support.fakes import FakeClock
+from tests.support.ports import FakeClock
 
 from engine.schemas.rows import TrackingRow
 

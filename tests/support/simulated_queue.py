@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.support.fakes import FakeClock
+from tests.support.ports import FakeClock
 
 from engine.delivery.retry_delay import RECEIVES
 

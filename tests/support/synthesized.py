@@ -56,10 +56,10 @@ _NAMES: Final[dict[str, str]] = {
     "AWS::SecretsManager::Secret": "Name",
     "AWS::SQS::Queue": "QueueName",
 }
-# Service and resource of an ARN.
 LETTERS: Final = "a1B2c3"
 """What Secrets Manager appends to a secret's name in its ARN, by chance."""
 
+# Service and resource of an ARN.
 _ARNS: Final = {
     "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
     "AWS::Events::EventBus": ("events", "event-bus/{}"),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from benchmarks.gate.virtual_time import run_virtually
 from tests.support.cloud import LARGE, queue_event, request_event
-from tests.support.fakes import NOW
 from tests.support.harness import Harness, plenty
+from tests.support.ports import NOW
 
 from engine.delivery.lanes import DeferralAnswer, InvocationFailedError
 from engine.requests.email_job import email_id

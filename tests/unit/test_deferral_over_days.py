@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import queue_event, request_event
-from tests.support.fakes import NOW, FakeClock, FakeMailer, Port
+from tests.support.fakes import FakeMailer
 from tests.support.harness import INVOCATION, Harness, plenty
+from tests.support.ports import NOW, FakeClock, Port
 from tests.support.simulated_queue import SimulatedQueue
 
 from engine.errors import SendFailure, SendingPaused, SendThrottled

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.support.fakes import FakeAws, Killed, KillSwitch
+from tests.support.fakes import FakeAws
 from tests.support.harness import feedback_pipeline
+from tests.support.ports import Killed, KillSwitch
 from tests.support.reported import DSN, SENT, earlier_bounces, the_row, world_with
 from tests.support.ses_examples import EMAIL_ID, Event, bounce, event, text
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.support.cloud import LARGE, request_event
-from tests.support.fakes import Killed, KillSwitch, Lost
+from tests.support.fakes import Lost
 from tests.support.harness import RECONCILE, Harness, plenty
+from tests.support.ports import Killed, KillSwitch
 
 from engine.delivery.lanes import DeferralAnswer
 from engine.schemas.envelopes import BatchAnswer

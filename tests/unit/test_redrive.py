@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.cloud import request_event, sns_event
 from tests.support.dead_letter_queue import DLQ, RETRY_QUEUE, FakeFunctions, FakeRows, FakeSqs, unavailable
-from tests.support.fakes import FakeClock
+from tests.support.ports import FakeClock
 
 from engine.local.ses import events
 from engine.local.ses.mail_object import MailObject

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from msgspec.structs import replace
-from tests.support.fakes import FakeSleep
+from tests.support.ports import FakeSleep
 
 from engine.client import Backoff, EmailClient, EmailRequest, PublishProgress
 from engine.client.report import NAMED

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.support.cloud import LARGE, queue_event, request_event
-from tests.support.fakes import FakeTemplate, KillSwitch, Lost
+from tests.support.fakes import FakeTemplate, Lost
 from tests.support.harness import INVOCATION, RECONCILE, Harness, plenty
+from tests.support.ports import KillSwitch
 
 from engine.errors import FailureCode, Refusal, SendingPaused, SendRefused, SendThrottled
 from engine.requests.email_job import email_id

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from random import SystemRandom
 from types import TracebackType
@@ -27,7 +27,10 @@ from engine.types import Clock, Sleep
 
 if TYPE_CHECKING:
     from types_aiobotocore_events import EventBridgeClient
-    from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
+    from types_aiobotocore_events.type_defs import (
+        DescribeEventBusResponseTypeDef,
+        PutEventsRequestEntryTypeDef,
+    )
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _BACKOFF = Backoff()  # gives up after about a minute and a half
@@ -79,11 +82,8 @@ class EmailClient:
 
         A caller without events:DescribeEventBus can't know, so that counts as existing.
         """
-        try:
-            await self._opened().describe_event_bus(Name=self._bus)
-        except ClientError as error:
-            if is_code(error, "ResourceNotFoundException"):
-                raise NoSuchBusError(self._bus) from None
+        with suppress(ClientError):
+            await self._described_bus()
 
     async def send(self, request: EmailRequest) -> str:
         """Request one email. Returns its email id. Raises NotAcceptedError."""
@@ -100,7 +100,7 @@ class EmailClient:
         left = await put_events(client, [self._entry(request) for request in keyed])
         if left:
             raise NotAcceptedError([NotAccepted(e.index, e.code, e.message) for e in left], keyed)
-        return [email_id(self._source, request.idempotency_key or "") for request in keyed]
+        return [self._id_of(request) for request in keyed]
 
     async def send_many(
         self,
@@ -134,7 +134,7 @@ class EmailClient:
         if at <= self._clock():
             raise ValueError(f"at: {at} has passed; send the request instead")
         keyed = _with_key(request)
-        own_id = email_id(self._source, keyed.idempotency_key or "")
+        own_id = self._id_of(keyed)
         event = scheduled_event(await self._arn_of_bus(), self._source, own_id, at, _encoder.encode(keyed))
         refuse_unsendable(event, at)
         scheduling = Scheduling.of_bus(self._bus_arn)
@@ -153,13 +153,16 @@ class EmailClient:
     async def _arn_of_bus(self) -> str:
         """Says account and region as well, which the other names of the stack are made of."""
         if not self._bus_arn:
-            try:
-                self._bus_arn = (await self._opened().describe_event_bus(Name=self._bus))["Arn"]
-            except ClientError as error:
-                if is_code(error, "ResourceNotFoundException"):
-                    raise NoSuchBusError(self._bus) from None
-                raise
+            self._bus_arn = (await self._described_bus())["Arn"]
         return self._bus_arn
+
+    async def _described_bus(self) -> "DescribeEventBusResponseTypeDef":
+        try:
+            return await self._opened().describe_event_bus(Name=self._bus)
+        except ClientError as error:
+            if is_code(error, "ResourceNotFoundException"):
+                raise NoSuchBusError(self._bus) from None
+            raise
 
     async def _opened_scheduler(self) -> Any:
         if self._scheduler is None:
@@ -174,7 +177,10 @@ class EmailClient:
 
     def _pending_event(self, request: EmailRequest) -> PendingEvent:
         keyed = _with_key(request)
-        return PendingEvent(email_id(self._source, keyed.idempotency_key or ""), self._entry(keyed))
+        return PendingEvent(self._id_of(keyed), self._entry(keyed))
+
+    def _id_of(self, keyed: EmailRequest) -> str:
+        return email_id(self._source, keyed.idempotency_key or "")
 
     def _entry(self, request: EmailRequest) -> "PutEventsRequestEntryTypeDef":
         return {

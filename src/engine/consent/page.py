@@ -124,24 +124,13 @@ class Done(Struct, frozen=True):
 def subscriptions_page(
     texts: Texts, address: str, topics: Sequence[TopicState], *, all_off: bool, done: Done | None = None
 ) -> str:
-    return _render(texts, texts.title, address=address, topics=topics, all_off=all_off, done=done)
+    return _template.render(
+        texts=texts, title=texts.title, text="", address=address, topics=topics, all_off=all_off, done=done
+    )
 
 
 def message_page(texts: Texts, title: str, text: str) -> str:
     """A page that only says something: the link is bad, or nothing could be changed."""
-    return _render(texts, title, text=text)
-
-
-def _render(  # noqa: PLR0917 -- the page's own parts
-    texts: Texts,
-    title: str,
-    text: str = "",
-    address: str = "",
-    topics: Sequence[TopicState] = (),
-    done: Done | None = None,
-    *,
-    all_off: bool = False,
-) -> str:
     return _template.render(
-        texts=texts, title=title, text=text, address=address, topics=topics, done=done, all_off=all_off
+        texts=texts, title=title, text=text, address="", topics=(), all_off=False, done=None
     )

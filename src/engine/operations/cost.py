@@ -96,8 +96,10 @@ async def _measured(
     """Emails that SES took, and what the stack used for them; or why it can't be told."""
     sender = await ask(configuration(stack, SENDER))
     processor = await ask(configuration(stack, PROCESSOR))
-    if isinstance(sender, Unknown) or isinstance(processor, Unknown):
-        return None, [], sender.why if isinstance(sender, Unknown) else processor.why  # type: ignore[union-attr] # one is
+    if isinstance(sender, Unknown):
+        return None, [], sender.why
+    if isinstance(processor, Unknown):
+        return None, [], processor.why
     used = uses(stack, sender, processor)
     sent = counted(stack.resource(SENDER), sender.sender_settings().environment, "EmailsSent")
     metrics = list({metric for use in used for metric in use.metrics} | {sent})

@@ -57,11 +57,10 @@ def compose(content: EmailContent) -> Composed:
     forms = [form for form in (content.simple, content.raw, content.template) if form is not None]
     if len(forms) != 1:
         raise bad_request("Content must have exactly one of Simple, Raw and Template.")
-    if content.simple is not None:
-        return _simple(content.simple)
-    if content.raw is not None:
-        return _raw(content.raw)
-    return templated(forms[0])  # type: ignore[arg-type]  # the two others are ruled out above
+    (form,) = forms
+    if isinstance(form, SimpleContent):
+        return _simple(form)
+    return _raw(form) if isinstance(form, RawContent) else templated(form)
 
 
 def templated(

@@ -33,20 +33,10 @@ MAX_CONTENT_ID = 78
 _HEADER_NAME = re.compile(r"[!-9;-@A-~]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
 _TAG = re.compile(r"[A-Za-z0-9_-]+")
-_RESERVED_HEADERS = frozenset(
-    {
-        "bcc",
-        "cc",
-        "content-disposition",
-        "content-type",
-        "date",
-        "from",
-        "message-id",
-        "mime-version",
-        "reply-to",
-    }
-    | {"return-path", "subject", "to"}
-)
+_RESERVED_HEADERS = frozenset({
+    "bcc", "cc", "content-disposition", "content-type", "date", "from", "message-id", "mime-version",
+    "reply-to", "return-path", "subject", "to",
+})  # fmt: skip
 _BASE64_GROWTH = 4 / 3
 _EXTENSIONS = """
 ade adp app asp bas bat cer chm cmd com cpl crt csh der exe fxp gadget hlp hta inf ins isp its js jse ksh

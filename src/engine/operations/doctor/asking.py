@@ -111,7 +111,7 @@ async def find_stack(stack: DeployedStack) -> Answer:
     """Of DescribeStacks. Raises NoSuchStack."""
     name, cloudformation = stack.address.stack, await stack.client("cloudformation")
     try:
-        (found,) = (await cloudformation.describe_stacks(StackName=name))["Stacks"]
+        found: Answer = (await cloudformation.describe_stacks(StackName=name))["Stacks"][0]
     except ClientError as error:
         if "does not exist" in str(error):
             region = cloudformation.meta.region_name
@@ -119,7 +119,7 @@ async def find_stack(stack: DeployedStack) -> Answer:
                 f"There is no stack {name!r} in {region}: check --stack, --region and --profile."
             ) from None
         raise
-    return found  # type: ignore[no-any-return] # as the SDK gives it
+    return found
 
 
 async def sender_environment(stack: DeployedStack) -> Answer:
