@@ -134,6 +134,25 @@ async def test_an_email_that_two_take_back_at_once_is_taken_back_for_both() -> N
     assert await cancel(Gone(), "group", "id", lambda: datetime.now(UTC))
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("ResourceNotFoundException", "just now handed over or taken back; schedule it again"),
+        ("AccessDeniedException", "docs/scheduling.md has the permissions"),
+    ],
+)
+async def test_a_schedule_in_the_way_that_can_not_be_read_is_told(code: str, told: str) -> None:
+    class Unreadable:
+        async def create_schedule(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": "ConflictException"}}, "CreateSchedule")
+
+        async def get_schedule(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": code}}, "GetSchedule")
+
+    with pytest.raises(NotScheduledError, match=told):
+        await create(Unreadable(), {"Name": "id", "GroupName": "group"})
+
+
 async def test_a_time_without_a_zone_or_in_the_past_is_refused_before_anything_is_asked(
     emails: EmailClient,
 ) -> None:

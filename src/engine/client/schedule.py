@@ -104,13 +104,26 @@ async def create(client: Any, request: dict[str, Any]) -> None:
     except ClientError as error:
         if not is_code(error, "ConflictException"):
             raise NotScheduledError(_refusal(error)) from error
-        there = await client.get_schedule(Name=request["Name"], GroupName=request["GroupName"])
+        there = await _in_the_way(client, request["Name"], request["GroupName"])
         same_time = there["ScheduleExpression"] == request["ScheduleExpression"]
         if not same_time or there["Target"].get("Input") != request["Target"]["Input"]:
             raise NotScheduledError(
                 f"email {request['Name']} is scheduled already, {there['ScheduleExpression']} UTC, at another"
                 " time or with other content; cancel it first, or use another idempotency key"
             ) from None
+
+
+async def _in_the_way(client: Any, email_id: str, group: str) -> dict[str, Any]:
+    try:
+        there: dict[str, Any] = await client.get_schedule(Name=email_id, GroupName=group)
+    except ClientError as error:
+        if not is_code(error, _NOT_THERE):
+            raise NotScheduledError(_refusal(error)) from error
+        raise NotScheduledError(
+            f"email {email_id} was scheduled before, and is just now handed over or taken back; schedule it"
+            " again, for it goes out once whatever became of that"
+        ) from None
+    return there
 
 
 async def cancel(client: Any, group: str, email_id: str, clock: Clock) -> bool:
