@@ -212,7 +212,12 @@ class TestExplain:
         result = run("explain", "nobody@example.com")
         assert result.exit_code == 1
         assert "No such email is in the ledger." in result.output
-        assert "verdict" in facts(run("explain", "no-such-id", "--json"))
+        assert "verdict" in facts(run("explain", email_id("shop", "order-1"), "--json"))
+
+    def test_what_is_neither_id_nor_address_is_a_wrong_option(self, run: Run) -> None:
+        result = run("explain", "order-1")
+        assert result.exit_code == 2
+        assert "neither an email id nor an address" in " ".join(result.stderr.split())
 
 
 class TestStatus:

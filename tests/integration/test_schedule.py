@@ -207,7 +207,7 @@ async def test_the_list_shows_what_is_due_first_and_none_of_the_content(
     assert "s3cret" not in output
     code, output = await run(cloud, "list")
     assert code == 0
-    assert "2 scheduled email(s)" in output
+    assert "2 scheduled emails." in output
     assert first in output  # whole, in eighty columns: it is what `cancel` takes
 
 

@@ -49,6 +49,11 @@ def judge_status(status: StackStatus, options: str = "") -> Verdict:
     problems = [*_account_problems(status), *_mail_problems(status), *_alarm_problems(status)]
     if not problems:
         unknown = f" Not known: {', '.join(status.unknown)}." if status.unknown else ""
+        today = status.today.by_status
+        if today.get("failed", 0) > today.get("delivered", 0) + today.get("opened", 0):
+            sentence = f"Nothing is wrong with the stack. More emails failed today than arrived.{unknown}"
+            find = f"sesmailengine find --status failed --since 1d{options}"
+            return Verdict(good=True, sentence=sentence, next_command=find)
         return Verdict(good=True, sentence=f"Nothing is wrong.{unknown}")
     sentences, commands = zip(*problems, strict=True)
     command = f"sesmailengine {commands[0]}{options}" if commands[0] else None

@@ -10,7 +10,14 @@ from engine.operations.stack import StackAddress
 TOLD: Final = (EngineError, ClientError, BotoCoreError)
 """Errors with a sentence; all others are bugs."""
 
-_MISSING: Final = frozenset({"ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"})
+_MISSING: Final = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+    }
+)
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 
 

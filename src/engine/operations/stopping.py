@@ -12,7 +12,7 @@ from engine.operations.brakes import Brakes, open_brakes
 from engine.operations.parked import HIDDEN_SECONDS, Return, open_parked
 from engine.operations.queues import PARKED, queue_depths
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.schemas.rows import BrakeRow
 from engine.schemas.times import iso
 from engine.tracking.brakes import CANCEL, STOP, describe
@@ -145,8 +145,11 @@ def stopped_verdict(facts: Stopped, options: str) -> Verdict:
 
 def resumed_verdict(facts: Resumed, options: str) -> Verdict:
     """`options`: those that name the stack on a command line."""
-    what = _sentence(in_words(facts.scope)) if facts.scope else "What was stopped"
-    said = [f"{what} goes again." if facts.lifted else f"{what} was not stopped."]
+    if facts.scope:
+        what = _sentence(in_words(facts.scope))
+        said = [f"{what} goes again." if facts.lifted else f"{what} was not stopped."]
+    else:
+        said = ["What was stopped goes again." if facts.lifted else "Nothing was stopped."]
     status = f"sesmailengine status{options}"
     good = bool(facts.lifted)
     if facts.returned is None:
@@ -230,7 +233,7 @@ def _sentence(words: str) -> str:
 
 
 def _emails(count: int) -> str:
-    return f"{count:,} parked email{'' if count == 1 else 's'}"
+    return amount(count, "parked email")
 
 
 def _lanes(count: int) -> str:

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call
+from engine.cli.operate.command import Call, table
 from engine.operations.advice import judge_email
+from engine.operations.emails import is_email_id
 from engine.operations.explain import EmailFacts, EmailHistory, email_facts, history
 from engine.operations.missing import explain_absence, look_elsewhere
 from engine.operations.stack import DeployedStack
@@ -36,6 +35,11 @@ def explain(
 
     facts = call.run(look)
     if isinstance(facts, Verdict):
+        if "@" not in email and not is_email_id(email):
+            raise typer.BadParameter(
+                f"{email!r} is neither an email id nor an address; `find --key` and `find --ses-id` lead from"
+                " an idempotency key and from SES's message id to the email"
+            )
         call.answer(facts)
     told = history(facts, now)
     call.show(told, judge_email(facts, now, call.address.options), lambda console: _draw(console, told))
@@ -46,13 +50,13 @@ def _draw(console: Console, told: EmailHistory) -> None:
     console.print(
         Text(f"{email.email_id} to {email.to}, {email.template_name}: {email.status}"), soft_wrap=True
     )
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    listing = table()
     for name in ("when (UTC)", "who", "what", ""):
-        table.add_column(name, overflow="fold")
+        listing.add_column(name, overflow="fold")
     for moment in told.timeline:
         at = moment.at[:19].replace("T", " ") if moment.at else ""
-        table.add_row(at, moment.who, Text(moment.title, style=_TONES[moment.tone]), Text(moment.about))
-    console.print(table)
+        listing.add_row(at, moment.who, Text(moment.title, style=_TONES[moment.tone]), Text(moment.about))
+    console.print(listing)
     if told.ses_listing_unknown:
         console.print(
             Text(f"SES's own list was not asked: {told.ses_listing_unknown}.", style="dim"), soft_wrap=True
