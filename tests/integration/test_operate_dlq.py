@@ -116,7 +116,7 @@ def test_redrive_hands_requests_on_and_tells_the_bus(
     assert facts(dry)["lookedAt"] == 1
     done = dlq("redrive", "bulk", "--match", "template=invoice", "--yes")
     assert done.exit_code == 0, done.output
-    assert "1 requests and 0 reports of BulkEmailDLQ were handed on" in done.output
+    assert "1 request and 0 reports of BulkEmailDLQ were handed on" in done.output
     assert [json.loads(body) for body in cloud.messages(cloud.retry_queue)] == [asked[1]]
     assert [json.loads(body) for body in cloud.messages(queues["BulkEmailDLQ"])] == [asked[0]]
     assert heard() == [("dlq-redrive", "BulkEmailDLQ template=invoice", "")]

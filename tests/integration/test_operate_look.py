@@ -325,7 +325,7 @@ class TestStatus:
         result = run("status")
         assert "stop#bulk, set by ops" in result.output
         assert "`go`: the lane is stopped" in result.output
-        assert "1 messages were given up and lie in EmailRetryDLQ." in result.output
+        assert "Given up, and to be looked at: 1 message in EmailRetryDLQ." in result.output
         assert f"sesmailengine go --bulk --stack {cloud.stack}" in result.output
 
     def test_an_alarm_that_rings_is_told(self, cloud: Cloud, run: Run) -> None:

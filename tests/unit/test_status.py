@@ -71,7 +71,7 @@ def test_a_day_on_which_most_mail_failed_is_pointed_to() -> None:
         ({"brakes": [BRAKE]}, "Mail is stopped: stop#template#welcome, set by ada", "go --template welcome"),
         (
             {"dead_letters": [QueueDepth(queue="EventBridgeDLQ", visible=1_200)]},
-            "1,200 messages were given up and lie in EventBridgeDLQ.",
+            "Given up, and to be looked at: 1,200 messages in EventBridgeDLQ.",
             "dlq show EventBridgeDLQ",
         ),
         (

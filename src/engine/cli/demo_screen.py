@@ -137,14 +137,14 @@ class DemoScreen:
   Bus     {deployment.event_bus_name}
   Bucket  {deployment.template_bucket}
 
-In another terminal, for programs, the AWS CLI and .venv/bin/sesmailengine:
+In another terminal, for programs and .venv/bin/sesmailengine:
 
   export AWS_ENDPOINT_URL={environment.emulator.endpoint} AWS_DEFAULT_REGION={environment.emulator.region}
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 Then send an email:
 
-  aws events put-events --entries '[{{
+  aws events put-events --endpoint-url {environment.emulator.endpoint} --entries '[{{
       "EventBusName": "{deployment.event_bus_name}", "Source": "my-app", "DetailType": "Email Request",
       "Detail": "{{\\"to\\":\\"ada@example.com\\",\\"templateName\\":\\"welcome\\",\\"templateData\\":{{\\"userName\\":\\"Ada\\",\\"companyName\\":\\"Northwind\\",\\"actionUrl\\":\\"https://example.com\\"}}}}"}}]'
 

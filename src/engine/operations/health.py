@@ -9,7 +9,7 @@ from engine.operations.queues import BULK, PARKED, QueueDepth
 from engine.operations.ses_account import HEALTHY, SesAccount
 from engine.operations.status import StackStatus
 from engine.operations.today import Trouble
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.tracking.bounce_quota import QuotaReading, refuse_over_quota
 from engine.tracking.brakes import STOP, STOP_ALL, STOP_BULK, describe
 
@@ -88,7 +88,7 @@ def _mail_problems(status: StackStatus) -> Iterator[_Problem]:
             yield f"Mail is stopped: {describe(brake)}.", go(brake)
     for queue in status.dead_letters:
         if queue.total:
-            sentence = f"{queue.total:,} messages were given up and lie in {queue.queue}."
+            sentence = f"Given up, and to be looked at: {amount(queue.total, 'message')} in {queue.queue}."
             yield sentence, f"dlq show {queue.queue}"
     if today.sends >= _ENOUGH and today.complaint_rate > _COMPLAINTS:
         sentence = (

@@ -17,6 +17,7 @@ from engine.operations.dlq import DeadLetterQueues, QueueContents, UnknownQueueE
 from engine.operations.queues import DEAD_LETTER_QUEUES, NOT_POSTED_AGAIN, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven
 from engine.operations.stack import DeployedStack
+from engine.operations.verdict import amount
 
 dlq = typer.Typer(
     cls=default_command("list"),
@@ -150,7 +151,9 @@ def _draw(console: Console, found: QueueContents) -> None:
             _minute(group.oldest),
             Text(f"{group.kind}{of}\n{group.cause}", overflow="fold"),
         )
-    console.print(f"{found.queue}: about {found.messages.total:,} messages, {found.looked_at:,} looked at")
+    console.print(
+        f"{found.queue}: about {amount(found.messages.total, 'message')}, {found.looked_at:,} looked at"
+    )
     if found.groups:
         console.print(listing)
 
