@@ -31,7 +31,8 @@ def _draw(console: Console, found: StackStatus) -> None:
         console.print(Text.assemble((f"{name:<12}", "bold"), text), soft_wrap=True)
     listing = table()
     for name in ("queue", "waiting", "in flight", "delayed", "oldest", "waits for"):
-        listing.add_column(name, justify="left" if name in {"queue", "waits for"} else "right")
+        is_text = name in {"queue", "waits for"}
+        listing.add_column(name, justify="left" if is_text else "right", no_wrap=name != "waits for")
     for queue in (*found.lanes, *found.dead_letters):
         style = "red" if queue in found.dead_letters and queue.total else ""
         oldest = duration(queue.oldest_seconds) if queue.oldest_seconds else ""
