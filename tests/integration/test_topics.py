@@ -68,6 +68,12 @@ def test_an_operator_unsubscribes_a_person_and_takes_it_back(stack: Cloud) -> No
     assert acts == [("topic-off", "news#ada@example.com"), ("topic-on", "news#ada@example.com")]
 
 
+def test_setting_a_topic_takes_on_or_off(stack: Cloud) -> None:
+    code, output = run(stack, "set", "ada@example.com", "news", "--yes")
+    assert code == 2
+    assert "expected --on or --off" in output
+
+
 def test_a_topic_that_only_a_request_named_is_shown_where_the_address_has_ended_it(stack: Cloud) -> None:
     stack.put(
         "Suppression",

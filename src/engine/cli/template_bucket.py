@@ -12,7 +12,14 @@ from rich.console import Console
 
 from engine.authoring.bucket import BucketTemplate, TemplateBucket, bucket_errors
 from engine.authoring.build import build
-from engine.authoring.files import NAME_RULE, SAMPLE_FILE, BadFileError, is_template_name, read_object
+from engine.authoring.files import (
+    NAME_RULE,
+    SAMPLE_FILE,
+    BadFileError,
+    TemplateToolError,
+    is_template_name,
+    read_object,
+)
 from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
 from engine.authoring.lint import lint
 from engine.cli.operate.command import Call, YesOption, stack_command, table
@@ -68,8 +75,10 @@ def diff(
     call: Call, bucket: BucketOption = None, names: Names = None, directory: DirectoryOption = HERE
 ) -> None:
     """What a push would change, line by line; exit 1 where there is something."""
-    with failures():
+    try:
         folders = _folders(directory, names)
+    except TemplateToolError as error:
+        call.fail(str(error))
 
     async def compare(store: TemplateBucket) -> list[tuple[str, list[Difference]]]:
         return [(each.name, differences(await store.fetch(each.name), files_of(each))) for each in folders]

@@ -31,7 +31,7 @@ STYLES: Final = {
 
 def find(
     call: Call,
-    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="The recipient.")] = None,
+    address: Annotated[str | None, typer.Argument(metavar="ADDRESS", help="The recipient.")] = None,
     *,
     key: Annotated[
         tuple[str, str] | None,

@@ -67,12 +67,17 @@ def change(
     address: Address,
     topic: Annotated[str, typer.Argument(help="The topic; `*` is every topic.")],
     *,
-    subscribed: Annotated[bool, typer.Option("--on/--off", help="Whether mail of the topic is sent.")],
+    subscribed: Annotated[
+        bool | None,
+        typer.Option("--on/--off", help="Whether mail of the topic is sent; one of them is needed."),
+    ] = None,
     yes: YesOption = False,
 ) -> None:
     """Unsubscribe an address, or take that back, for a person who asked for it."""
     if topic != EVERY_TOPIC and re.fullmatch(TOPIC_PATTERN, topic) is None:
         raise typer.BadParameter(f"topic: expected `*` or 1 to 64 of a-z 0-9 -, not {topic!r}")
+    if subscribed is None:
+        raise typer.BadParameter("expected --on or --off")
     what = "every topic" if topic == EVERY_TOPIC else topic
     call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {what} to {address}?", yes=yes)
 
