@@ -226,10 +226,10 @@ def test_bulk_mail_of_templates_with_a_topic_needs_no_other(templates: Sender) -
 def test_bulk_mail_without_a_topic_is_warned_of_and_strictly_refused(templates: Sender) -> None:
     templates.file.write_text(
         "to,templateName,topic,priority\n"
-        "a@example.com,,,\nb@example.com,,,\nc@example.com,broken,,\nd@example.com,gone,,\n"
+        "a@example.com,,,\nb@example.com,,,\nc@example.com,broken,,\nd@example.com,broken,,\n"
         "e@example.com,news,,\nf@example.com,,offers,\ng@example.com,,,transactional\n"
     )
-    warned = "Bulk mail without a topic: 4 row(s), of template welcome (2), broken (1), gone (1)."
+    warned = "Bulk mail without a topic: 4 rows, of template welcome (2), broken (2)."
     refused = templates.send("--bulk", "--strict")
     assert refused.exit_code == 1
     assert warned in refused.output
@@ -240,6 +240,30 @@ def test_bulk_mail_without_a_topic_is_warned_of_and_strictly_refused(templates: 
     assert result.exit_code == 0, result.output
     assert warned in result.output
     assert len(templates.arrived()) == 7
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("a@example.com,gone,Ada\n", "The stack has no template gone"),
+        ("a@example.com,offer,Ada\n", "Template offer requires price, which not every row gives"),
+    ],
+)
+def test_bulk_mail_that_no_template_could_render_is_refused(
+    templates: Sender, cloud: Cloud, rows: str, problem: str
+) -> None:
+    """What the engine gives itself, such as the link to unsubscribe, need not be in the file."""
+    metadata = b'{"topic": "news", "requiredVariables": ["name", "price", "unsubscribeUrl"]}'
+    bucket = f"{cloud.stack}-templates-123456789012"
+    cloud.s3.put_object(Bucket=bucket, Key="templates/offer/metadata.json", Body=metadata)
+    templates.file.write_text(f"to,templateName,name\n{rows}")
+    result = templates.send("--bulk")
+    assert result.exit_code == 1
+    assert problem in result.output
+    assert "Nothing was sent." in result.output
+    assert not templates.arrived()
+    templates.file.write_text(f"to,templateName,name,price\n{rows.rstrip()},1 €\n")
+    assert templates.send("--bulk").exit_code == (1 if "gone" in rows else 0)
 
 
 def test_mail_that_is_not_bulk_is_not_asked_for_a_topic(templates: Sender) -> None:
@@ -260,7 +284,8 @@ def test_where_templates_cannot_be_read_a_strict_campaign_is_refused(
     refused = sender.send("--bulk", "--strict", bus=named)
     assert refused.exit_code == 1
     assert (
-        "2 row(s) of bulk mail name no topic, and whether their templates do is not known" in refused.output
+        "2 rows of bulk mail without a topic, and whether the templates name one is not known"
+        in refused.output
     )
     assert not sender.progress.exists()
     result = sender.send("--bulk", bus=named)

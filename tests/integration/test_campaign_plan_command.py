@@ -38,6 +38,7 @@ def planner(cloud: Cloud, tmp_path: Path) -> Planner:
 def test_bad_repeated_and_suppressed_rows_get_no_email(planner: Planner) -> None:
     result = planner.call()
     assert result.exit_code == 0, result.output
+    assert "1 of 10 rows can't be sent" in result.output
     assert "7 emails leave within" in result.output
     assert "suppressed: hard-bounce" in result.output
     facts = planner.facts()
@@ -46,4 +47,4 @@ def test_bad_repeated_and_suppressed_rows_get_no_email(planner: Planner) -> None
 
 
 def test_mail_with_a_topic_leaves_out_those_who_do_not_want_it(planner: Planner) -> None:
-    assert planner.facts("--topic", "news")["keptFrom"] == {"link": 3, "hard-bounce": 1}
+    assert planner.facts("--topic", "news")["keptFrom"] == {"unsubscribed": 3, "hard-bounce": 1}

@@ -92,6 +92,17 @@ def test_a_campaign_that_nobody_knows_is_said_to_be_so(campaigns: Campaigns) -> 
     assert campaigns.call("status", "not a name").exit_code == 2
 
 
+def test_a_campaign_that_no_template_could_render_is_not_called_well(campaigns: Campaigns) -> None:
+    for number in range(10):
+        campaigns.add(f"e{number}", "failed", failure_code="template-error")
+    for number in range(90):
+        campaigns.add(f"u{number}", "failed", failure_code="unsubscribed")
+    result = campaigns.call("status", "spring")
+    assert result.exit_code == 1
+    assert "10 failed as template-error" in result.output
+    assert "Next: sesmailengine find --campaign spring --status failed" in result.output
+
+
 def test_what_stops_a_campaign_is_said_first(campaigns: Campaigns) -> None:
     campaigns.add("a", "sending")
     campaigns.cloud.put("State", pk="stop#campaign#spring", because="wrong price", by="ops")

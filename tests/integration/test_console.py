@@ -264,10 +264,10 @@ class TestSuppression:
     async def test_an_address_is_looked_up_and_taken_off(self, browser: Browser, cloud: Cloud) -> None:
         suppress(cloud, "gone@example.com", diagnosticCode="smtp; 550 no such user")
         html = await browser.page("suppression?address=Gone@example.com")
-        assert "gets no mail: it is on ours" in html.replace("<wbr>", "")
+        assert "gets no mail: it is on the engine" in html.replace("<wbr>", "")
         assert "smtp; 550 no such user" in html
         html = await browser.post("suppression/remove", address="gone@example.com")
-        assert "was taken off ours" in html
+        assert "was taken off the engine" in html
         assert cloud.items("Suppression") == []
 
     async def test_what_is_no_address_is_refused(self, browser: Browser) -> None:

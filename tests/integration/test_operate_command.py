@@ -161,6 +161,13 @@ def test_a_profile_that_is_not_there_is_named(invoke: Callable[..., Result]) -> 
     assert "(nobody) could not be found" in result.output
 
 
+@pytest.mark.parametrize("text", ["127.0.0.1:4566", "http://", "nonsense"])
+def test_an_endpoint_that_is_no_url_is_a_wrong_option(invoke: Callable[..., Result], text: str) -> None:
+    result = invoke("count", "--endpoint-url", text)
+    assert result.exit_code == 2
+    assert "is no URL such as" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_an_endpoint_that_nobody_listens_at_is_told(invoke: Callable[..., Result]) -> None:
     result = invoke("count", "--endpoint-url", "http://127.0.0.1:1")
     assert result.exit_code == 1

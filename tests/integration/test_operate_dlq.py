@@ -44,11 +44,21 @@ def test_empty_queues_are_good_news(dlq: Callable[..., Result], queues: dict[str
     assert all(name in answer.output for name in DEAD_LETTER_QUEUES), queues
 
 
-def test_a_stack_that_is_not_there_has_no_empty_queues(dlq: Callable[..., Result], cloud: Cloud) -> None:
-    cloud.stack = "elsewhere"
-    answer = dlq()
+def test_a_stack_that_is_not_there_is_not_called_empty(dlq: Callable[..., Result]) -> None:
+    answer = dlq()  # without a queue
     assert answer.exit_code == 1
-    assert "found no such resource of the stack 'elsewhere'" in answer.output
+    assert "found no such resource of the stack" in answer.output
+
+
+def test_a_long_cause_leaves_the_table_its_columns_on_80(
+    dlq: Callable[..., Result], cloud: Cloud, queues: dict[str, str]
+) -> None:
+    cause = "FileNotFoundError: [Errno 2] No such file or directory: '/var/task/of/a/function/that/has/gone'"
+    put(cloud, queues["FeedbackProcessorDLQ"], request_event(), error=cause)
+    glance = dlq()
+    assert all(f" {name} " in glance.output for name in DEAD_LETTER_QUEUES)
+    assert f"FeedbackProcessorDLQ: mostly request: {cause}" in glance.output
+    assert "of welcome from" in dlq("show", "feedback").output
 
 
 def test_a_glance_names_depth_and_cause_and_where_to_look(
@@ -102,7 +112,7 @@ def test_redrive_hands_requests_on_and_tells_the_bus(
     assert facts(dry)["lookedAt"] == 1
     done = dlq("redrive", "bulk", "--match", "template=invoice", "--yes")
     assert done.exit_code == 0, done.output
-    assert "1 requests and 0 reports of BulkEmailDLQ were handed on" in done.output
+    assert "1 request and 0 reports of BulkEmailDLQ were handed on" in done.output
     assert [json.loads(body) for body in cloud.messages(cloud.retry_queue)] == [asked[1]]
     assert [json.loads(body) for body in cloud.messages(queues["BulkEmailDLQ"])] == [asked[0]]
     assert heard() == [("dlq-redrive", "BulkEmailDLQ template=invoice", "")]

@@ -217,7 +217,12 @@ class TestExplain:
         result = run("explain", "nobody@example.com")
         assert result.exit_code == 1
         assert "No such email is in the ledger." in result.output
-        assert "verdict" in facts(run("explain", "no-such-id", "--json"))
+        assert "verdict" in facts(run("explain", email_id("shop", "order-1"), "--json"))
+
+    def test_what_is_neither_id_nor_address_is_not_looked_for_elsewhere(self, run: Run) -> None:
+        result = run("explain", "order-1")
+        assert result.exit_code == 1
+        assert "neither an email id nor an address" in " ".join(result.output.split())
 
 
 class TestStatus:
@@ -325,7 +330,7 @@ class TestStatus:
         result = run("status")
         assert "stop#bulk, set by ops" in result.output
         assert "`go`: the lane is stopped" in result.output
-        assert "1 messages were given up and lie in EmailRetryDLQ." in result.output
+        assert "Given up, and to be looked at: 1 message in EmailRetryDLQ." in result.output
         assert f"sesmailengine go --bulk --stack {cloud.stack}" in result.output
 
     def test_an_alarm_that_rings_is_told(self, cloud: Cloud, run: Run) -> None:

@@ -143,3 +143,11 @@ def test_an_address_of_which_nothing_is_held_is_said_to_be_unknown(person: Calla
     answer = person("forget", "nobody@example.com", "--yes")
     assert answer.exit_code == 1
     assert "Nothing is held about this address" in " ".join(answer.output.split())
+
+
+def test_a_stack_that_is_not_there_leaves_no_receipt(
+    person: Callable[..., Result], cloud: Cloud, tmp_path: Path
+) -> None:
+    cloud.dynamodb.delete_table(TableName=cloud.name("EmailTracking"))
+    assert person("forget", ADA, "--yes").exit_code == 1
+    assert not list(tmp_path.glob("forgotten-*"))

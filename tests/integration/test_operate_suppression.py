@@ -72,7 +72,7 @@ def test_show_tells_of_both_lists_and_the_email_it_came_of(
     assert [each["reason"] for each in found["ses"]] == ["BOUNCE"]
     assert found["cameOf"][0]["emailId"] == "e-1"
     told = suppression("show", ADA).output.replace("\n", " ")
-    assert "on ours and on SES's account list; it has unsubscribed from all topics, news" in told
+    assert "on the engine's list and on SES's account list; it has unsubscribed from all topics, news" in told
 
 
 def test_an_address_on_no_list_is_found_on_none(suppression: Callable[..., Result]) -> None:

@@ -224,7 +224,7 @@ async def test_the_list_shows_what_is_due_first_and_none_of_the_content(
     assert "s3cret" not in output
     code, output = await run(cloud, "list")
     assert code == 0
-    assert "2 scheduled email(s)" in output
+    assert "2 scheduled emails." in output
     assert first in output  # whole, in eighty columns: it is what `cancel` takes
 
 
@@ -258,3 +258,9 @@ async def test_nothing_is_cancelled_where_nobody_can_be_asked(emails: EmailClien
     assert code == 1
     assert "--yes" in output
     assert await emails.cancel_scheduled(email_id)
+
+
+async def test_what_is_no_email_id_is_told_and_asks_nothing(cloud: Cloud) -> None:
+    code, output = await run(cloud, "cancel", "order-1")
+    assert code == 1
+    assert "'order-1' is no email id." in output

@@ -111,6 +111,7 @@ def test_go_for_what_is_not_stopped_finds_nothing(operator: Operator) -> None:
     result = operator.run("go", "--all", "--yes")
     assert result.exit_code == 1
     assert "All mail was not stopped." in result.output
+    assert "Nothing was stopped." in operator.run("go", "--everything", "--yes").output
 
 
 def test_cancel_sends_parked_mail_to_its_lane_to_fail(cloud: Cloud, operator: Operator) -> None:

@@ -135,7 +135,7 @@ def test_a_name_that_is_taken_changes_nothing(stack: Stack) -> None:
     token = stack.add()["token"]
     again = stack.run("add", "https://other.example/", "--events", "sent", "--name", "crm", "--yes")
     assert again.exit_code == 1
-    assert "there is a webhook crm already" in again.output
+    assert "There is a webhook crm already" in again.output
     assert stack.cloud.events.describe_api_destination(Name=stack.own)["InvocationEndpoint"] == URL
     assert header_of(stack) == {"Authorization": f"Bearer {token}"}
 

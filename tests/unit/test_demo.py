@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from engine.local import demo
 from engine.local.cases import SOURCE, Case, cases
 from engine.local.cases import request as example
 from engine.local.demo import CaseProgress, Demo
-from engine.local.environment import LocalEnvironment
+from engine.local.environment import LocalEnvironment, unused_folder
 from engine.requests.email_job import email_id
 from engine.schemas.request import EmailRequest
 from engine.schemas.status import EmailStatusChanged, Reason
@@ -172,10 +173,10 @@ def test_the_screen_names_every_problem_and_where_to_look() -> None:
         say("Deploying")
         screen.begin([progress], "http://127.0.0.1:8025")
     screen.end()
-    screen.verdict(good=False)
+    screen.verdict(good=False, log=Path(".local/emulator-2/emulator.log"))
     said = console.export_text()
     assert "welcome: SES took it 2 times instead of 1" in said
-    assert ".local/emulator/emulator.log" in said
+    assert ".local/emulator-2/emulator.log" in said
     assert "ada@example.com" in said  # a wide screen shows the address
 
 
@@ -204,3 +205,31 @@ def test_every_case_has_a_key_and_an_id_of_its_own() -> None:
     ids = [own_id for case in cases() for own_id in case.email_ids]
     assert len(set(ids)) == len(ids) == sum(case.size for case in cases())
     assert {case.after for case in cases()} - {None} <= {case.title for case in cases()}
+
+
+def test_two_environments_of_one_checkout_have_a_folder_each(tmp_path: Path) -> None:
+    with unused_folder(tmp_path) as first:
+        with unused_folder(tmp_path) as second:
+            assert (first.name, second.name) == ("emulator", "emulator-2")
+        with unused_folder(tmp_path) as again:
+            assert again == second
+
+
+def test_what_make_local_prints_leads_every_tool_there() -> None:
+    deployment = SimpleNamespace(event_bus_name="a-EmailBus", template_bucket="a-templates")
+    emulator = SimpleNamespace(endpoint="http://127.0.0.1:4566", region="us-east-1")
+    running = SimpleNamespace(url="http://127.0.0.1:8025", emulator=emulator, deployment=deployment)
+    console = Console(record=True, width=80, file=StringIO())
+    DemoScreen(console).stay(cast("LocalEnvironment", running))
+    exports = [
+        pair.partition("=")
+        for line in console.export_text().splitlines()
+        if line.startswith("  export ")
+        for pair in line.split()[1:]
+    ]
+    assert {name: value for name, _, value in exports} == {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }

@@ -171,6 +171,11 @@ async def test_a_refusal_becomes_a_message_when_the_email_is_sent_after_all(
     inbox.record_status(change("sent"))
     message_id = await send(ses)
     assert [row.key for row in inbox.rows()] == [message_id]
+    # A page that was opened before, and what EmailClient has answered, lead to it all the same.
+    email = inbox.email("e-1")
+    assert email is not None
+    assert email.row.key == message_id
+    assert [row.key for row in inbox.rows("e-1")] == [message_id]
 
 
 async def test_two_copies_of_one_email_are_two_rows(ses: Simulator, inbox: Inbox) -> None:

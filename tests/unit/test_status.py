@@ -48,6 +48,14 @@ def test_a_stack_that_is_well_says_so_and_what_it_does_not_know() -> None:
     assert (verdict.good, verdict.sentence) == (True, "Nothing is wrong. Not known: alarms.")
 
 
+def test_a_day_on_which_most_mail_failed_is_pointed_to() -> None:
+    today = replace(WELL.today, by_status={"failed": 4_000, "delivered": 300})
+    verdict = judge_status(replace(WELL, today=today))
+    assert verdict.good
+    assert verdict.sentence == "Nothing is wrong with the stack. More emails failed today than arrived."
+    assert verdict.next_command == "sesmailengine find --status failed --since 1d"
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence", "command"),
     [
@@ -63,7 +71,7 @@ def test_a_stack_that_is_well_says_so_and_what_it_does_not_know() -> None:
         ({"brakes": [BRAKE]}, "Mail is stopped: stop#template#welcome, set by ada", "go --template welcome"),
         (
             {"dead_letters": [QueueDepth(queue="EventBridgeDLQ", visible=1_200)]},
-            "1,200 messages were given up and lie in EventBridgeDLQ.",
+            "Given up, and to be looked at: 1,200 messages in EventBridgeDLQ.",
             "dlq show EventBridgeDLQ",
         ),
         (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -110,8 +111,8 @@ class DemoScreen:
             )
         return table
 
-    def verdict(self, *, good: bool) -> None:
-        """The last words: all is well, or what went wrong with which email."""
+    def verdict(self, *, good: bool, log: Path) -> None:
+        """The last words: all is well, or what went wrong with which email, and the functions' log."""
         if good:
             emails = sum(progress.case.size for progress in self._progress)
             self._console.print(
@@ -122,7 +123,7 @@ class DemoScreen:
         for progress in self._progress:
             if progress.problem:
                 self._console.print(f"[bold red]{progress.case.title}:[/] {progress.problem}")
-        self._console.print("The functions' logs are in .local/emulator/emulator.log.")
+        self._console.print(f"The functions' logs are in {log}.", soft_wrap=True)
 
     def stay(self, environment: LocalEnvironment) -> None:
         """Where everything is, and how to send an email."""
@@ -132,14 +133,18 @@ class DemoScreen:
             f"""[bold]Everything is running.[/]
 
   Inbox   [link={environment.url}]{environment.url}[/link]
-  AWS     {environment.emulator.endpoint}  (any credentials, region {environment.emulator.region})
+  AWS     {environment.emulator.endpoint}
   Bus     {deployment.event_bus_name}
   Bucket  {deployment.template_bucket}
 
-Send an email from another terminal:
+In another terminal, for programs and .venv/bin/sesmailengine:
 
-  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws events put-events \\
-    --endpoint-url {environment.emulator.endpoint} --region {environment.emulator.region} --entries '[{{
+  export AWS_ENDPOINT_URL={environment.emulator.endpoint} AWS_DEFAULT_REGION={environment.emulator.region}
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+
+Then send an email:
+
+  aws events put-events --endpoint-url {environment.emulator.endpoint} --entries '[{{
       "EventBusName": "{deployment.event_bus_name}", "Source": "my-app", "DetailType": "Email Request",
       "Detail": "{{\\"to\\":\\"ada@example.com\\",\\"templateName\\":\\"welcome\\",\\"templateData\\":{{\\"userName\\":\\"Ada\\",\\"companyName\\":\\"Northwind\\",\\"actionUrl\\":\\"https://example.com\\"}}}}"}}]'
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from engine.cli.demo_screen import DemoScreen
 from engine.cli.operate.campaign import campaigns
@@ -51,7 +52,9 @@ for command in (doctor, find, explain, status, cost, stop, go, cancel, serve_con
     stack_command(app)(command)
 console = Console()
 
-InboxPort = Annotated[int, typer.Option(help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")]
+InboxPort = Annotated[
+    int, typer.Option(min=0, max=65535, help="Where the inbox is served on 127.0.0.1; 0 takes a free port.")
+]
 
 
 @app.callback()
@@ -92,7 +95,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(stoppable())
     except (EmulatorError, CdkError) as error:
-        console.print(f"[bold red]{error}[/]", highlight=False)
+        console.print(Text(str(error), style="bold red"), soft_wrap=True)
     except OSError as error:
         console.print(
             f"[bold red]Cannot serve the inbox: {error}.[/] Stop what listens on that port, or choose another"
@@ -111,7 +114,7 @@ async def _demo(inbox_port: int) -> int:
                 good = await run.run()
             finally:
                 screen.end()
-    screen.verdict(good=good)
+    screen.verdict(good=good, log=running.emulator.log)
     return 0 if good else 1
 
 

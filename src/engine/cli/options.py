@@ -2,13 +2,25 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
+
+
+def endpoint(text: str | None) -> str | None:
+    """Of `--endpoint-url`. Raises BadParameter for what is no URL of a server."""
+    if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+        raise typer.BadParameter(f"{text!r} is no URL such as http://127.0.0.1:4566")
+    return text or None
+
 
 EndpointOption = Annotated[
     str | None,
     typer.Option(
-        "--endpoint-url", envvar="AWS_ENDPOINT_URL", help="Another AWS, such as that of `make local`."
+        "--endpoint-url",
+        envvar="AWS_ENDPOINT_URL",
+        callback=endpoint,
+        help="Another AWS, such as that of `make local`.",
     ),
 ]
 RegionOption = Annotated[

@@ -9,20 +9,26 @@ import aioboto3
 import typer
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
 
 from engine.authoring.bucket import BucketTemplate, TemplateBucket, bucket_errors
 from engine.authoring.build import build
-from engine.authoring.files import NAME_RULE, SAMPLE_FILE, BadFileError, is_template_name, read_object
+from engine.authoring.files import (
+    NAME_RULE,
+    SAMPLE_FILE,
+    BadFileError,
+    TemplateToolError,
+    is_template_name,
+    read_object,
+)
 from engine.authoring.folder import Folder, NoTemplateError, find_folder, find_folders
 from engine.authoring.lint import lint
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import Call, YesOption, stack_command, table
 from engine.cli.options import DirectoryOption
 from engine.cli.template_diff import Difference, differences, files_of, show_differences
 from engine.cli.templates import HERE, failures, say, show_findings, templates
 from engine.client import EmailClient, EmailRequest
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 
 # The commands of both files are one group; imported from here it has them all.
 __all__ = ["templates"]
@@ -56,12 +62,12 @@ class Differences(Struct, frozen=True, kw_only=True, rename="camel"):
 def list_all(call: Call, bucket: BucketOption = None) -> None:
     """The templates of the bucket."""
     found = _in_bucket(call, bucket, lambda store: store.list_templates())
-    table = Table("template", "files", "changed")
+    listing = table("template", "files", "changed")
     for template in found:
-        table.add_row(template.name, str(len(template.files)), f"{template.changed:%Y-%m-%d %H:%M:%S}")
-    sentence = f"{len(found)} template(s)." if found else "The bucket has no template."
+        listing.add_row(template.name, str(len(template.files)), f"{template.changed:%Y-%m-%d %H:%M:%S}")
+    sentence = f"{amount(len(found), 'template')}." if found else "The bucket has no template."
     verdict = Verdict(good=bool(found), sentence=sentence)
-    call.show(BucketTemplates(templates=found), verdict, lambda console: console.print(table))
+    call.show(BucketTemplates(templates=found), verdict, lambda console: console.print(listing))
 
 
 @stack_command(templates)
@@ -69,8 +75,10 @@ def diff(
     call: Call, bucket: BucketOption = None, names: Names = None, directory: DirectoryOption = HERE
 ) -> None:
     """What a push would change, line by line; exit 1 where there is something."""
-    with failures():
+    try:
         folders = _folders(directory, names)
+    except TemplateToolError as error:
+        call.fail(str(error))
 
     async def compare(store: TemplateBucket) -> list[tuple[str, list[Difference]]]:
         return [(each.name, differences(await store.fetch(each.name), files_of(each))) for each in folders]
@@ -81,7 +89,7 @@ def diff(
         for name, changes in found
         for change in changes
     ]
-    sentence = f"{_counted(files)} differ." if files else "The bucket has what is here."
+    sentence = f"{_amount(files)} differ." if files else "The bucket has what is here."
 
     def draw(_: Console) -> None:
         for name, changes in found:
@@ -121,7 +129,7 @@ def push(
             say(f"{folder.name}: nothing to push")
         elif yes or typer.confirm(f"Push {folder.name}?"):
             _in_bucket(call, bucket, partial(TemplateBucket.push, name=folder.name, files=pushed))
-            say(f"{folder.name}: pushed {_counted(pushed)}; the functions load it within five minutes")
+            say(f"{folder.name}: pushed {_amount(pushed)}; the functions load it within five minutes")
 
 
 @stack_command(templates, json=False)
@@ -147,12 +155,12 @@ def pull(
         with failures():
             changes = [one for one in differences(files_of(folder), remote) if one.after is not None]
         overwritten = show_differences([one for one in changes if one.before is not None], name, "bucket")
-        if overwritten and not yes and not typer.confirm(f"Overwrite {_counted(overwritten)} of {name}?"):
+        if overwritten and not yes and not typer.confirm(f"Overwrite {_amount(overwritten)} of {name}?"):
             continue
         folder.path.mkdir(parents=True, exist_ok=True)
         for change in changes:
             (folder.path / change.file).write_text(change.after or "", encoding="utf-8", newline="\n")
-        say(f"{name}: wrote {_counted(changes)}" if changes else f"{name}: the same already")
+        say(f"{name}: wrote {_amount(changes)}" if changes else f"{name}: the same already")
 
 
 @stack_command(templates, json=False)
@@ -199,7 +207,7 @@ def send_test(
     say(f"Requested {name} to {to}: email {email_id}. Its status events on {own} report its outcome.")
 
 
-def _counted(files: Sized) -> str:
+def _amount(files: Sized) -> str:
     return "1 file" if len(files) == 1 else f"{len(files)} files"
 
 

@@ -100,7 +100,7 @@ def preview(
     ] = None,
     directory: DirectoryOption = HERE,
     port: Annotated[
-        int, typer.Option(help="Where to serve on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Where to serve on 127.0.0.1; 0 takes a free one.")
     ] = PREVIEW_PORT,
 ) -> None:
     """Show a template in the browser, on two screens, and again whenever a file changes."""

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import aioboto3
 import msgspec
@@ -28,6 +30,9 @@ from engine.local.ses.topic import sns_topic
 from engine.local.unsubscribing import post, unsubscribe_link
 from engine.operations.stack import DeployedStack, StackAddress
 from engine.schemas.status import STATUS_EVENT_DETAIL_TYPE, EmailStatusChanged
+
+if sys.platform != "win32":
+    import fcntl
 
 FOLDER: Final = PROJECT / ".local"
 INBOX_PORT: Final = 8025
@@ -112,12 +117,13 @@ async def running_environment(
         desk = Desk(None, inbox.watchers, utc_now)
         pages = inbox_pages(inbox, desk=desk)
         url = await stack.enter_async_context(serve(simulator, port=inbox_port, mounts=[pages]))
+        own_folder = stack.enter_context(unused_folder(folder))
         say("Starting the AWS emulator and synthesizing the stack")
         functions = {"AWS_ENDPOINT_URL_SESV2": url, **_SHORT_WAITS}
         async with asyncio.TaskGroup() as group:
             synthesis = group.create_task(synthesize(folder / "assemblies"))
             emulator = await stack.enter_async_context(
-                running_emulator(folder / "emulator", region=_REGION, functions_environment=functions)
+                running_emulator(own_folder, region=_REGION, functions_environment=functions)
             )
         topic = sns_topic(feedback_topic_arn(_REGION), endpoint_url=emulator.endpoint, region=_REGION)
         outgoing.append(await stack.enter_async_context(topic))
@@ -130,6 +136,28 @@ async def running_environment(
         desk.stack = await stack.enter_async_context(_deployed(emulator))
         stack.push_async_callback(desk.close)
         yield environment
+
+
+@contextmanager
+def unused_folder(parent: Path) -> Iterator[Path]:
+    """`emulator` in a folder, or `emulator-2` and so on while other environments run in those before it."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = parent / ("emulator" if number == 1 else f"emulator-{number}")
+        with folder.with_suffix(".lock").open("w") as lock:
+            if _locked(lock):
+                yield folder
+                return
+
+
+def _locked(lock: TextIO) -> bool:
+    """Whether this process has the lock now; it ends with the file. Windows has no such lock."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from engine.operations.ses_account import SesAccount, ses_account
 from engine.operations.settings import sender_settings
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
+from engine.tracking.consent import UNSUBSCRIBE
 
 BATCH: Final = 50
 """Emails of the bulk queue in one invocation, unless the stack is told otherwise (BulkBatchSize)."""
@@ -25,6 +26,9 @@ BATCH: Final = 50
 # its own, and dollars of one email for everything but SES.
 _BATCH_SECONDS: Final = 0.35
 _AROUND_SES: Final = 0.013 / 1000
+UNSUBSCRIBED: Final = "unsubscribed"
+"""Why an address is left out that ended its subscription, however it did."""
+
 _LOOKED_UP: Final = 1_000  # addresses at a time
 
 
@@ -74,7 +78,8 @@ async def plan(
         rows_found = await reachability.kept_from([each.to for each in part])
         for each in part:
             if row := rows_found.get(each.key):
-                kept_from[row.reason or row.suppression_type] += 1
+                ended = row.suppression_type == UNSUBSCRIBE
+                kept_from[UNSUBSCRIBED if ended else row.reason or row.suppression_type] += 1
             else:
                 emails += 1
                 recipients += each.recipients
@@ -116,7 +121,12 @@ def judge_plan(facts: CampaignPlan) -> Verdict:
         )
     if math.isinf(facts.seconds):
         return Verdict(good=False, sentence="SES lets this account send nothing: its rate or quota is 0.")
-    said = f"{facts.emails:,} emails leave within {in_words(facts.seconds)}"
+    bad = (
+        f"{facts.bad_rows:,} of {facts.rows:,} rows can't be sent: `send --dry-run` names them. "
+        if facts.bad_rows
+        else ""
+    )
+    said = f"{bad}{facts.emails:,} emails leave within {in_words(facts.seconds)}"
     if facts.seconds <= QUEUES_KEEP.total_seconds():
         return Verdict(good=True, sentence=f"{said}, while no other mail takes a share of the rate.")
     share = int(facts.daily_quota or facts.rate * 86_400)

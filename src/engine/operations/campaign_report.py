@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
+from engine.errors import FailureCode
 from engine.operations.brakes import open_brakes
 from engine.operations.campaign import UNSEEN, WAITING, Counting, Counts, Entry, Wanted, by_days, by_file
 from engine.operations.ledger_reader import open_ledger
@@ -12,9 +14,18 @@ from engine.operations.queues import BULK, PARKED, QueueDepth, queue_depths
 from engine.operations.scopes import go_command
 from engine.operations.ses_account import ENOUGH, MOST_BOUNCES, MOST_COMPLAINTS
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.schemas.rows import BrakeRow
 from engine.tracking.brakes import CANCEL, STOP_ALL, STOP_BULK, cancel_campaign, describe, stop_campaign
+
+_NOT_THE_RECIPIENT: Final = (
+    FailureCode.TEMPLATE_NOT_FOUND,
+    FailureCode.TEMPLATE_ERROR,
+    FailureCode.VALIDATION,
+    FailureCode.SENDER_NOT_ALLOWED,
+    FailureCode.REJECTED,
+    FailureCode.RENDERING_FAILURE,
+)
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -90,11 +101,14 @@ def judge(facts: CampaignReport, options: str) -> Verdict:
             " asked for with that name, on this stack's bus, and not before --since?",
             next_command=f"sesmailengine status{options}",
         )
-    said = f"{_emails(counts.emails)}: {in_words(counts)}."
+    said = f"{amount(counts.emails, 'email')}: {in_words(counts)}."
     for brake in facts.brakes:
         verb = "Cancelled" if brake.pk.startswith(CANCEL) else "Stopped"
         again = None if brake.pk.startswith(CANCEL) else f"sesmailengine {go_command(brake)}{options}"
         return Verdict(good=False, sentence=f"{said} {verb}: {describe(brake)}.", next_command=again)
+    if failures := _failures(counts):
+        find = f"sesmailengine find --campaign {name} --status failed{options}"
+        return Verdict(good=False, sentence=f"{said} {failures}", next_command=find)
     problem = over_limits(counts, MOST_BOUNCES, MOST_COMPLAINTS)
     if problem and counts.left >= ENOUGH:
         stop = f"sesmailengine stop --campaign {name} --because 'too many bounces'{options}"
@@ -102,13 +116,26 @@ def judge(facts: CampaignReport, options: str) -> Verdict:
     if unseen := counts.of(UNSEEN):
         return Verdict(
             good=False,
-            sentence=f"{said} The ledger has never seen {_emails(unseen)}; {queued:,} wait in the queues."
-            " What is in no queue was lost on its way: `sesmailengine send --missing`, with the other options"
-            " as they were, asks for it again.",
+            sentence=f"{said} The ledger has never seen {amount(unseen, 'email')}; {queued:,} wait in the"
+            " queues. What is in no queue was lost on its way: `sesmailengine send --missing`, with the other"
+            " options as they were, asks for it again.",
         )
+    waits = "Nothing waits."
     if counts.of(WAITING) or queued:
-        return Verdict(good=True, sentence=f"{said} {queued:,} emails wait in the queues, of all campaigns.")
-    return Verdict(good=True, sentence=f"{said} Nothing waits.")
+        waits = f"{queued:,} emails wait in the queues, of all campaigns."
+    return Verdict(good=True, sentence=f"{said} {waits}")
+
+
+def _failures(counts: Counts) -> str | None:
+    """What most emails failed of that no recipient is the cause of; None where few did."""
+    codes = {code: counts.by_code.get(f"failed {code}", 0) for code in _NOT_THE_RECIPIENT}
+    if sum(codes.values()) * 100 <= counts.emails * MOST_BOUNCES:
+        return None
+    worst = max(codes, key=lambda code: codes[code])
+    return (
+        f"{codes[worst]:,} failed as {worst}; `sesmailengine explain` tells of any of them why. When that is"
+        " mended, send them again under another --idempotency-prefix."
+    )
 
 
 def over_limits(counts: Counts, most_bounces: float, most_complaints: float) -> str | None:
@@ -125,7 +152,3 @@ def in_words(counts: Counts) -> str:
     """Such as `9,310 delivered, 12 failed`."""
     parts = (f"{count:,} {status.replace('_', ' ')}" for status, count in counts.by_status.items())
     return ", ".join(parts)
-
-
-def _emails(count: int) -> str:
-    return f"{count:,} email{'' if count == 1 else 's'}"

@@ -76,11 +76,10 @@ def queue_named(text: str) -> str:
 async def overview(stack: DeployedStack, clock: Clock) -> DeadLetterQueues:
     """A glance into every dead-letter queue, and into that of parked mail where the stack has it.
 
-    Raises ClientError where there is none of them, for then there is no such stack.
+    Raises ClientError where there is no stack.
     """
+    await stack.queue_url(DEAD_LETTER_QUEUES[0])  # which every version has
     found = await concurrently(_glance(stack, name, clock) for name in (*DEAD_LETTER_QUEUES, PARKED))
-    if not any(found):
-        await stack.queue_url(DEAD_LETTER_QUEUES[0])
     return DeadLetterQueues(queues=[contents for contents in found if contents])
 
 

@@ -6,7 +6,7 @@ from engine.operations.conditions import Condition
 from engine.operations.dlq import DeadLetterQueues, Dropped, QueueContents
 from engine.operations.queues import NOT_POSTED_AGAIN, PARKED, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 
 
 def overview_verdict(found: DeadLetterQueues, options: str) -> Verdict:
@@ -33,12 +33,12 @@ def contents_verdict(found: QueueContents, conditions: Sequence[Condition], opti
         later = f"; {hidden:,} are hidden at the moment, look again in a minute" if hidden else ""
         return Verdict(good=not hidden, sentence=f"{found.queue} holds nothing{which}{later}.")
     if found.queue == WEBHOOK_DLQ:
-        told = f"{found.looked_at:,} events that a webhook did not take. {NOT_POSTED_AGAIN}"
+        told = f"{amount(found.looked_at, 'event')} that a webhook did not take. {NOT_POSTED_AGAIN}"
         drop = f'sesmailengine dlq drop {found.queue}{match_options(conditions)} --because "…"{options}'
         return Verdict(good=False, sentence=told, next_command=drop)
     sent = sum(group.known_as_sent for group in found.groups)
     unreadable = sum(group.count for group in found.groups if group.kind == "unreadable")
-    told = f"{found.looked_at:,} messages; SES took the emails of {sent:,} of them"
+    told = f"{amount(found.looked_at, 'message')}; SES took the emails of {sent:,} of them"
     if unreadable:
         told += f"; {unreadable:,} are neither request nor report"
     if unreadable == found.looked_at:
@@ -54,7 +54,7 @@ def contents_verdict(found: QueueContents, conditions: Sequence[Condition], opti
 
 
 def redriven_verdict(done: Redriven, name: str, options: str) -> Verdict:
-    told = f"{done.requests:,} requests and {done.reports:,} reports of {name} were handed on"
+    told = f"{amount(done.requests, 'request')} and {amount(done.reports, 'report')} of {name} were handed on"
     left = {
         "did not meet the conditions": done.unmatched,
         "are neither request nor report": done.unreadable,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -72,6 +73,14 @@ class FoundEmails(Struct, frozen=True, kw_only=True, rename="camel"):
     emails: list[FoundEmail]
     looked_at: int
     whole: bool
+
+
+def is_email_id(text: str) -> bool:
+    """Whether an email may have it: every id is a UUID."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 async def find_emails(ledger: LedgerReader, query: EmailQuery, now: datetime) -> FoundEmails:

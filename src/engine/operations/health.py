@@ -9,7 +9,7 @@ from engine.operations.scopes import go_command
 from engine.operations.ses_account import ENOUGH, HEALTHY, MOST_COMPLAINTS, SesAccount
 from engine.operations.status import StackStatus
 from engine.operations.today import Trouble
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.tracking.bounce_quota import QuotaReading, refuse_over_quota
 from engine.tracking.brakes import STOP, STOP_ALL, STOP_BULK, describe
 
@@ -43,6 +43,11 @@ def judge_status(status: StackStatus, options: str = "") -> Verdict:
     problems = [*_account_problems(status), *_mail_problems(status), *_alarm_problems(status)]
     if not problems:
         unknown = f" Not known: {', '.join(status.unknown)}." if status.unknown else ""
+        today = status.today.by_status
+        if today.get("failed", 0) > today.get("delivered", 0) + today.get("opened", 0):
+            sentence = f"Nothing is wrong with the stack. More emails failed today than arrived.{unknown}"
+            find = f"sesmailengine find --status failed --since 1d{options}"
+            return Verdict(good=True, sentence=sentence, next_command=find)
         return Verdict(good=True, sentence=f"Nothing is wrong.{unknown}")
     sentences, commands = zip(*problems, strict=True)
     command = f"sesmailengine {commands[0]}{options}" if commands[0] else None
@@ -77,7 +82,7 @@ def _mail_problems(status: StackStatus) -> Iterator[_Problem]:
             yield f"Mail is stopped: {describe(brake)}.", go_command(brake)
     for queue in status.dead_letters:
         if queue.total:
-            sentence = f"{queue.total:,} messages were given up and lie in {queue.queue}."
+            sentence = f"Given up, and to be looked at: {amount(queue.total, 'message')} in {queue.queue}."
             yield sentence, f"dlq show {queue.queue}"
     # Of bounces the engine's own quota speaks.
     if today.sends >= ENOUGH and today.complaint_rate > MOST_COMPLAINTS:

@@ -68,7 +68,9 @@ def explain_absence(
         )
     source = f" The source that was asked for is {sources[0]!r}: it is part of the id." if sources else ""
     lanes = (
-        f" {waiting} messages wait in the lanes; an email has no row before its first try." if waiting else ""
+        f" {waiting:,} messages wait in the lanes; an email has no row before its first try."
+        if waiting
+        else ""
     )
     return Verdict(
         good=False,

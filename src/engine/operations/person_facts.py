@@ -19,7 +19,6 @@ STAYS: Final = (
     "point-in-time backups of the tables: 35 days",
     "status events that consumers of the bus, or its archives, have kept: theirs to forget",
     "SES's own records of the messages, and what is in mailboxes",
-    "logs of the functions hold no address",
 )
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from engine.client.schedule import cancel
 from engine.errors import ServiceUnavailable
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.schemas.envelopes import EventBridgeEvent
 from engine.schemas.times import parse_iso
 
@@ -38,7 +38,7 @@ class ScheduledEmails(Struct, frozen=True, kw_only=True, rename="camel"):
         if not self.emails:
             return Verdict(good=True, sentence="No email is scheduled.")
         more = ", and there are more: raise --limit" if self.more else ""
-        return Verdict(good=True, sentence=f"{len(self.emails)} scheduled email(s){more}.")
+        return Verdict(good=True, sentence=f"{amount(len(self.emails), 'scheduled email')}{more}.")
 
 
 class _Detail(Struct, frozen=True, rename="camel"):

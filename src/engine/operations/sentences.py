@@ -14,10 +14,10 @@ TOLD: Final = (EngineError, ClientError, BotoCoreError)
 
 _MISSING: Final = frozenset(
     {
-        "ResourceNotFoundException",
         "AWS.SimpleQueueService.NonExistentQueue",
-        "QueueDoesNotExist",
         "NoSuchBucket",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
     }
 )
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})

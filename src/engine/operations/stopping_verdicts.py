@@ -6,7 +6,7 @@ from engine.operations.parked import HIDDEN_SECONDS, Return
 from engine.operations.queues import PARKED
 from engine.operations.scopes import scope_in_words, scope_option
 from engine.operations.stopping import Cancelled, Resumed, Stopped
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.tracking.brakes import describe
 
 _NO_PARKING: Final = f"this stack has no {PARKED}"
@@ -33,8 +33,11 @@ def stopped_verdict(facts: Stopped, options: str) -> Verdict:
 
 def resumed_verdict(facts: Resumed, options: str) -> Verdict:
     """`options`: those that name the stack on a command line."""
-    what = _sentence(scope_in_words(facts.scope)) if facts.scope else "What was stopped"
-    said = [f"{what} goes again." if facts.lifted else f"{what} was not stopped."]
+    if facts.scope:
+        what = _sentence(scope_in_words(facts.scope))
+        said = [f"{what} goes again." if facts.lifted else f"{what} was not stopped."]
+    else:
+        said = ["What was stopped goes again." if facts.lifted else "Nothing was stopped."]
     status = f"sesmailengine status{options}"
     good = bool(facts.lifted)
     if facts.returned is None:
@@ -104,7 +107,7 @@ def _sentence(words: str) -> str:
 
 
 def _emails(count: int) -> str:
-    return f"{count:,} parked email{'' if count == 1 else 's'}"
+    return amount(count, "parked email")
 
 
 def _lanes(count: int) -> str:

@@ -169,16 +169,20 @@ def import_job(file: str) -> str:
 def differences_verdict(found: Differences, options: str) -> Verdict:
     if found.pulled:
         return Verdict(
-            good=True, sentence=f"{found.pulled:,} addresses of SES's account list are in ours now."
+            good=True,
+            sentence=f"{found.pulled:,} addresses of SES's account list are in the engine's list now.",
         )
     ours = len(found.ours_only)
     harmless = (
-        f" {ours:,} bounces and complaints are in ours alone, which does no harm: mail to them never leaves."
+        f" {ours:,} bounces and complaints are in the engine's list alone, which does no harm: mail to them"
+        " never leaves."
         if ours
         else ""
     )
     if not found.ses_only:
-        return Verdict(good=True, sentence=f"Ours has every address of SES's account list.{harmless}")
+        return Verdict(
+            good=True, sentence=f"The engine's list has every address of SES's account list.{harmless}"
+        )
     return Verdict(
         good=False,
         sentence=f"{len(found.ses_only):,} addresses are on SES's account list alone: mail to them is paid"

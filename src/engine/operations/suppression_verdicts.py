@@ -12,7 +12,7 @@ GLOBAL_LIST: Final = (
 
 
 def shown_verdict(found: Suppression, options: str) -> Verdict:
-    lists = ["ours"] if any(each.topic is None for each in found.entries) else []
+    lists = ["the engine's list"] if any(each.topic is None for each in found.entries) else []
     lists += ["SES's account list"] if found.ses else []
     topics = [each.topic for each in found.entries if each.topic]
     what = [f"gets no mail: it is on {' and on '.join(lists)}"] if lists else []
@@ -34,7 +34,7 @@ def listed_verdict(found: Listed) -> Verdict:
 
 
 def removed_verdict(done: Removed, options: str) -> Verdict:
-    lists = (("ours", done.ours), ("SES's account list", done.ses))
+    lists = (("the engine's list", done.ours), ("SES's account list", done.ses))
     gone = " and ".join(name for name, keys in lists if keys)
     told = f"{done.address} was taken off {gone}." if gone else f"{done.address} was on neither list."
     if done.left:

@@ -1,11 +1,8 @@
 """Topics that people unsubscribe from: which there are, what an address gets, and changing that."""
 
 import asyncio
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
 
-import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
@@ -17,11 +14,11 @@ from engine.consent.links import Subscription
 from engine.consent.opt_outs import OptOuts, Via
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
+from engine.operations.suppression_table import entry, open_suppression
+from engine.operations.template_facts import template_facts
+from engine.operations.verdict import Verdict, amount
 from engine.requests.addresses import address_key
 from engine.tracking.consent import EVERY_TOPIC, opt_out_key
-
-_AT_ONCE: Final = 10
 
 
 class Topic(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -41,7 +38,7 @@ class Topics(Struct, frozen=True, rename="camel"):
                 "No template names a topic, and the page has none: nobody can unsubscribe from anything."
             )
             return Verdict(good=True, sentence=sentence)
-        return Verdict(good=True, sentence=f"{len(self.topics)} topic(s). Requests may name others.")
+        return Verdict(good=True, sentence=f"{amount(len(self.topics), 'topic')}. Requests may name others.")
 
 
 class TopicOfAddress(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,7 +47,10 @@ class TopicOfAddress(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Subscriptions(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an address gets, of the topics that are known. `all_off`: it gets no mail with a topic."""
+    """What an address gets, of the known topics and those that it has ended.
+
+    `all_off`: it gets no mail with a topic.
+    """
 
     address: str
     all_off: bool
@@ -63,28 +63,8 @@ class Subscriptions(Struct, frozen=True, kw_only=True, rename="camel"):
         elif gone:
             sentence = f"{self.address} has unsubscribed from {', '.join(gone)}."
         else:
-            sentence = f"{self.address} has unsubscribed from none of these topics."
+            sentence = f"{self.address} has unsubscribed from nothing."
         return Verdict(good=True, sentence=sentence)
-
-
-class _Metadata(Struct, frozen=True):
-    topic: str | None = None
-
-
-async def topics_of(stack: DeployedStack, templates: Iterable[str]) -> dict[str, str]:
-    """The topics that these templates' metadata name, by template; a template without one is left out.
-
-    Raises ClientError where the bucket is not there or may not be read.
-    """
-    s3, bucket = await stack.client("s3"), await stack.template_bucket()
-    names, gate = list(templates), asyncio.Semaphore(_AT_ONCE)
-
-    async def topic_of(name: str) -> str | None:
-        async with gate:
-            return await _topic_of(s3, bucket, name)
-
-    topics = await asyncio.gather(*map(topic_of, names))
-    return {name: topic for name, topic in zip(names, topics, strict=True) if topic}
 
 
 async def list_topics(stack: DeployedStack) -> Topics:
@@ -99,10 +79,15 @@ async def list_topics(stack: DeployedStack) -> Topics:
 
 
 async def show_subscriptions(stack: DeployedStack, address: str, topic: str | None) -> Subscriptions:
-    """`topic`: one more to look at, which neither the page nor a template names."""
+    """`topic`: one more to look at, which neither the page nor a template names.
+
+    Reads on through all who have unsubscribed, for the topics that only requests name.
+    """
     key = address_key(address)
     known = [each.topic for each in (await list_topics(stack)).topics]
-    topics = list(dict.fromkeys([*known, *([topic] if topic else [])]))
+    rows = [entry(row) for row in await (await open_suppression(stack)).of_address(key)]
+    ended = sorted(row.topic for row in rows if row.topic and row.topic != EVERY_TOPIC)
+    topics = list(dict.fromkeys([*known, *ended, *([topic] if topic else [])]))
     consent = await (await _opt_outs(stack)).of(key, topics)
     return Subscriptions(
         address=key,
@@ -124,7 +109,8 @@ async def set_subscription(
     scope = opt_out_key(key, topic)
     await tell(stack, "topic-on" if subscribed else "topic-off", scope, None, now)
     if not subscribed:
-        return Verdict(good=True, sentence=f"{key} gets no more mail of {_named(topic)}.")
+        ended = "any topic" if topic == EVERY_TOPIC else topic
+        return Verdict(good=True, sentence=f"{key} gets no more mail of {ended}.")
     if topic == EVERY_TOPIC:
         return Verdict(good=True, sentence=f"{key} gets mail of every topic that it has not ended by name.")
     if (await opt_outs.of(key, [])).all_off:
@@ -132,10 +118,6 @@ async def set_subscription(
         command = f"sesmailengine topics set {key} '{EVERY_TOPIC}' --on{options}"
         return Verdict(good=False, sentence=sentence, next_command=command)
     return Verdict(good=True, sentence=f"{key} gets mail of {topic}.")
-
-
-def _named(topic: str) -> str:
-    return "every topic" if topic == EVERY_TOPIC else topic
 
 
 async def _opt_outs(stack: DeployedStack) -> OptOuts:
@@ -161,16 +143,5 @@ async def _topics_of_templates(stack: DeployedStack) -> dict[str, str]:
         Bucket=bucket, Prefix="templates/", Delimiter="/"
     ):
         names += [each["Prefix"].split("/")[1] for each in page.get("CommonPrefixes", ())]
-    return await topics_of(stack, names)
-
-
-async def _topic_of(s3: Any, bucket: str, name: str) -> str | None:
-    try:
-        answer = await s3.get_object(Bucket=bucket, Key=f"templates/{name}/metadata.json")
-        return msgspec.json.decode(await answer["Body"].read(), type=_Metadata).topic
-    except ClientError as error:
-        if is_code(error, "NoSuchKey"):
-            return None
-        raise
-    except msgspec.MsgspecError:
-        return None  # `templates lint` says what is wrong with it
+    facts = await template_facts(stack, names)
+    return {name: each.topic for name, each in facts.items() if each.topic}

@@ -12,3 +12,8 @@ class Verdict(Struct, frozen=True, kw_only=True, rename="camel"):
     good: bool
     sentence: str
     next_command: str | None = None
+
+
+def amount(count: int, thing: str) -> str:
+    """Such as `1 email`, `1,200 emails`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -82,7 +82,7 @@ class Webhooks:
             arn = function["FunctionArn"]
         if not arn:
             raise WebhookRefusedError(
-                "this stack has no function that signs: deploy it with the parameter SignedWebhooks=true"
+                "This stack has no function that signs: deploy it with the parameter SignedWebhooks=true."
             )
         kept = msgspec.json.encode(SignedWebhook(url=webhook.url, secret=secret)).decode()
         await secrets.create_secret(Name=own, SecretString=kept)
@@ -102,7 +102,7 @@ class Webhooks:
     async def _check_name(self, name: str) -> None:
         if any(each.name == name for each in await self.list()):
             raise WebhookRefusedError(
-                f"there is a webhook {name} already: say another --name, or remove it first"
+                f"There is a webhook {name} already: give another --name, or remove it first."
             )
 
     async def _route(self, webhook: Webhook, target: dict[str, Any]) -> None:

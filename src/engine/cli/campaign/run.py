@@ -16,7 +16,7 @@ from engine.cli.campaign.progress import RowMarks
 from engine.cli.campaign.screen import RESUME, CampaignScreen
 from engine.cli.campaign.send_options import SendOptions
 from engine.cli.campaign.survey import Survey, survey
-from engine.cli.campaign.topics import topic_problem
+from engine.cli.campaign.templates import template_problem, templates_of, topic_problem
 from engine.cli.operate.command import INTERRUPTED, now
 from engine.client import PublishProgress, PublishReport
 from engine.errors import EngineError
@@ -51,10 +51,8 @@ def run_campaign(screen: CampaignScreen, options: SendOptions) -> Ending:
             f" {options.state}."
         )
         return Ending(0, accepted, facts)
-    if problem := topic_problem(options, found.without_topic):
-        if options.strict:
-            return Ending(1, f"{problem} Nothing was sent.", facts)
-        screen.say(problem, bad=True)
+    if refusal := _templates_refusal(screen, options, found):
+        return Ending(1, f"{refusal} Nothing was sent.", facts)
     if options.dry_run:
         return Ending(0, screen.dry_run(found, options.bus), facts)
     campaign = Campaign(plan, saved, options.saved_to, now)
@@ -72,6 +70,18 @@ def _refusal(options: SendOptions, found: Survey) -> str | None:
             " --skip-invalid. Nothing was sent."
         )
     return None
+
+
+def _templates_refusal(screen: CampaignScreen, options: SendOptions, found: Survey) -> str | None:
+    """Of bulk mail, which so many get that they should not be the first to notice; warns of what may go."""
+    templates = templates_of(options, found)
+    if not isinstance(templates, str) and (problem := template_problem(templates, found)):
+        return problem
+    problem = topic_problem(templates, found)
+    if problem and not options.strict:
+        screen.say(problem, bad=True)
+        return None
+    return problem
 
 
 def _send(

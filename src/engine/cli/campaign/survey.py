@@ -30,7 +30,8 @@ class RowProblem(Struct, frozen=True):
 class Survey(Struct, frozen=True, kw_only=True):
     """What a file holds. `first`: its first good request. Blank rows and empty columns are passed over.
 
-    `done`: good rows that earlier runs have done. `without_topic`: bulk rows that name no topic, by template.
+    `done`: good rows that earlier runs have done. `bulk`: the templates of bulk rows, and the variables that
+    all rows of each give. `without_topic`: how many of them name no topic, by template.
     """
 
     rows: int
@@ -38,6 +39,7 @@ class Survey(Struct, frozen=True, kw_only=True):
     named: tuple[RowProblem, ...]
     first: EmailRequest | None
     done: int
+    bulk: dict[str, frozenset[str]]
     without_topic: dict[str, int]
     blank_rows: int
     empty_columns: int
@@ -55,6 +57,7 @@ def survey(
     rows = bad = done = 0
     named: list[RowProblem] = []
     first: EmailRequest | None = None
+    bulk: dict[str, frozenset[str]] = {}
     without_topic = Counter[str]()
     for checked in plan.check(file):
         rows += 1
@@ -67,15 +70,19 @@ def survey(
                 named.append(RowProblem(plan.recipients.name, checked.row.line, checked.problem))
             continue
         done += bool(marks and marks.done(checked.row.row))
-        if request.priority == "bulk" and request.topic is None:
-            without_topic[request.template_name] += 1
+        if request.priority == "bulk":
+            name, data = request.template_name, request.template_data
+            given = frozenset(variable for variable, value in data.items() if value is not None)
+            bulk[name] = bulk.get(name, given) & given
+            without_topic[name] += request.topic is None
     return Survey(
         rows=rows,
         bad=bad,
         named=tuple(named),
         first=first,
         done=done,
-        without_topic=without_topic,
+        bulk=bulk,
+        without_topic=+without_topic,
         blank_rows=file.blank_rows,
         empty_columns=file.empty_columns,
     )

@@ -9,18 +9,17 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from engine.cli.bar import progress_bar
 from engine.cli.campaign.asked import asked_by, saved_progress, wanted_emails
 from engine.cli.campaign.plan import Plan
 from engine.cli.campaign.progress import ProgressError
 from engine.cli.campaign.survey import survey
-from engine.cli.operate.command import Call, stack_command
+from engine.cli.operate.command import Call, stack_command, table
 from engine.cli.spans import moment
 from engine.operations import prices
 from engine.operations.campaign import ARRIVED, LEFT, Entry
-from engine.operations.campaign_plan import CampaignPlan, in_words, judge_plan, plan
+from engine.operations.campaign_plan import UNSUBSCRIBED, CampaignPlan, in_words, judge_plan, plan
 from engine.operations.campaign_report import CampaignReport, Question, judge, report
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression_file import quoted
@@ -150,41 +149,43 @@ def _ask(
 
 def _draw_statuses(console: Console, facts: CampaignReport) -> None:
     """One row for each status, the most frequent first."""
-    table = Table("status", "emails", "share")
+    if not facts.counts.emails:
+        return
+    listing = table("status", "emails", "share")
     for status, count in facts.counts.by_status.items():
-        table.add_row(status.replace("_", " "), f"{count:,}", f"{count / facts.counts.emails:.1%}")
-    console.print(table)
+        listing.add_row(status.replace("_", " "), f"{count:,}", f"{count / facts.counts.emails:.1%}")
+    console.print(listing)
 
 
 def _draw_report(console: Console, facts: CampaignReport) -> None:
     _draw_statuses(console, facts)
     if facts.counts.by_code:
-        table = Table("why", "emails")
+        listing = table("why", "emails")
         for code, count in facts.counts.by_code.items():
-            table.add_row(code, f"{count:,}")
-        console.print(table)
+            listing.add_row(code, f"{count:,}")
+        console.print(listing)
     bounced, complained = f"{facts.bounce_rate:.2f} %", f"{facts.complaint_rate:.2f} %"
     console.print(f"Of what SES took, {bounced} bounced and {complained} complained.")
 
 
 def _draw_plan(console: Console, facts: CampaignPlan) -> None:
-    table = Table(show_header=False)
-    table.add_row("rows of the file", f"{facts.rows:,}")
+    listing = table(header=False)
+    listing.add_row("rows of the file", f"{facts.rows:,}")
     for what, count in (("bad rows", facts.bad_rows), ("repeated rows", facts.repeated)):
         if count:
-            table.add_row(what, f"{count:,}")
+            listing.add_row(what, f"{count:,}")
     for reason, count in facts.kept_from.items():
-        table.add_row(f"suppressed: {reason}", f"{count:,}")
-    table.add_row("emails", f"{facts.emails:,}")
+        listing.add_row(reason if reason == UNSUBSCRIBED else f"suppressed: {reason}", f"{count:,}")
+    listing.add_row("emails", f"{facts.emails:,}")
     if facts.recipients != facts.emails:
-        table.add_row("recipients, with copies", f"{facts.recipients:,}")
-    table.add_row("rate", f"{facts.rate:g} recipients/s")
+        listing.add_row("recipients, with copies", f"{facts.recipients:,}")
+    listing.add_row("rate", f"{facts.rate:g} recipients/s")
     quota = "none"
     if facts.daily_quota is not None and facts.left_today is not None:
         quota = f"{facts.daily_quota:,.0f} recipients, {facts.left_today:,.0f} of them left"
-    table.add_row("quota of 24 hours", quota)
-    table.add_row("time", in_words(facts.seconds))
-    table.add_row("environments that keeps busy", f"{facts.concurrency} (BulkConcurrency is 8 unless set)")
+    listing.add_row("quota of 24 hours", quota)
+    listing.add_row("time", in_words(facts.seconds))
+    listing.add_row("environments kept busy", f"{facts.concurrency} (BulkConcurrency is 8 unless set)")
     cost = f"${facts.dollars:,.2f}; ${facts.dollars_essentials:,.2f} on SES Essentials"
-    table.add_row("cost", f"{cost} (prices of {prices.READ})")
-    console.print(table)
+    listing.add_row("cost", f"{cost} (prices of {prices.READ})")
+    console.print(listing)

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from engine.cli.options import EndpointOption, ProfileOption, RegionOption
@@ -123,6 +125,11 @@ class Call:
         else:
             self.say(verdict)
         raise typer.Exit(0 if verdict.good else 1)
+
+
+def table(*columns: str, header: bool = True) -> Table:
+    """A table as every command draws it: on 80 columns frames would take the room of words."""
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False, show_header=header)
 
 
 def print_facts(console: Console, facts: msgspec.Struct | None, verdict: Verdict) -> None:

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call
-from engine.operations.cost import MonthCost, month_cost
+from engine.cli.operate.command import Call, table
+from engine.errors import EngineError
+from engine.operations.cost import MonthCost, month_cost, month_of
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
 
@@ -21,6 +20,11 @@ def cost(
 ) -> None:
     """What a month's email cost: by lane and template, as measured, and as billed."""
     now = call.clock()
+    if month:
+        try:
+            month_of(month)
+        except EngineError as error:
+            raise typer.BadParameter(f"--month: {error}") from None
 
     async def look(stack: DeployedStack) -> MonthCost:
         return await month_cost(stack, month or f"{now:%Y-%m}", now)
@@ -42,20 +46,20 @@ def judge_cost(found: MonthCost) -> Verdict:
 
 
 def _draw(console: Console, found: MonthCost) -> None:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    listing = table()
     for name in ("what", "quantity", "unit", "dollars"):
-        table.add_column(name, justify="right" if name in {"quantity", "dollars"} else "left")
+        listing.add_column(name, justify="right" if name in {"quantity", "dollars"} else "left")
     for share in found.shares:
-        table.add_row(
+        listing.add_row(
             f"SES, {share.lane}, {share.template}", f"{share.emails:,}", "emails", f"{share.dollars:,.2f}"
         )
     if found.emails is not None and not found.shares:
-        table.add_row("SES", f"{found.emails:,}", "emails", f"{found.ses:,.2f}")
+        listing.add_row("SES", f"{found.emails:,}", "emails", f"{found.ses:,.2f}")
     for line in found.measured:
-        table.add_row(line.what, f"{line.quantity:,.0f}", line.unit, f"{line.dollars:,.2f}")
+        listing.add_row(line.what, f"{line.quantity:,.0f}", line.unit, f"{line.dollars:,.2f}")
     for service, dollars in found.billed.items():
-        table.add_row(f"billed: {service}", "", "", f"{dollars:,.2f}")
-    if table.row_count:
-        console.print(table)
+        listing.add_row(f"billed: {service}", "", "", f"{dollars:,.2f}")
+    if listing.row_count:
+        console.print(listing)
     for name, why in found.unknown.items():
         console.print(Text(f"Not known: {name}, because {why}.", style="dim"), soft_wrap=True)

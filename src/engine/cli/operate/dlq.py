@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from engine.cli.bar import Advance, progress_bar
-from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command
+from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command, table
 from engine.cli.operate.default_command import default_command
 from engine.operations import dlq as queues
 from engine.operations import dlq_verdicts as verdicts
@@ -18,6 +17,7 @@ from engine.operations.dlq import DeadLetterQueues, QueueContents, UnknownQueueE
 from engine.operations.queues import DEAD_LETTER_QUEUES, NOT_POSTED_AGAIN, WEBHOOK_DLQ
 from engine.operations.redrive import Redriven
 from engine.operations.stack import DeployedStack
+from engine.operations.verdict import amount
 
 dlq = typer.Typer(
     cls=default_command("list"),
@@ -129,35 +129,33 @@ def _conditions(match: Sequence[str] | None) -> list[Condition]:
 
 
 def _draw_all(console: Console, found: DeadLetterQueues) -> None:
-    table = Table("queue", "messages", "oldest", "deleted by SQS from", "mostly")
+    listing = table("queue", "messages", "oldest", "deleted from")
+    for each in found.queues:
+        listing.add_row(each.queue, f"{each.messages.total:,}", _minute(each.oldest), _minute(each.expires))
+    console.print(listing)
     for each in found.queues:
         first = each.groups[0] if each.groups else None
-        what = f"{first.kind}: {first.cause}" if first else each.problem or ""
-        table.add_row(
-            each.queue,
-            f"{each.messages.total:,}",
-            _minute(each.oldest),
-            _minute(each.expires),
-            Text(what, overflow="fold"),
-        )
-    console.print(table)
+        if what := f"mostly {first.kind}: {first.cause}" if first else each.problem:
+            console.print(Text(f"{each.queue}: {what}"), soft_wrap=True)
 
 
 def _draw(console: Console, found: QueueContents) -> None:
-    table = Table("messages", "SES took", "kind", "template", "source", "cause", "oldest")
+    listing = table("messages", "SES took", "oldest", "what, and why")
     for group in found.groups:
-        table.add_row(
+        of = "".join(
+            f" {word} {name}" for word, name in (("of", group.template), ("from", group.source)) if name
+        )
+        listing.add_row(
             f"{group.count:,}",
             f"{group.known_as_sent:,}",
-            group.kind,
-            Text(group.template),
-            Text(group.source),
-            Text(group.cause, overflow="fold"),
             _minute(group.oldest),
+            Text(f"{group.kind}{of}\n{group.cause}", overflow="fold"),
         )
-    console.print(f"{found.queue}: about {found.messages.total:,} messages, {found.looked_at:,} looked at")
+    console.print(
+        f"{found.queue}: about {amount(found.messages.total, 'message')}, {found.looked_at:,} looked at"
+    )
     if found.groups:
-        console.print(table)
+        console.print(listing)
 
 
 def _draw_failures(console: Console, failed: dict[str, int]) -> None:

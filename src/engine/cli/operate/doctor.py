@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call
+from engine.cli.operate.command import Call, table
 from engine.operations.account_checks import Level
 from engine.operations.doctor.examine import Examination, Topic, examine, verdict
 from engine.operations.stack import DeployedStack
@@ -57,11 +57,12 @@ def _draw(console: Console, found: Examination) -> None:
     for topic in found.topics:
         _draw_topic(console, topic)
     if found.records:
-        table = Table("Name", "Type", "Value", "Published", title=f"DNS records of {found.domain}")
+        listing = table("Name", "Type", "Value", "Published")
         for record in found.records:
             style = "bold red" if record.published is False else ""
-            table.add_row(record.name, record.type, record.value, _PUBLISHED[record.published], style=style)
-        console.print(table)
+            listing.add_row(record.name, record.type, record.value, _PUBLISHED[record.published], style=style)
+        console.print(Text(f"DNS records of {found.domain}", style="bold"))
+        console.print(listing)
 
 
 def _draw_topic(console: Console, topic: Topic) -> None:

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call
+from engine.cli.operate.command import Call, table
 from engine.operations.advice import judge_email
+from engine.operations.emails import is_email_id
 from engine.operations.explain import EmailFacts, EmailHistory, email_facts, history
 from engine.operations.missing import explain_absence, look_elsewhere
 from engine.operations.stack import DeployedStack
@@ -29,10 +28,16 @@ def explain(
 
     async def look(stack: DeployedStack) -> EmailFacts | Verdict:
         facts = await email_facts(stack, email)
-        if facts is None:
+        if facts:
+            return facts
+        if "@" in email or is_email_id(email):
             what = "No such email is in the ledger."
             return explain_absence(await look_elsewhere(stack), what, call.address.options)
-        return facts
+        return Verdict(
+            good=False,
+            sentence=f"{email!r} is neither an email id nor an address. `find --key` and `find --ses-id` lead"
+            " from an idempotency key and from SES's message id to the email.",
+        )
 
     facts = call.run(look)
     if isinstance(facts, Verdict):
@@ -46,13 +51,13 @@ def _draw(console: Console, told: EmailHistory) -> None:
     console.print(
         Text(f"{email.email_id} to {email.to}, {email.template_name}: {email.status}"), soft_wrap=True
     )
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    listing = table()
     for name in ("when (UTC)", "who", "what", ""):
-        table.add_column(name, overflow="fold")
+        listing.add_column(name, overflow="fold")
     for moment in told.timeline:
         at = moment.at[:19].replace("T", " ") if moment.at else ""
-        table.add_row(at, moment.who, Text(moment.title, style=_TONES[moment.tone]), Text(moment.about))
-    console.print(table)
+        listing.add_row(at, moment.who, Text(moment.title, style=_TONES[moment.tone]), Text(moment.about))
+    console.print(listing)
     if told.ses_listing_unknown:
         console.print(
             Text(f"SES's own list was not asked: {told.ses_listing_unknown}.", style="dim"), soft_wrap=True

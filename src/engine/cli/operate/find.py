@@ -3,12 +3,10 @@
 from typing import Annotated, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call
+from engine.cli.operate.command import Call, table
 from engine.cli.spans import moment
 from engine.operations.emails import MOST_LOOKED_AT, EmailQuery, FoundEmails, find_emails
 from engine.operations.ledger_reader import open_ledger
@@ -34,7 +32,7 @@ STYLES: Final = {
 
 def find(
     call: Call,
-    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="The recipient.")] = None,
+    address: Annotated[str | None, typer.Argument(metavar="ADDRESS", help="The recipient.")] = None,
     *,
     key: Annotated[
         tuple[str, str] | None,
@@ -108,19 +106,19 @@ def _draw(console: Console, found: FoundEmails) -> None:
     if not found.emails:
         return
     # Two lines for each: next to its id nothing else fits into eighty columns, and the id is to be copied.
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("asked UTC, template", overflow="fold", width=_TIME_WIDTH)
-    table.add_column("to, email id", overflow="fold", width=_ID_WIDTH)
-    table.add_column("status, now", overflow="fold")
+    listing = table()
+    listing.add_column("asked UTC, template", overflow="fold", width=_TIME_WIDTH)
+    listing.add_column("to, email id", overflow="fold", width=_ID_WIDTH)
+    listing.add_column("status, now", overflow="fold")
     for email in found.emails:
         attempt = f" ({email.attempt})" if email.attempt > 1 else ""
         template = email.template_name + (f" · {email.campaign}" if email.campaign else "")
         status = email.status.replace("_", " ") + attempt
-        table.add_row(
+        listing.add_row(
             Text(f"{email.at[:19].replace('T', ' ')}\n{template}"),
             Text(f"{email.to}\n{email.email_id}"),
             Text.assemble(
                 (status, STYLES.get(email.status, "")), f"\n{email.now}" if email.now != status else ""
             ),
         )
-    console.print(table)
+    console.print(listing)

@@ -6,9 +6,8 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import Call, YesOption, stack_command, table
 from engine.operations.actions import telling
 from engine.operations.person import hashed, open_personal_data
 from engine.operations.person_facts import (
@@ -79,7 +78,12 @@ def forget(
             _write(file, receipt)
         return receipt
 
-    done = call.run(work)
+    try:
+        done = call.run(work)
+    except typer.Exit:
+        if not file.stat().st_size:
+            file.unlink()  # or it would look as if something had been forgotten
+        raise
     call.show(done, forgotten_verdict(done, str(file)), lambda console: _draw_receipt(console, done))
 
 
@@ -96,7 +100,7 @@ def _write(file: Path, facts: msgspec.Struct) -> None:
 
 
 def _draw(console: Console, found: HeldSummary) -> None:
-    table = Table("held", "how many")
+    listing = table("held", "how many")
     for what, count in (
         ("emails (rows)", found.emails),
         ("requests", found.requests),
@@ -105,8 +109,8 @@ def _draw(console: Console, found: HeldSummary) -> None:
         ("soft bounces", found.soft_bounces),
         ("scheduled emails", found.scheduled),
     ):
-        table.add_row(what, f"{count:,}")
-    console.print(table)
+        listing.add_row(what, f"{count:,}")
+    console.print(listing)
     if not found.all_schedules_read:
         console.print("There are more schedules than were read.")
     console.print(f"Not searched: {'; '.join(NOT_SEARCHED)}.")

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import Call, YesOption, stack_command, table
 from engine.operations.actions import tell
+from engine.operations.emails import is_email_id
 from engine.operations.scheduled import ScheduledEmails, open_scheduled
 from engine.operations.stack import DeployedStack
 from engine.operations.verdict import Verdict
@@ -38,6 +38,9 @@ def list_scheduled(
 @stack_command(scheduled, "cancel")
 def cancel_scheduled(call: Call, email_id: str, *, yes: YesOption = False) -> None:
     """Take a scheduled email back before it is due."""
+    if not is_email_id(email_id):
+        none = f"{email_id!r} is no email id. `sesmailengine scheduled list` shows those that are scheduled."
+        call.answer(Verdict(good=False, sentence=none))
     call.confirm(f"Cancel the scheduled email {email_id}?", yes=yes)
 
     async def act(stack: DeployedStack) -> Verdict:
@@ -53,11 +56,11 @@ def cancel_scheduled(call: Call, email_id: str, *, yes: YesOption = False) -> No
 def _draw(console: Console, found: ScheduledEmails) -> None:
     if not found.emails:
         return
-    table = Table("due (UTC)", "to, and the email's id", "template", "source")
-    table.columns[1].no_wrap = True  # `scheduled cancel` takes the id whole
+    listing = table("due (UTC)", "to, and the email's id", "template", "source")
+    listing.columns[1].no_wrap = True  # `scheduled cancel` takes the id whole
     for email in found.emails:
         at = f"{email.at:%Y-%m-%d %H:%M:%S}" if email.at else "?"
-        table.add_row(
+        listing.add_row(
             at, Text(f"{email.to}\n{email.email_id}"), Text(email.template_name), Text(email.source)
         )
-    console.print(table)
+    console.print(listing)

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import Call
+from engine.cli.operate.command import Call, table
 from engine.operations.emails import duration
 from engine.operations.health import judge_status, waits_for
 from engine.operations.ses_account import SesAccount
@@ -31,16 +29,17 @@ def status(call: Call) -> None:
 def _draw(console: Console, found: StackStatus) -> None:
     for name, text in _lines(found):
         console.print(Text.assemble((f"{name:<12}", "bold"), text), soft_wrap=True)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    listing = table()
     for name in ("queue", "waiting", "in flight", "delayed", "oldest", "waits for"):
-        table.add_column(name, justify="left" if name in {"queue", "waits for"} else "right")
+        is_text = name in {"queue", "waits for"}
+        listing.add_column(name, justify="left" if is_text else "right", no_wrap=name != "waits for")
     for queue in (*found.lanes, *found.dead_letters):
         style = "red" if queue in found.dead_letters and queue.total else ""
         oldest = duration(queue.oldest_seconds) if queue.oldest_seconds else ""
         numbers = (f"{number:,}" for number in (queue.visible, queue.in_flight, queue.delayed))
         reason = waits_for(queue, found) if queue in found.lanes else ""
-        table.add_row(Text(queue.queue, style=style), *numbers, oldest, reason)
-    console.print(table)
+        listing.add_row(Text(queue.queue, style=style), *numbers, oldest, reason)
+    console.print(listing)
 
 
 def _lines(found: StackStatus) -> Iterator[tuple[str, str]]:

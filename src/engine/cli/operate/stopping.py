@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from engine.cli.bar import progress_bar
-from engine.cli.operate.command import BecauseOption, Call, YesOption
+from engine.cli.operate.command import BecauseOption, Call, YesOption, table
 from engine.operations import stopping
 from engine.operations.parked import Return
 from engine.operations.scopes import scope_in_words, scope_named
@@ -128,11 +127,11 @@ def _bar(call: Call) -> Iterator[OnProgress]:
 def _draw(console: Console, brakes: Sequence[BrakeRow], held: Mapping[str, int] | None = None) -> None:
     if not brakes:
         return
-    table = Table()
+    listing = table()
     for column in ("brake", *(("holds",) if held else ()), "since", "by", "because"):
-        table.add_column(column, overflow="fold")
+        listing.add_column(column, overflow="fold")
     for brake in brakes:
         count = (f"{held[brake.pk]:,}",) if held else ()
         since, by = brake.since[:16].replace("T", " "), brake.by.rpartition("/")[2].rpartition(":")[2]
-        table.add_row(Text(brake.pk), *count, since, Text(by), Text(brake.because))
-    console.print(table)
+        listing.add_row(Text(brake.pk), *count, since, Text(by), Text(brake.because))
+    console.print(listing)

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command
+from engine.cli.operate.command import BecauseOption, Call, YesOption, stack_command, table
 from engine.cli.spans import moment
 from engine.operations import suppression_verdicts as verdicts
 from engine.operations.stack import DeployedStack
@@ -120,16 +119,13 @@ def _draw(console: Console, found: Suppression) -> None:
 def _draw_entries(console: Console, entries: list[Entry]) -> None:
     if not entries:
         return
-    table = Table("address", "type", "topic", "reason", "since", "added by", "diagnostic")
+    listing = table("address", "type", "since", "why")
     for each in entries:
-        cells = (
-            each.address,
-            each.type,
-            each.topic or "",
-            each.reason,
-            each.since,
-            each.added_by or "",
-            each.diagnostic_code or "",
+        by = f"by {each.added_by.rpartition('/')[2].rpartition(':')[2]}" if each.added_by else ""
+        listing.add_row(
+            Text(each.address, overflow="fold"),
+            " ".join(filter(None, (each.type, each.topic))),
+            each.since[:16].replace("T", " "),
+            Text("\n".join(filter(None, (each.reason, by, each.diagnostic_code))), overflow="fold"),
         )
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console.print(table)
+    console.print(listing)

@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
 
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import Call, YesOption, stack_command, table
 from engine.operations.stack import DeployedStack
 from engine.operations.topics import Subscriptions, list_topics, set_subscription, show_subscriptions
 from engine.operations.verdict import Verdict
@@ -32,10 +31,10 @@ def list_all(call: Call) -> None:
     found = call.run(list_topics)
 
     def draw(console: Console) -> None:
-        table = Table("topic", "name on the page", "templates")
+        listing = table("topic", "name on the page", "templates")
         for each in found.topics:
-            table.add_row(each.topic, each.name, ", ".join(each.templates))
-        console.print(table)
+            listing.add_row(each.topic, each.name, ", ".join(each.templates))
+        console.print(listing)
 
     call.show(found, found.verdict(), draw if found.topics else None)
 
@@ -54,10 +53,10 @@ def show(
     found = call.run(ask)
 
     def draw(console: Console) -> None:
-        table = Table("topic", "mail")
+        listing = table("topic", "mail")
         for each in found.topics:
-            table.add_row(each.topic, "is sent" if each.subscribed else "is not sent")
-        console.print(table)
+            listing.add_row(each.topic, "is sent" if each.subscribed else "is not sent")
+        console.print(listing)
 
     call.show(found, found.verdict(), draw if found.topics else None)
 
@@ -68,13 +67,19 @@ def change(
     address: Address,
     topic: Annotated[str, typer.Argument(help="The topic; `*` is every topic.")],
     *,
-    subscribed: Annotated[bool, typer.Option("--on/--off", help="Whether mail of the topic is sent.")],
+    subscribed: Annotated[
+        bool | None,
+        typer.Option("--on/--off", help="Whether mail of the topic is sent; one of them is needed."),
+    ] = None,
     yes: YesOption = False,
 ) -> None:
     """Unsubscribe an address, or take that back, for a person who asked for it."""
     if topic != EVERY_TOPIC and re.fullmatch(TOPIC_PATTERN, topic) is None:
         raise typer.BadParameter(f"topic: expected `*` or 1 to 64 of a-z 0-9 -, not {topic!r}")
-    call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {topic} to {address}?", yes=yes)
+    if subscribed is None:
+        raise typer.BadParameter("expected --on or --off")
+    what = "every topic" if topic == EVERY_TOPIC else topic
+    call.confirm(f"{'Send' if subscribed else 'Send no more'} mail of {what} to {address}?", yes=yes)
 
     async def act(stack: DeployedStack) -> Verdict:
         return await set_subscription(

@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from engine.aws.signed_webhooks import SECRET_PREFIX
-from engine.cli.operate.command import Call, YesOption, stack_command
+from engine.cli.operate.command import Call, YesOption, stack_command, table
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
-from engine.operations.verdict import Verdict
+from engine.operations.verdict import Verdict, amount
 from engine.operations.webhook import Webhook, WebhookList
 from engine.operations.webhook_target import (
     EVENTS,
@@ -159,7 +158,7 @@ def listed_verdict(found: WebhookList) -> Verdict:
         return Verdict(good=False, sentence=f"Not active: {told}. Remove it and add it again.")
     if not found.webhooks:
         return Verdict(good=True, sentence="There is no webhook.")
-    return Verdict(good=True, sentence=f"{len(found.webhooks)} webhook(s), all active.")
+    return Verdict(good=True, sentence=f"{amount(len(found.webhooks), 'webhook')}, all active.")
 
 
 def tested_verdict(webhook: Webhook) -> Verdict:
@@ -184,9 +183,9 @@ def _draw_token(console: Console, token: str | None, secret: str | None) -> None
 def _draw(console: Console, found: WebhookList) -> None:
     if not found.webhooks:
         return
-    table = Table("name", "events", "source", "rate/s", "state", "URL")
+    listing = table("name", "events", "source", "rate/s", "state", "URL")
     for each in found.webhooks:
-        table.add_row(
+        listing.add_row(
             each.name,
             ", ".join(each.events),
             each.source or "all",
@@ -194,4 +193,4 @@ def _draw(console: Console, found: WebhookList) -> None:
             each.state,
             Text(each.url, overflow="fold"),
         )
-    console.print(table)
+    console.print(listing)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from engine.local.inbox.mail import Entry, Mail, MailList, MailQuery, MailRow
 from engine.operations.advice import judge_email
-from engine.operations.emails import MOST_LOOKED_AT, EmailQuery, FoundEmail, find_emails
+from engine.operations.emails import MOST_LOOKED_AT, EmailQuery, FoundEmail, find_emails, is_email_id
 from engine.operations.explain import EmailHistory, email_facts, history
 from engine.operations.ledger_reader import Place, open_ledger
 from engine.operations.stack import DeployedStack
@@ -65,7 +64,7 @@ def _question(query: MailQuery, now: datetime) -> EmailQuery:
     at, _, last_id = query.before.partition(" ")
     since = day or (None if query.search else now - timedelta(days=DAYS_BACK))
     is_address = "@" in query.search
-    is_id = not is_address and _is_email_id(query.search)
+    is_id = not is_address and is_email_id(query.search)
     return EmailQuery(
         address=query.search if is_address else None,
         email_id=query.search if is_id else None,
@@ -78,14 +77,6 @@ def _question(query: MailQuery, now: datetime) -> EmailQuery:
         after=Place(at, last_id) if parse_iso(at) and last_id else None,
         limit=PAGE_SIZE,
     )
-
-
-def _is_email_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _row(email: FoundEmail) -> MailRow:

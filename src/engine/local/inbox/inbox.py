@@ -57,8 +57,9 @@ class Inbox:
         return sorted((row for row in rows if row.matches(search)), key=lambda row: row.at, reverse=True)
 
     def email(self, key: str) -> Mail | None:
-        """One email by its row's key."""
-        message = self._messages.get(key)
+        """One email by its row's key, or by its own id, which is the key only until SES has taken it."""
+        sent_as = self._sent_as.get(key, ())
+        message = self._messages.get(sent_as[-1] if sent_as else key)
         email_id = message.tags.get(EMAIL_ID_TAG, "") if message else key
         changes = self._statuses.get(email_id, [])
         if message is None and not changes:
@@ -67,7 +68,7 @@ class Inbox:
         return Mail(
             row=row,
             message=message,
-            entries=timeline(message, self._events.get(key, ()), changes),
+            entries=timeline(message, self._events.get(row.key, ()), changes),
             attempts=self._attempts(row, changes),
             email_id=email_id,
             facts=_facts(message) if message else (),
@@ -89,6 +90,7 @@ class Inbox:
         last = changes[-1] if changes else None
         return MailRow(
             key=message.message_id,
+            email_id=message.tags.get(EMAIL_ID_TAG, ""),
             at=message.accepted_at,
             to=message.recipients,
             sender=message.sender,

@@ -12,7 +12,10 @@ from engine.operations.verdict import Verdict
 
 
 class MailRow(Struct, frozen=True, kw_only=True):
-    """One line of the list. `key` names it in URLs. `subject`: None where the source does not know it."""
+    """One line of the list. `key` names it in URLs. `subject`: None where the source does not know it.
+
+    `email_id`: where it is not the key.
+    """
 
     key: str
     at: datetime
@@ -25,6 +28,7 @@ class MailRow(Struct, frozen=True, kw_only=True):
     attempt: int
     attachments: int
     campaign: str = ""
+    email_id: str = ""
 
     @property
     def label(self) -> str:
@@ -39,7 +43,7 @@ class MailRow(Struct, frozen=True, kw_only=True):
     def matches(self, search: str) -> bool:
         """Whether every word of `search` occurs somewhere in this row."""
         texts = (*self.to, self.sender, self.subject or "", self.template, self.label, self.reason, self.key)
-        row = " ".join((*texts, self.campaign)).lower()
+        row = " ".join((*texts, self.campaign, self.email_id)).lower()
         return all(word in row for word in search.lower().split())
 
 
