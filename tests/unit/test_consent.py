@@ -196,6 +196,14 @@ async def test_an_email_that_could_not_leave_in_time_fails_and_does_not_leave(ha
     assert not harness.fake_aws.mailer.sent
 
 
+@pytest.mark.parametrize(
+    "moment", ["2026-03-02T09:29Z", "2026-03-02T10:29:59+0100", "20260302T092959Z", "2026-03-02 09:29:59.9z"]
+)
+async def test_the_moment_may_be_written_in_any_form_of_iso_8601(harness: Harness, moment: str) -> None:
+    await ask(harness, expiresAt=moment)
+    assert expired(harness.row)
+
+
 async def test_until_the_moment_that_it_names_it_is_sent(harness: Harness) -> None:
     assert (await ask(harness, expiresAt="2026-03-02T09:30:00Z")).status == "sent"
 

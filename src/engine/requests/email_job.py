@@ -5,9 +5,10 @@ record that can't be read at all raises, so that it ends whole in a dead-letter 
 """
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 import msgspec
@@ -126,7 +127,7 @@ def from_event(event: EventBridgeEvent, now: datetime) -> EmailJob:
     detail = event.detail
     requested_at = parse_iso(event.time) or now
     try:
-        request = msgspec.convert(detail, EmailRequest)
+        request = msgspec.convert(_with_moment(detail), EmailRequest)
         problem = data_problem(request.template_data)
         text = b"" if problem else encoded(request)
     except msgspec.ValidationError as error:
@@ -216,6 +217,15 @@ def _checked(
         tags=request.tags if good else _texts(request.tags),
         dry_run=request.dry_run,
     )
+
+
+def _with_moment(detail: Any) -> Any:
+    """The detail, its `expiresAt` read from any form of ISO 8601: msgspec reads those of RFC 3339 alone."""
+    text = detail.get("expiresAt") if isinstance(detail, dict) else None
+    if isinstance(text, str):
+        with suppress(ValueError):
+            return {**detail, "expiresAt": datetime.fromisoformat(text)}
+    return detail
 
 
 def _explain(error: str) -> str:
