@@ -107,7 +107,7 @@ def judge(facts: CampaignReport, options: str) -> Verdict:
         again = None if brake.pk.startswith(CANCEL) else f"sesmailengine {go_command(brake)}{options}"
         return Verdict(good=False, sentence=f"{said} {verb}: {describe(brake)}.", next_command=again)
     if failures := _failures(counts):
-        find = f"sesmailengine find --campaign {name} --status failed{options}"
+        find = f"sesmailengine find --campaign {name} --status failed --since {facts.since}{options}"
         return Verdict(good=False, sentence=f"{said} {failures}", next_command=find)
     problem = over_limits(counts, MOST_BOUNCES, MOST_COMPLAINTS)
     if problem and counts.left >= ENOUGH:
