@@ -229,6 +229,7 @@ def test_what_make_local_prints_leads_every_tool_there() -> None:
     ]
     assert {name: value for name, _, value in exports} == {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_REGION": "us-east-1",  # where it is set, the AWS CLI and ours look at no other
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
