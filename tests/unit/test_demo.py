@@ -1,5 +1,6 @@
 """The demo's own judgement: what did not end as it should is said, and fails the command."""
 
+import errno
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -213,6 +215,14 @@ def test_two_environments_of_one_checkout_have_a_folder_each(tmp_path: Path) -> 
             assert (first.name, second.name) == ("emulator", "emulator-2")
         with unused_folder(tmp_path) as again:
             assert again == second
+
+
+def test_a_file_system_without_locks_has_one_folder_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with unused_folder(tmp_path) as folder:
+        assert folder.name == "emulator"
 
 
 def test_what_make_local_prints_leads_every_tool_there() -> None:
