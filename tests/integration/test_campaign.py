@@ -223,6 +223,20 @@ def test_bulk_mail_of_templates_with_a_topic_needs_no_other(templates: Sender) -
     assert "topic" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [(b'\xef\xbb\xbf{"topic": "news"}', 0), (b'{"topic": "\xff"}', 1), (b'{"topic":' + b"[" * 5000, 1)],
+    ids=["a byte order mark", "not UTF-8", "nested without end"],
+)
+def test_metadata_is_read_as_the_engine_reads_it(
+    templates: Sender, cloud: Cloud, metadata: bytes, code: int
+) -> None:
+    bucket = f"{cloud.stack}-templates-123456789012"
+    cloud.s3.put_object(Bucket=bucket, Key="templates/news/metadata.json", Body=metadata)
+    templates.file.write_text("to,templateName\na@example.com,news\n")
+    assert templates.send("--bulk", "--strict").exit_code == code
+
+
 def test_bulk_mail_without_a_topic_is_warned_of_and_strictly_refused(templates: Sender) -> None:
     templates.file.write_text(
         "to,templateName,topic,priority\n"

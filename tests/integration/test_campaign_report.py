@@ -100,7 +100,8 @@ def test_a_campaign_that_no_template_could_render_is_not_called_well(campaigns: 
     result = campaigns.call("status", "spring")
     assert result.exit_code == 1
     assert "10 failed as template-error" in result.output
-    assert "Next: sesmailengine find --campaign spring --status failed" in result.output
+    assert "send those rows alone again" in result.output  # or whoever got it gets it twice
+    assert "Next: sesmailengine find --campaign spring --status failed --since 2" in result.output
 
 
 def test_what_stops_a_campaign_is_said_first(campaigns: Campaigns) -> None:

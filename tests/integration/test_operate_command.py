@@ -161,7 +161,9 @@ def test_a_profile_that_is_not_there_is_named(invoke: Callable[..., Result]) -> 
     assert "(nobody) could not be found" in result.output
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:4566", "http://", "nonsense"])
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:4566", "http://", "http://[::1", "http://a:b", "http://a b", "nonsense"]
+)
 def test_an_endpoint_that_is_no_url_is_a_wrong_option(invoke: Callable[..., Result], text: str) -> None:
     result = invoke("count", "--endpoint-url", text)
     assert result.exit_code == 2

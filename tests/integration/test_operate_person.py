@@ -1,6 +1,7 @@
 """`sesmailengine person`: what is held about an address is shown whole, and forgotten but for its opt-out."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,7 @@ def test_a_stack_that_is_not_there_leaves_no_receipt(
     cloud.dynamodb.delete_table(TableName=cloud.name("EmailTracking"))
     assert person("forget", ADA, "--yes").exit_code == 1
     assert not list(tmp_path.glob("forgotten-*"))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert person("forget", ADA, "--yes", "--to", str(pipe)).exit_code == 1
+    assert pipe.exists()  # as /dev/stdout should

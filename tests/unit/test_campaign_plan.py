@@ -7,7 +7,7 @@ import pytest
 
 from engine.operations.campaign import Counts
 from engine.operations.campaign_plan import CampaignPlan, in_words, judge_plan
-from engine.operations.campaign_report import over_limits
+from engine.operations.campaign_report import CampaignReport, judge, over_limits
 from engine.operations.capacity import environments, sending_time
 from engine.operations.ses_account import SesAccount
 
@@ -96,3 +96,21 @@ def test_rates_are_of_what_ses_took() -> None:
     )
     assert over_limits(counts(delivered=998, complained=2), 5, 0.1) == "0.20 % complained, more than 0.1 %."
     assert over_limits(counts(waiting=3), 5, 0.1) is None
+
+
+def test_too_many_bounces_come_before_what_failed_of_a_template() -> None:
+    found = CampaignReport(
+        campaign="spring",
+        since="2026-11-20",
+        from_file=False,
+        counts=Counts(
+            emails=1_200,
+            by_status={"delivered": 900, "bounced": 200, "failed": 100},
+            by_code={"failed template-error": 100},
+        ),
+        bounce_rate=18.2,
+        complaint_rate=0.0,
+        brakes=[],
+        queues={},
+    )
+    assert (judge(found, "").next_command or "").startswith("sesmailengine stop --campaign spring")

@@ -1,5 +1,6 @@
 """The demo's own judgement: what did not end as it should is said, and fails the command."""
 
+import errno
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -215,6 +217,14 @@ def test_two_environments_of_one_checkout_have_a_folder_each(tmp_path: Path) -> 
             assert again == second
 
 
+def test_a_file_system_without_locks_has_one_folder_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with unused_folder(tmp_path) as folder:
+        assert folder.name == "emulator"
+
+
 def test_what_make_local_prints_leads_every_tool_there() -> None:
     deployment = SimpleNamespace(event_bus_name="a-EmailBus", template_bucket="a-templates")
     emulator = SimpleNamespace(endpoint="http://127.0.0.1:4566", region="us-east-1")
@@ -229,6 +239,7 @@ def test_what_make_local_prints_leads_every_tool_there() -> None:
     ]
     assert {name: value for name, _, value in exports} == {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_REGION": "us-east-1",  # where it is set, the AWS CLI and ours look at no other
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",

@@ -94,8 +94,8 @@ _SENDING: Final = {
     "Deferred-ServiceUnavailable": _Counted(
         metric=DEFERRED_METRICS["service-unavailable"],
         times=_REPEATEDLY,
-        look="Emails are deferred because a table, the bucket or a queue can't be used: look for"
-        " service-unavailable in EmailSender's log, which names it.",
+        look="Emails are deferred because a table, the bucket, a queue or the secret of unsubscribe links"
+        " can't be used: look for service-unavailable in EmailSender's log, which names it.",
         page="mail-that-waits",
     ),
     "Deferred-OutcomeUnknown": _Counted(

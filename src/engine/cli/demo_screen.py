@@ -139,7 +139,8 @@ class DemoScreen:
 
 In another terminal, for programs and .venv/bin/sesmailengine:
 
-  export AWS_ENDPOINT_URL={environment.emulator.endpoint} AWS_DEFAULT_REGION={environment.emulator.region}
+  export AWS_ENDPOINT_URL={environment.emulator.endpoint}
+  export AWS_REGION={environment.emulator.region} AWS_DEFAULT_REGION={environment.emulator.region}
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 Then send an email:

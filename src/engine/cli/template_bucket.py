@@ -208,7 +208,7 @@ def send_test(
 
 
 def _amount(files: Sized) -> str:
-    return "1 file" if len(files) == 1 else f"{len(files)} files"
+    return amount(len(files), "file")
 
 
 def _folders(directory: Path, names: list[str] | None) -> list[Folder]:

@@ -151,12 +151,12 @@ def unused_folder(parent: Path) -> Iterator[Path]:
 
 
 def _locked(lock: TextIO) -> bool:
-    """Whether this process has the lock now; it ends with the file. Windows has no such lock."""
+    """Whether no other process has the lock, which ends with the file; not every system has such locks."""
     if sys.platform != "win32":
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)
     return True
 
 

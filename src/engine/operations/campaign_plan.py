@@ -22,13 +22,13 @@ from engine.tracking.consent import UNSUBSCRIBE
 BATCH: Final = 50
 """Emails of the bulk queue in one invocation, unless the stack is told otherwise (BulkBatchSize)."""
 
+UNSUBSCRIBED: Final = "unsubscribed"
+"""Why an address is left out that ended its subscription, however it did."""
+
 # As `make bench` measured them in November 2026: seconds of such a batch with 512 MB, each email by a call of
 # its own, and dollars of one email for everything but SES.
 _BATCH_SECONDS: Final = 0.35
 _AROUND_SES: Final = 0.013 / 1000
-UNSUBSCRIBED: Final = "unsubscribed"
-"""Why an address is left out that ended its subscription, however it did."""
-
 _LOOKED_UP: Final = 1_000  # addresses at a time
 
 

@@ -106,13 +106,13 @@ def judge(facts: CampaignReport, options: str) -> Verdict:
         verb = "Cancelled" if brake.pk.startswith(CANCEL) else "Stopped"
         again = None if brake.pk.startswith(CANCEL) else f"sesmailengine {go_command(brake)}{options}"
         return Verdict(good=False, sentence=f"{said} {verb}: {describe(brake)}.", next_command=again)
-    if failures := _failures(counts):
-        find = f"sesmailengine find --campaign {name} --status failed{options}"
-        return Verdict(good=False, sentence=f"{said} {failures}", next_command=find)
     problem = over_limits(counts, MOST_BOUNCES, MOST_COMPLAINTS)
     if problem and counts.left >= ENOUGH:
         stop = f"sesmailengine stop --campaign {name} --because 'too many bounces'{options}"
         return Verdict(good=False, sentence=f"{said} {problem}", next_command=stop)
+    if failures := _failures(counts, name):
+        find = f"sesmailengine find --campaign {name} --status failed --since {facts.since}{options}"
+        return Verdict(good=False, sentence=f"{said} {failures}", next_command=find)
     if unseen := counts.of(UNSEEN):
         return Verdict(
             good=False,
@@ -126,7 +126,7 @@ def judge(facts: CampaignReport, options: str) -> Verdict:
     return Verdict(good=True, sentence=f"{said} {waits}")
 
 
-def _failures(counts: Counts) -> str | None:
+def _failures(counts: Counts, name: str) -> str | None:
     """What most emails failed of that no recipient is the cause of; None where few did."""
     codes = {code: counts.by_code.get(f"failed {code}", 0) for code in _NOT_THE_RECIPIENT}
     if sum(codes.values()) * 100 <= counts.emails * MOST_BOUNCES:
@@ -134,7 +134,8 @@ def _failures(counts: Counts) -> str | None:
     worst = max(codes, key=lambda code: codes[code])
     return (
         f"{codes[worst]:,} failed as {worst}; `sesmailengine explain` tells of any of them why. When that is"
-        " mended, send them again under another --idempotency-prefix."
+        f" mended, send those rows alone again (`sesmailengine campaign report {name} --not-delivered` lists"
+        " them), under another --idempotency-prefix."
     )
 
 

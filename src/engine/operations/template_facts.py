@@ -1,6 +1,7 @@
 """What templates of the bucket say of themselves, as far as an operator asks."""
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -40,10 +41,11 @@ async def template_facts(stack: DeployedStack, templates: Iterable[str]) -> dict
 async def _read(s3: Any, bucket: str, name: str) -> TemplateFacts | None:
     try:
         answer = await s3.get_object(Bucket=bucket, Key=f"templates/{name}/metadata.json")
-        return msgspec.json.decode(await answer["Body"].read(), type=TemplateFacts)
+        content = (await answer["Body"].read()).removeprefix(BOM_UTF8)
+        return msgspec.json.decode(content, type=TemplateFacts)
     except ClientError as error:
         if is_code(error, "NoSuchKey"):
             return None
         raise
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):  # of msgspec, for what is not UTF-8, or nested too deeply
         return TemplateFacts()  # `templates lint` says what is wrong with it

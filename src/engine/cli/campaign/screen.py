@@ -10,6 +10,7 @@ from rich.console import Console
 from engine.cli.bar import progress_bar
 from engine.cli.campaign.survey import RowProblem, Survey
 from engine.client import PublishProgress, PublishReport
+from engine.operations.verdict import amount
 
 RESUME: Final = "Run the same command again to go on; nothing goes twice."
 
@@ -57,12 +58,9 @@ class CampaignScreen:
 
     def survey(self, survey: Survey) -> None:
         """What was passed over, and the bad rows."""
-        passed_over = [
-            _counted(survey.blank_rows, "blank row"),
-            _counted(survey.empty_columns, "empty column"),
-        ]
-        if any(passed_over):
-            self.say(f"Passed over: {' and '.join(filter(None, passed_over))}.")
+        counted = ((survey.blank_rows, "blank row"), (survey.empty_columns, "empty column"))
+        if passed_over := " and ".join(amount(count, thing) for count, thing in counted if count):
+            self.say(f"Passed over: {passed_over}.")
         for problem in survey.named:
             self.say(problem.sentence, bad=True)
         if survey.bad > len(survey.named):
@@ -75,8 +73,7 @@ class CampaignScreen:
             given = {name: value for name, value in msgspec.to_builtins(survey.first).items() if value}
             self._console.print_json(msgspec.json.encode(given).decode())
         skipped = f", {survey.bad:,} bad rows left out" if survey.bad else ""
-        emails = _counted(survey.good, "email") or "0 emails"
-        return f"{emails} would be requested on {bus}{skipped}. Nothing was sent."
+        return f"{amount(survey.good, 'email')} would be requested on {bus}{skipped}. Nothing was sent."
 
     def summary(self, report: PublishReport, *, before: int, refused: list[RowProblem], whole: bool) -> str:
         """Name what was not taken; answers the verdict. `whole`: the file was read to its end."""
@@ -89,9 +86,4 @@ class CampaignScreen:
         missing = f", {report.not_accepted:,} not" if report.not_accepted else ""
         earlier = f" {before:,} were before." if before else ""
         again = "" if whole and report.complete else f" {RESUME}"
-        return f"{_counted(report.accepted, 'email') or '0 emails'} accepted{missing}.{earlier}{again}"
-
-
-def _counted(count: int, thing: str) -> str:
-    """`1 email`, `2 emails`; empty for none."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}" if count else ""
+        return f"{amount(report.accepted, 'email')} accepted{missing}.{earlier}{again}"

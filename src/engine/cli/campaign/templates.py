@@ -39,8 +39,8 @@ def template_problem(templates: Mapping[str, TemplateFacts], found: Survey) -> s
     for name, given in found.bulk.items():
         if name not in templates:
             return (
-                f"The stack has no template {name} (`sesmailengine templates list`): its emails would fail as"
-                " template-not-found."
+                f"The stack has no template {name} (`sesmailengine templates list`), or none with a"
+                " metadata.json: its emails would fail."
             )
         if lacking := sorted({*templates[name].required_variables} - _GIVEN - given):
             return (

@@ -81,7 +81,7 @@ def forget(
     try:
         done = call.run(work)
     except typer.Exit:
-        if not file.stat().st_size:
+        if file.is_file() and not file.stat().st_size:
             file.unlink()  # or it would look as if something had been forgotten
         raise
     call.show(done, forgotten_verdict(done, str(file)), lambda console: _draw_receipt(console, done))
