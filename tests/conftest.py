@@ -26,8 +26,8 @@ def pytest_runtest_call() -> Generator[None, None, None]:
     """Every test, whatever it is about, fails where the engine logged personal data."""
     try:
         yield
-    except BaseException:
-        LOG_WATCH.take()  # a test that failed already; the next one logged none of it
+    except BaseException:  # a failed assertion, or a skip: the next test logged none of it
+        LOG_WATCH.take()
         raise
     LOG_WATCH.fail_where_found()
 

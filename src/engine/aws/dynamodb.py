@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from engine.aws.error_codes import is_code, service_errors
-from engine.concurrency import concurrently
 from engine.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -139,16 +138,6 @@ async def get_items(
                 f"DynamoDB ({', '.join(request)}) BatchGetItem left keys unread {_ROUNDS} times"
             )
     return found
-
-
-async def get_many(client: "DynamoDBClient", table: str, keys: Sequence[Key]) -> list[Any]:
-    """As `get_items`, of one table: any number of keys, with all calls at once."""
-    try:
-        answers = await concurrently(get_items(client, {table: part}) for part in chunks(keys, GET_LIMIT))
-    except ExceptionGroup as group:
-        first = group.exceptions[0]
-        raise first from first.__cause__
-    return [item for answer in answers for item in answer[table]]
 
 
 async def put_items(client: "DynamoDBClient", table: str, items: Sequence[Any]) -> None:

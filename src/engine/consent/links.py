@@ -18,6 +18,9 @@ TOKEN: Final = "t"  # noqa: S105 - the name of the URL's parameter
 LONGEST_TOKEN: Final = 1024
 _SALT: Final = "unsubscribe"
 
+LINK_VARIABLES: Final = ("unsubscribeUrl", "preferencesUrl")
+"""Under which names a template finds the link."""
+
 
 class BadLinkError(EngineError):
     """The link was not made here, was changed, or is older than 13 months."""

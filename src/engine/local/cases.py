@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from engine.consent.links import LINK_VARIABLES
 from engine.local.emulator import PROJECT
 from engine.requests.email_job import email_id, retry_id
 from engine.schemas.request import Attachment, EmailRequest, SenderOverride
@@ -15,7 +16,6 @@ SOURCE: Final = "demo-shop"
 
 _SIMULATOR: Final = "simulator.amazonses.com"
 _SAMPLES: Final = PROJECT / "starter_templates"
-_OWN_LINKS: Final = ("unsubscribeUrl", "preferencesUrl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,9 @@ def cases() -> list[Case]:
         "newsletter",
         priority="bulk",
         # The links to unsubscribe are the engine's own.
-        template_data={name: value for name, value in sample("newsletter").items() if name not in _OWN_LINKS},
+        template_data={
+            name: value for name, value in sample("newsletter").items() if name not in LINK_VARIABLES
+        },
     )
     unsubscribes = f"success+campaign0@{_SIMULATOR}"
     terms = Attachment(

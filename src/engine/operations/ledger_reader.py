@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from engine.aws.dynamodb import from_item, get_many
+from engine.aws.dynamodb import from_item
 from engine.aws.error_codes import service_errors
 from engine.aws.ledger import SES_MESSAGE_ID_INDEX
+from engine.operations.items import get_many
 from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key
 from engine.schemas.rows import TrackingRow

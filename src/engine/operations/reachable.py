@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from engine.aws.dynamodb import from_item, get_many
+from engine.aws.dynamodb import from_item
+from engine.operations.items import get_many
 from engine.operations.stack import DeployedStack
 from engine.requests.addresses import address_key, spellings
 from engine.schemas.rows import SuppressionRow

@@ -8,10 +8,11 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from engine.aws.dynamodb import from_item, get_items, get_many
+from engine.aws.dynamodb import from_item, get_items
 from engine.aws.error_codes import service_errors
 from engine.aws.pre_send_checks import counter_keys, quota_reading
 from engine.operations.asking import Unknown, ask
+from engine.operations.items import get_many
 from engine.operations.ledger_reader import LedgerReader, open_ledger
 from engine.operations.metrics import Metric, counted, metric_values
 from engine.operations.settings import PROCESSOR, SENDER

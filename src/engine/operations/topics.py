@@ -15,7 +15,7 @@ from engine.consent.opt_outs import OptOuts, Via
 from engine.operations.actions import tell
 from engine.operations.stack import DeployedStack
 from engine.operations.suppression_table import entry, open_suppression
-from engine.operations.template_facts import template_facts
+from engine.operations.template_metadata import template_metadata, topic_in
 from engine.operations.verdict import Verdict, amount
 from engine.requests.addresses import address_key
 from engine.tracking.consent import EVERY_TOPIC, opt_out_key
@@ -143,5 +143,5 @@ async def _topics_of_templates(stack: DeployedStack) -> dict[str, str]:
         Bucket=bucket, Prefix="templates/", Delimiter="/"
     ):
         names += [each["Prefix"].split("/")[1] for each in page.get("CommonPrefixes", ())]
-    facts = await template_facts(stack, names)
-    return {name: each.topic for name, each in facts.items() if each.topic}
+    found = await template_metadata(stack, names)
+    return {name: topic for name, each in found.items() if (topic := topic_in(each))}

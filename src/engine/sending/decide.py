@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from engine.consent.links import Subscription
+from engine.consent.links import LINK_VARIABLES, Subscription
 from engine.errors import FailureCode, Refusal, Refused, unwrap
 from engine.requests.addresses import address_key
 from engine.requests.checks import brings_unsubscribe, refuse_full_headers, unsubscribe_headers
@@ -92,7 +92,7 @@ def message_of(
     # Copies carry the same headers: one click of theirs would unsubscribe the recipient.
     if topic and len(request.recipients) == 1 and (links := unwrap(prepared.links)):
         link = links.url(Subscription(topic, job.to))
-        variables = {"unsubscribeUrl": link, "preferencesUrl": link} | variables
+        variables = dict.fromkeys(LINK_VARIABLES, link) | variables
         if not brings_unsubscribe(request):
             hosted = Unsubscribe(url=link)
             unwrap(refuse_full_headers(request, len(unsubscribe_headers(hosted))))

@@ -163,6 +163,17 @@ class CompiledTemplate(Template, frozen=True, kw_only=True):
         return Rendered(subject=subject, html=html, text=text, sender_email=email, sender_name=name)
 
 
+def read_metadata(name: str, content: bytes) -> Metadata:
+    """The metadata.json of a template. Raises Refused (`template-error`)."""
+    try:
+        metadata = msgspec.json.decode(content.removeprefix(BOM_UTF8), type=Metadata)
+    except (ValueError, RecursionError) as error:  # of msgspec, for what is not UTF-8, or nested too deeply
+        raise _refused(name, f"{METADATA_FILE}: {error}") from error
+    if not metadata.subject.strip():
+        raise _refused(name, f"{METADATA_FILE} subject is empty")
+    return metadata
+
+
 def compile_template(name: str, html: str | None, text: str | None, metadata: bytes) -> Template:
     """Compile the three objects of a template; one of the two bodies may be missing.
 
@@ -170,12 +181,7 @@ def compile_template(name: str, html: str | None, text: str | None, metadata: by
     """
     if html is None and text is None:
         raise _refused(name, f"has neither {HTML_FILE} nor {TEXT_FILE}; expected at least one")
-    try:
-        fields = msgspec.json.decode(metadata.removeprefix(BOM_UTF8), type=Metadata)
-    except (ValueError, RecursionError) as error:  # of msgspec, for what is not UTF-8, or nested too deeply
-        raise _refused(name, f"{METADATA_FILE}: {error}") from error
-    if not fields.subject.strip():
-        raise _refused(name, f"{METADATA_FILE} subject is empty")
+    fields = read_metadata(name, metadata)
 
     def compiled(environment: TemplateEnvironment, place: str, source: str) -> _Part:
         try:

@@ -93,7 +93,7 @@ class Campaign:
         self._save()
         try:
             report = await emails.send_many(requests, on_progress=record)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what was accepted stays known
             self._save()
             raise
         self._save(finished=self.whole and report.complete)

@@ -6,27 +6,28 @@ from typing import Final
 
 from engine.cli.campaign.send_options import BUS, SendOptions
 from engine.cli.campaign.survey import Survey
+from engine.consent.links import LINK_VARIABLES
+from engine.errors import Refusal
 from engine.operations.sentences import TOLD, sentence_of
 from engine.operations.stack import connect
-from engine.operations.template_facts import TemplateFacts, template_facts
+from engine.operations.template_metadata import template_metadata, topic_in
 from engine.operations.verdict import amount
+from engine.templating.template import Metadata
 
 _NAMED: Final = 5
 _REMEDY: Final = 'Name one by --topic, in a column `topic`, or as "topic" in the template\'s metadata.json.'
-# The engine gives them to mail with a topic, where the stack hosts the page.
-_GIVEN: Final = frozenset({"unsubscribeUrl", "preferencesUrl"})
 
 
-def templates_of(options: SendOptions, found: Survey) -> dict[str, TemplateFacts] | str:
+def templates_of(options: SendOptions, found: Survey) -> dict[str, Metadata | Refusal] | str:
     """What the bucket knows of the templates of bulk rows; or why it is not known."""
     if not found.bulk:
         return {}
     if options.bus != f"{options.address.stack}{BUS}":
         return f"{options.bus} is not the bus of the stack {options.address.stack}."
 
-    async def read() -> dict[str, TemplateFacts]:
+    async def read() -> dict[str, Metadata | Refusal]:
         async with connect(options.address) as stack:
-            return await template_facts(stack, found.bulk)
+            return await template_metadata(stack, found.bulk)
 
     try:
         return asyncio.run(read())
@@ -34,15 +35,19 @@ def templates_of(options: SendOptions, found: Survey) -> dict[str, TemplateFacts
         return sentence_of(error, options.address)
 
 
-def template_problem(templates: Mapping[str, TemplateFacts], found: Survey) -> str | None:
-    """Why bulk rows would all be accepted and then fail: a template that is not there, or lacks variables."""
+def template_problem(templates: Mapping[str, Metadata | Refusal], found: Survey) -> str | None:
+    """Why bulk rows would be accepted and then fail: a template is missing or refused, or lacks variables."""
     for name, given in found.bulk.items():
-        if name not in templates:
+        template = templates.get(name)
+        if template is None:
             return (
                 f"The stack has no template {name} (`sesmailengine templates list`), or none with a"
                 " metadata.json: its emails would fail."
             )
-        if lacking := sorted({*templates[name].required_variables} - _GIVEN - given):
+        if isinstance(template, Refusal):
+            return f"Its emails would fail as {template.code}: {template.message}."
+        # Those of links the engine gives, where the stack hosts the page.
+        if lacking := sorted({*template.required_variables} - {*LINK_VARIABLES} - given):
             return (
                 f"Template {name} requires {', '.join(lacking)}, which not every row gives: their emails"
                 " would fail as template-error."
@@ -50,7 +55,7 @@ def template_problem(templates: Mapping[str, TemplateFacts], found: Survey) -> s
     return None
 
 
-def topic_problem(templates: Mapping[str, TemplateFacts] | str, found: Survey) -> str | None:
+def topic_problem(templates: Mapping[str, Metadata | Refusal] | str, found: Survey) -> str | None:
     """What is wrong with bulk rows that name no topic; None where their templates do."""
     without_topic = found.without_topic
     if not without_topic:
@@ -61,7 +66,7 @@ def topic_problem(templates: Mapping[str, TemplateFacts] | str, found: Survey) -
             f"{rows} of bulk mail without a topic, and whether the templates name one is not known:"
             f" {templates.removesuffix('.')}. {_REMEDY}"
         )
-    lacking = {name: rows for name, rows in without_topic.items() if not templates[name].topic}
+    lacking = {name: rows for name, rows in without_topic.items() if not topic_in(templates[name])}
     if not lacking:
         return None
     largest = sorted(lacking.items(), key=lambda one: -one[1])[:_NAMED]
