@@ -269,6 +269,21 @@ def test_bulk_mail_that_no_template_could_render_is_refused(
     assert templates.send("--bulk").exit_code == (0 if "offer" in rows else 1)
 
 
+def test_a_variable_that_one_row_lacks_is_not_given(templates: Sender, cloud: Cloud) -> None:
+    metadata = b'{"subject": "Offer", "topic": "news", "requiredVariables": ["price"]}'
+    bucket = f"{cloud.stack}-templates-123456789012"
+    cloud.s3.put_object(Bucket=bucket, Key="templates/offer/metadata.json", Body=metadata)
+    rows = [
+        {"to": "a@example.com", "templateName": "offer"},
+        {"to": "b@example.com", "templateName": "offer", "templateData": {"price": "1 €"}},
+    ]
+    templates.file = templates.file.with_suffix(".jsonl")
+    templates.file.write_text("\n".join(map(json.dumps, rows)))
+    result = templates.send("--bulk")
+    assert result.exit_code == 1
+    assert "Template offer requires price, which not every row gives" in result.output
+
+
 def test_mail_that_is_not_bulk_is_not_asked_for_a_topic(templates: Sender) -> None:
     templates.write(2)
     result = templates.send("--strict")

@@ -162,7 +162,7 @@ def test_a_profile_that_is_not_there_is_named(invoke: Callable[..., Result]) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["127.0.0.1:4566", "http://", "http://[::1", "http://a:b", "http://a b", "nonsense"]
+    "text", ["127.0.0.1:4566", "http://", "http://[::1", "http://a:b", "http://a b", "http://a:0", "nonsense"]
 )
 def test_an_endpoint_that_is_no_url_is_a_wrong_option(invoke: Callable[..., Result], text: str) -> None:
     result = invoke("count", "--endpoint-url", text)

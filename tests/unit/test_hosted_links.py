@@ -130,3 +130,9 @@ async def test_keys_that_can_not_be_read_hold_mail_with_a_topic_and_no_other(har
     assert message.headers == ()
     assert await harness.deliver(newsletter) == BatchAnswer()
     assert len(harness.fake_aws.mailer.sent) == 2
+
+
+async def test_mail_without_a_topic_does_not_ask_for_the_keys(harness: Harness) -> None:
+    harness.fake_aws.links.fail_next = ["load"]
+    await sent(harness)
+    assert harness.fake_aws.links.fail_next == ["load"]
